@@ -1,0 +1,33 @@
+/** What lowering makes of one op: kernels with their arguments, before buffers are placed. */
+import type { Dim } from '../ir/dim.ts';
+import type { Origin, Value } from '../ir/ir.ts';
+import type { Kernel } from './kernel.ts';
+
+/** Memory that lives for one op's kernels only. */
+export interface Scratch {
+  readonly kind: 'scratch';
+  readonly bytes: Dim;
+}
+
+/** One per parameter of the kernel, in order. `value` names an operand or result of the op being lowered. */
+export type CallArg =
+  | { readonly kind: 'value'; readonly value: Value }
+  | { readonly kind: 'scratch'; readonly scratch: Scratch }
+  | { readonly kind: 'size'; readonly size: Dim };
+
+export interface KernelCall {
+  readonly kernel: Kernel;
+  readonly args: readonly CallArg[];
+  /** Operands whose memory the kernel may reuse for a result of equal size: it reads each element before writing it. */
+  readonly inPlace: readonly { readonly result: Value; readonly operand: Value }[];
+  readonly origin: Origin;
+}
+
+/** Which code is being generated. Families choose their schedule by it. */
+export interface Target {
+  readonly kind: 'wasm' | 'c' | 'wgsl';
+  /** Lanes of a vector. */
+  readonly lanes: number;
+  /** `fma` is one rounding and as fast as a multiplication. */
+  readonly fma: boolean;
+}

@@ -1,0 +1,446 @@
+/** The abstract syntax tree of a `.net` file: what the parser promises and every later stage reads. */
+import type { Span } from '../diagnostics/span.ts';
+
+export type { Span };
+
+export interface Node {
+  readonly span: Span;
+}
+
+export interface Ident extends Node {
+  readonly name: string;
+}
+
+/** A whole file. `doc` strings everywhere are the text of the `///` lines above, without the slashes. */
+export interface File extends Node {
+  readonly kind: 'file';
+  readonly imports: readonly Import[];
+  readonly decls: readonly Decl[];
+}
+
+/** `import { A, B as C } from "./a.net"` */
+export interface Import extends Node {
+  readonly kind: 'import';
+  readonly names: readonly { readonly name: Ident; readonly as: Ident | null }[];
+  readonly from: { readonly path: string; readonly span: Span };
+}
+
+export type Decl = BlockDecl | FnDecl | OptimizerDecl | TypeDecl | ConstDecl;
+
+interface DeclBase extends Node {
+  readonly name: Ident;
+  readonly doc: string;
+  readonly exported: boolean;
+}
+
+/** A hyper-parameter or a function argument: `name: Type = default`. A lambda's arguments have no type. */
+export interface Param extends Node {
+  readonly name: Ident;
+  readonly type: TypeExpr | null;
+  readonly default: Expr | null;
+}
+
+/** `block Linear(in_features: int, ...) { members }` */
+export interface BlockDecl extends DeclBase {
+  readonly kind: 'block';
+  readonly params: readonly Param[];
+  readonly members: readonly Member[];
+}
+
+/** `fn name(params) -> Type => expr` or `{ statements }`; also the shape of a method of a block. */
+export interface FnDecl extends DeclBase {
+  readonly kind: 'fn';
+  readonly params: readonly Param[];
+  readonly result: TypeExpr | null;
+  readonly body: Body;
+  /** `grad (dy) => ...` after the body: a custom gradient. */
+  readonly grad: { readonly params: readonly Param[]; readonly body: Body; readonly span: Span } | null;
+}
+
+/** `optimizer SGD(lr: float = 1e-3) { buffer m: f32[...S] ~ zeros(); step(p, g) -> ... { } }` */
+export interface OptimizerDecl extends DeclBase {
+  readonly kind: 'optimizer';
+  readonly params: readonly Param[];
+  readonly members: readonly Member[];
+}
+
+/** `type Cache = { k: f32[B, T], pos: i32[] }` */
+export interface TypeDecl extends DeclBase {
+  readonly kind: 'type';
+  readonly type: TypeExpr;
+}
+
+/** File-level `const name = expr`. */
+export interface ConstDecl extends DeclBase {
+  readonly kind: 'constDecl';
+  readonly value: Expr;
+}
+
+// ---------------------------------------------------------------- members of a block
+
+export type Member =
+  TensorMember | ConstMember | SubBlock | Let | Tie | Init | Train | Freeze | MethodMember | IfMember;
+
+/** `param weight: f32[o, i] ~ rule`, `buffer running_mean: f32[c] ~ zeros()`, `const w: f32[20, 20] ~ rand()`. */
+export interface TensorMember extends Node {
+  readonly kind: 'param' | 'buffer' | 'constTensor';
+  readonly name: Ident;
+  readonly doc: string;
+  readonly type: TypeExpr;
+  /** `stored i64`: the element type in files where it differs from memory. */
+  readonly stored: Ident | null;
+  readonly init: Expr | null;
+}
+
+/** `const k = expr`: fixed at compile time. */
+export interface ConstMember extends Node {
+  readonly kind: 'const';
+  readonly name: Ident;
+  readonly doc: string;
+  readonly value: Expr;
+}
+
+/** `name = Linear(...)`: a child under that name. */
+export interface SubBlock extends Node {
+  readonly kind: 'sub';
+  readonly name: Ident;
+  readonly doc: string;
+  readonly value: Expr;
+}
+
+/** `let shared = Linear(...)`: a child named by its places of use. */
+export interface Let extends Node {
+  readonly kind: 'let';
+  readonly name: Ident;
+  readonly doc: string;
+  readonly value: Expr;
+}
+
+/** `tie head.weight = wte.weight` (or `transpose(wte.weight)`). The right side owns the storage. */
+export interface Tie extends Node {
+  readonly kind: 'tie';
+  readonly target: Selector;
+  readonly source: Selector;
+  readonly transposed: boolean;
+}
+
+/** `init { selector ~ rule; ... }` */
+export interface Init extends Node {
+  readonly kind: 'init';
+  readonly rules: readonly { readonly selector: Selector; readonly rule: Expr; readonly span: Span }[];
+}
+
+/** `train { optimizer = AdamW(lr: 1e-3); override **.bias { weight_decay = 0.0 }; freeze base.**; epochs = 10 }` */
+export interface Train extends Node {
+  readonly kind: 'train';
+  readonly settings: readonly { readonly name: Ident; readonly value: Expr }[];
+  readonly overrides: readonly {
+    readonly selector: Selector;
+    readonly settings: readonly { readonly name: Ident; readonly value: Expr }[];
+    readonly span: Span;
+  }[];
+  readonly freeze: readonly Selector[];
+}
+
+export interface Freeze extends Node {
+  readonly kind: 'freeze';
+  readonly selector: Selector;
+}
+
+/** `forward(x: f32[B, 4]) -> f32[B, 1] => expr` */
+export interface MethodMember extends Node {
+  readonly kind: 'method';
+  readonly fn: FnDecl;
+}
+
+/** `if bias { param bias: ... } else { ... }` over compile-time conditions. */
+export interface IfMember extends Node {
+  readonly kind: 'ifMember';
+  readonly cond: Expr;
+  readonly then: readonly Member[];
+  readonly else: readonly Member[];
+}
+
+/**
+ * A path with wildcards: `layers.*.attn.**.bias`, `net.0.weight`, or a block type and member: `Conv2d.weight`.
+ * Whether the first name is a block type or a child is settled by the resolver (types are tried where no child matches).
+ */
+export interface Selector extends Node {
+  readonly kind: 'selector';
+  readonly parts: readonly SelectorPart[];
+}
+
+export type SelectorPart = (
+  | { readonly kind: 'name'; readonly name: string }
+  | { readonly kind: 'index'; readonly index: number }
+  | { readonly kind: 'any' } // *
+  | { readonly kind: 'deep' } // **
+) & { readonly span: Span };
+
+// ---------------------------------------------------------------- statements
+
+/** `=> expr`, or `{ statements; result }` whose last statement is the result expression. */
+export interface Body extends Node {
+  readonly kind: 'body';
+  readonly stmts: readonly Stmt[];
+  /** The value of the body; null where the body ends in a statement. */
+  readonly result: Expr | null;
+}
+
+export type Stmt = Assign | Update | IfStmt | WhileStmt | ForStmt | ExprStmt;
+
+/** `x = expr`, `(a, b) = expr`, or `out[:, t] = expr` (a pure update of `out`). */
+export interface Assign extends Node {
+  readonly kind: 'assign';
+  readonly targets: readonly Ident[];
+  /** Only with a single target. */
+  readonly index: readonly Subscript[] | null;
+  readonly value: Expr;
+}
+
+/** `update running_mean = expr` */
+export interface Update extends Node {
+  readonly kind: 'update';
+  readonly target: Expr;
+  readonly value: Expr;
+}
+
+export interface IfStmt extends Node {
+  readonly kind: 'if';
+  readonly cond: Expr;
+  readonly then: Body;
+  readonly else: Body | null; // `else if` is a body of one IfStmt
+}
+
+export interface WhileStmt extends Node {
+  readonly kind: 'while';
+  readonly cond: Expr;
+  readonly body: Body;
+}
+
+/** `for x in list`, `for (i, x) in enumerate(list)`, `for t in 0..T` */
+export interface ForStmt extends Node {
+  readonly kind: 'for';
+  readonly vars: readonly Ident[];
+  readonly iter: Expr;
+  readonly body: Body;
+}
+
+export interface ExprStmt extends Node {
+  readonly kind: 'expr';
+  readonly value: Expr;
+}
+
+// ---------------------------------------------------------------- expressions
+
+export type Expr =
+  | NumberLit
+  | StringLit
+  | BoolLit
+  | NoneLit
+  | Name
+  | Infer
+  | MemberExpr
+  | IndexExpr
+  | CallExpr
+  | TupleExpr
+  | ListExpr
+  | ListComp
+  | RecordExpr
+  | SeqExpr
+  | Lambda
+  | Unary
+  | Binary
+  | IfExpr
+  | RangeExpr
+  | ErrorExpr;
+
+/** `3`, `1e-3`, `0.5`. `isInt` tells `3` from `3.0`. */
+export interface NumberLit extends Node {
+  readonly kind: 'number';
+  readonly value: number;
+  readonly isInt: boolean;
+}
+export interface StringLit extends Node {
+  readonly kind: 'string';
+  readonly value: string;
+}
+export interface BoolLit extends Node {
+  readonly kind: 'bool';
+  readonly value: boolean;
+}
+export interface NoneLit extends Node {
+  readonly kind: 'none';
+}
+export interface Name extends Node {
+  readonly kind: 'name';
+  readonly name: string;
+}
+/** `_`: solve this hyper-parameter from the first call. */
+export interface Infer extends Node {
+  readonly kind: 'infer';
+}
+/** `a.b` or `a.0` */
+export interface MemberExpr extends Node {
+  readonly kind: 'member';
+  readonly object: Expr;
+  readonly member: { readonly name: string | number; readonly span: Span };
+}
+/** `x[i]`, `x[:, 1:-1:2, ..., none]` */
+export interface IndexExpr extends Node {
+  readonly kind: 'index';
+  readonly object: Expr;
+  readonly items: readonly Subscript[];
+}
+export type Subscript =
+  | { readonly kind: 'at'; readonly value: Expr; readonly span: Span }
+  | {
+      readonly kind: 'slice';
+      readonly start: Expr | null;
+      readonly stop: Expr | null;
+      readonly step: Expr | null;
+      readonly span: Span;
+    }
+  | { readonly kind: 'ellipsis'; readonly span: Span }
+  | { readonly kind: 'newaxis'; readonly span: Span }; // written `none`
+/** `f(a, b, name: c)` */
+export interface CallExpr extends Node {
+  readonly kind: 'call';
+  readonly callee: Expr;
+  readonly args: readonly Arg[];
+}
+export interface Arg extends Node {
+  readonly name: Ident | null;
+  readonly value: Expr;
+}
+/** `(a, b)`; `(a,)` */
+export interface TupleExpr extends Node {
+  readonly kind: 'tuple';
+  readonly items: readonly Expr[];
+}
+export interface ListExpr extends Node {
+  readonly kind: 'list';
+  readonly items: readonly Expr[];
+}
+/** `[for i in 0..n: Block(i)]` */
+export interface ListComp extends Node {
+  readonly kind: 'listComp';
+  readonly vars: readonly Ident[];
+  readonly iter: Expr;
+  readonly body: Expr;
+}
+/** `{ k: a, v: b }`: a value of a record type. */
+export interface RecordExpr extends Node {
+  readonly kind: 'record';
+  readonly fields: readonly { readonly name: Ident; readonly value: Expr }[];
+}
+/** `seq { Linear(4, 8); relu; act = Tanh(); if deep { ... }; for i in 0..n { ... } }` */
+export interface SeqExpr extends Node {
+  readonly kind: 'seq';
+  readonly items: readonly SeqItem[];
+}
+export type SeqItem =
+  | { readonly kind: 'item'; readonly name: Ident | null; readonly value: Expr; readonly span: Span }
+  | {
+      readonly kind: 'seqIf';
+      readonly cond: Expr;
+      readonly then: readonly SeqItem[];
+      readonly else: readonly SeqItem[];
+      readonly span: Span;
+    }
+  | {
+      readonly kind: 'seqFor';
+      readonly vars: readonly Ident[];
+      readonly iter: Expr;
+      readonly body: readonly SeqItem[];
+      readonly span: Span;
+    };
+/** `x => expr`, `(x, y) => expr` */
+export interface Lambda extends Node {
+  readonly kind: 'lambda';
+  readonly params: readonly Param[];
+  readonly body: Body;
+}
+export interface Unary extends Node {
+  readonly kind: 'unary';
+  readonly op: '-' | '+' | 'not';
+  readonly operand: Expr;
+}
+export type BinaryOp = '+' | '-' | '*' | '/' | '%' | '@' | '==' | '!=' | '<' | '<=' | '>' | '>=' | 'and' | 'or';
+export interface Binary extends Node {
+  readonly kind: 'binary';
+  readonly op: BinaryOp;
+  readonly left: Expr;
+  readonly right: Expr;
+  readonly opSpan: Span;
+}
+/** `if c { a } else { b }` as an expression. */
+export interface IfExpr extends Node {
+  readonly kind: 'ifExpr';
+  readonly cond: Expr;
+  readonly then: Body;
+  readonly else: Body;
+}
+/** `0..n`: from start (inclusive) to stop (exclusive). */
+export interface RangeExpr extends Node {
+  readonly kind: 'range';
+  readonly start: Expr;
+  readonly stop: Expr;
+}
+/** Stands where recovery skipped text; a diagnostic has already been reported. */
+export interface ErrorExpr extends Node {
+  readonly kind: 'error';
+}
+
+// ---------------------------------------------------------------- types
+
+export type TypeExpr =
+  TensorTypeExpr | NamedType | TupleType | ListType | RecordType | OptionalType | FnType | UnionType | ErrorType;
+
+/** `f32[B, 3, H, W]`, `E[...S]`, `f32[]`. `elem` may be an element-type variable (upper case). */
+export interface TensorTypeExpr extends Node {
+  readonly kind: 'tensorType';
+  readonly elem: Ident;
+  readonly dims: readonly DimExpr[];
+}
+export type DimExpr =
+  | { readonly kind: 'dim'; readonly value: Expr; readonly span: Span }
+  | { readonly kind: 'spread'; readonly name: Ident; readonly span: Span }; // ...S
+/** `int float bool string block`, or a declared `type`; also an optimizer or block name used as a type. */
+export interface NamedType extends Node {
+  readonly kind: 'namedType';
+  readonly name: Ident;
+}
+export interface TupleType extends Node {
+  readonly kind: 'tupleType';
+  readonly items: readonly TypeExpr[];
+}
+/** `[T; n]` fixed-length list, `[T]` list of compile-time length. */
+export interface ListType extends Node {
+  readonly kind: 'listType';
+  readonly item: TypeExpr;
+  readonly length: Expr | null;
+}
+export interface RecordType extends Node {
+  readonly kind: 'recordType';
+  readonly fields: readonly { readonly name: Ident; readonly type: TypeExpr }[];
+}
+/** `T?` */
+export interface OptionalType extends Node {
+  readonly kind: 'optionalType';
+  readonly item: TypeExpr;
+}
+/** `(int) -> block`, `(f32[...S]) -> f32[...S]` */
+export interface FnType extends Node {
+  readonly kind: 'fnType';
+  readonly params: readonly TypeExpr[];
+  readonly result: TypeExpr;
+}
+/** `"none" | "tanh"` */
+export interface UnionType extends Node {
+  readonly kind: 'unionType';
+  readonly options: readonly StringLit[];
+}
+export interface ErrorType extends Node {
+  readonly kind: 'errorType';
+}

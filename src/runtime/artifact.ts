@@ -1,0 +1,169 @@
+/**
+ * What the compiler hands to the runtime: plain data and WebAssembly bytes. A generated module carries one artifact per
+ * exported block. The runtime evaluates sizes, places buffers and calls; it compiles nothing.
+ */
+
+export type Elem = 'f32' | 'f16' | 'bf16' | 'i32' | 'u32' | 'bool';
+
+/** A size: a number, a symbol, or [operator, left, right]; `/` floors. */
+export type SizeExpr = number | string | readonly ['+' | '*' | '/' | '%' | 'min' | 'max', SizeExpr, SizeExpr];
+
+export interface TensorSpec {
+  readonly elem: Elem;
+  readonly shape: readonly SizeExpr[];
+}
+
+export interface Artifact {
+  readonly format: 1;
+  readonly name: string;
+  readonly doc: string;
+  /** Identifies the program: sha-like hash of the IR, in hex. */
+  readonly hash: string;
+  readonly hyper: Readonly<Record<string, unknown>>;
+  /** Arenas that all programs share. Parameters of one optimizer group lie side by side. */
+  readonly segments: readonly Segment[];
+  readonly tensors: readonly TensorEntry[];
+  readonly stateDict: readonly { readonly name: string; readonly tensor: number; readonly transposed: boolean }[];
+  readonly tree: TreeNode;
+  readonly methods: readonly MethodEntry[];
+  readonly programs: readonly Program[];
+  readonly train: TrainEntry | null;
+  readonly kernels: readonly KernelEntry[];
+  /** One WebAssembly module: imports `env.memory`, exports each program's driver under its name: (frame: i32) -> (). */
+  readonly wasm: { readonly simd: Uint8Array; readonly relaxed: Uint8Array };
+}
+
+export interface Segment {
+  /** `params.0`, `frozen`, `buffers`, `consts`, `state.0.exp_avg`, ... */
+  readonly name: string;
+  readonly role: 'params' | 'buffers' | 'consts' | 'state' | 'grads';
+  readonly elem: Elem;
+  /** Elements. */
+  readonly length: number;
+}
+
+export interface TensorEntry {
+  readonly name: string;
+  readonly role: 'param' | 'buffer' | 'const';
+  readonly elem: Elem;
+  readonly shape: readonly number[];
+  readonly stored: 'i64' | null;
+  readonly trainable: boolean;
+  readonly segment: string;
+  /** Elements from the start of the segment. */
+  readonly offset: number;
+  /** Where its gradient lies after `backward`: a segment of the same layout, or null. */
+  readonly grad: string | null;
+}
+
+export interface TreeNode {
+  readonly name: string;
+  readonly path: string;
+  readonly id: number;
+  readonly type: string;
+  readonly kind: 'block' | 'seq' | 'list' | 'fn';
+  readonly doc: string;
+  readonly hyper: Readonly<Record<string, unknown>>;
+  readonly children: readonly TreeNode[];
+  readonly own: readonly { readonly name: string; readonly tensor: number; readonly transposed: boolean }[];
+}
+
+export type Spec =
+  | ({ readonly kind: 'tensor' } & TensorSpec)
+  | { readonly kind: 'tuple'; readonly items: readonly Spec[] }
+  | { readonly kind: 'record'; readonly fields: readonly { readonly name: string; readonly spec: Spec }[] };
+
+export interface MethodEntry {
+  readonly name: string;
+  readonly doc: string;
+  readonly args: readonly { readonly name: string; readonly spec: Spec }[];
+  readonly result: Spec;
+  /** Names of programs. */
+  readonly eval: string;
+  readonly training: string;
+}
+
+/** Programs by name: `init`, `forward`, `forward.training`, `train_step`, `backward`, ... */
+export interface Program {
+  readonly name: string;
+  /** Sizes bound at run time by the inputs' shapes. */
+  readonly symbols: readonly string[];
+  readonly inputs: readonly ProgramInput[];
+  readonly outputs: readonly ProgramOutput[];
+  readonly buffers: readonly BufferEntry[];
+  /** The frame that the driver reads: one i32 each. */
+  readonly slots: readonly Slot[];
+  readonly steps: readonly Step[];
+  readonly checks: readonly {
+    readonly kind: 'equal' | 'atLeast';
+    readonly left: SizeExpr;
+    readonly right: SizeExpr;
+    readonly message: string;
+  }[];
+}
+
+export type ProgramInput =
+  | { readonly role: 'arg'; readonly name: string; readonly spec: TensorSpec; readonly buffer: number }
+  | { readonly role: 'segment'; readonly segment: string; readonly buffer: number }
+  /** u32[2]: the seed folded with the step. */
+  | { readonly role: 'key'; readonly buffer: number }
+  /** i32[]: steps taken so far. */
+  | { readonly role: 'step'; readonly buffer: number }
+  /** f32[]: a hyper-parameter of the optimizer for a group. */
+  | { readonly role: 'hyper'; readonly group: number; readonly name: string; readonly buffer: number };
+
+/** A segment's output may share its input's buffer (updated in place); otherwise the runtime copies it back. */
+export type ProgramOutput =
+  | {
+      readonly role: 'result';
+      readonly name: string;
+      readonly spec: TensorSpec;
+      readonly buffer: number;
+      readonly offset: SizeExpr;
+    }
+  | { readonly role: 'segment'; readonly segment: string; readonly buffer: number; readonly offset: SizeExpr };
+
+export interface BufferEntry {
+  readonly kind: 'input' | 'output' | 'temp' | 'constant' | 'segment';
+  readonly bytes: SizeExpr;
+  /** First and last step (position in a flat count of `steps`) that uses it. */
+  readonly live: readonly [number, number];
+  /** For constants: little-endian bytes, base64. */
+  readonly data: string | null;
+  readonly segment: string | null;
+}
+
+export type Slot =
+  | { readonly kind: 'address'; readonly buffer: number; /** bytes */ readonly offset: SizeExpr }
+  | { readonly kind: 'size'; readonly value: SizeExpr };
+
+export type Step =
+  | { readonly kind: 'kernel'; readonly kernel: number; readonly slots: readonly number[] }
+  /** Copies bytes between two addresses. */
+  | { readonly kind: 'copy'; readonly from: number; readonly to: number; /** slot */ readonly bytes: number }
+  /** `counter`: slot of an i32[] buffer's address that receives 0, 1, ...; null when unused. */
+  | { readonly kind: 'for'; readonly count: number; readonly counter: number | null; readonly body: readonly Step[] }
+  /** `flag`: slot of a bool[] buffer's address, computed by `cond`. */
+  | { readonly kind: 'while'; readonly cond: readonly Step[]; readonly flag: number; readonly body: readonly Step[] }
+  | { readonly kind: 'if'; readonly flag: number; readonly then: readonly Step[]; readonly else: readonly Step[] };
+
+export interface KernelEntry {
+  readonly name: string;
+  /** `file:line` of the network, main one first, with the layer's path. */
+  readonly origins: readonly string[];
+}
+
+export interface TrainEntry {
+  readonly loss: string;
+  readonly metric: string | null;
+  readonly optimizer: string;
+  readonly groups: readonly {
+    readonly segment: string;
+    readonly hyper: Readonly<Record<string, number>>;
+    readonly state: readonly string[];
+  }[];
+  readonly epochs: number | null;
+  readonly batchSize: number | null;
+  readonly data: string | null;
+  readonly seed: number | null;
+}
