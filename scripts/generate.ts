@@ -1,0 +1,38 @@
+/**
+ * Writes the files that are made from others: `node scripts/generate.ts`, or `--check` to fail where one is stale.
+ * Each generator is a file of scripts/generate/ and an entry of `GENERATORS`.
+ */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { format, resolveConfig } from 'prettier';
+import type { Generator } from './generate/generator.ts';
+import { diagnostics } from './generate/diagnostics.ts';
+
+const GENERATORS: readonly Generator[] = [diagnostics];
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const check = process.argv.includes('--check');
+let stale = 0;
+
+for (const generator of GENERATORS) {
+  for (const file of await generator.generate(root)) {
+    const path = join(root, file.path);
+    const text = file.format ? await pretty(path, file.text) : file.text;
+    if (text === (await readFile(path, 'utf8').catch(() => null))) continue;
+    stale++;
+    if (check) {
+      console.error(`${file.path} is stale: run \`node scripts/generate.ts\``);
+    } else {
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, text);
+      console.log(`wrote ${file.path}`);
+    }
+  }
+}
+if (check && stale > 0) process.exitCode = 1;
+
+/** So that `prettier --check` and `--check` agree on what a fresh file looks like. */
+async function pretty(path: string, text: string): Promise<string> {
+  return format(text, { ...(await resolveConfig(path)), filepath: path });
+}

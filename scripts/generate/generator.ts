@@ -1,0 +1,15 @@
+/** What a generator of scripts/generate.ts is. */
+
+export interface GeneratedFile {
+  /** From the project's root. */
+  readonly path: string;
+  /** Its first line says that it is generated, and from what. */
+  readonly text: string;
+  /** Pass it through prettier. */
+  readonly format: boolean;
+}
+
+export interface Generator {
+  /** `root` is the project's directory. Reads what it needs and writes nothing. */
+  generate(root: string): Promise<readonly GeneratedFile[]>;
+}
