@@ -44,8 +44,8 @@ function readPage(file: string, text: string): Page {
     code: field('code'),
     name: field('name'),
     severity: field('severity'),
-    message: JSON.parse(field('message')) as string,
-    help: field('help') === 'none' ? null : (JSON.parse(field('help')) as string),
+    message: unquote(field('message')),
+    help: field('help') === 'none' ? null : unquote(field('help')),
   };
   if (`${page.code}.md` !== file) throw new Error(`${file}: its code is ${page.code}`);
   if (!/^[a-z][a-z0-9_]*$/.test(page.name)) throw new Error(`${file}: ${page.name} is not snake_case`);
@@ -53,6 +53,13 @@ function readPage(file: string, text: string): Page {
   const body = match[2] ?? '';
   if (!body.includes('```') || body.trim().length < 80) throw new Error(`${file}: explain it, with an example`);
   return page;
+}
+
+/** YAML's two quoted forms; prettier turns one into the other as it sees fit. */
+function unquote(text: string): string {
+  if (/^'.*'$/.test(text)) return text.slice(1, -1).replaceAll("''", "'");
+  if (/^".*"$/.test(text)) return JSON.parse(text) as string;
+  throw new Error(`a message or help is a quoted string: ${text}`);
 }
 
 function rejectDuplicates(pages: readonly Page[]): void {
