@@ -1,0 +1,107 @@
+/** Assembles a WebAssembly module: deduplicated types, one imported memory, functions, exports, and names for profilers. */
+import { Bytes } from './bytes.ts';
+
+export const I32_TYPE = 0x7f;
+export const F32_TYPE = 0x7d;
+export const V128_TYPE = 0x7b;
+export type ValueType = typeof I32_TYPE | typeof F32_TYPE | typeof V128_TYPE;
+
+export interface WasmFunction {
+  readonly name: string;
+  readonly params: readonly ValueType[];
+  /** Types of the locals after the parameters. */
+  readonly locals: readonly ValueType[];
+  /** Instructions without the final `end`. No function here returns a value. */
+  readonly code: Bytes;
+  readonly exported: boolean;
+}
+
+export interface WasmGlobal {
+  readonly name: string;
+  readonly init: number;
+}
+
+const SECTION = { custom: 0, type: 1, import: 2, function: 3, global: 6, export: 7, code: 10 } as const;
+const KIND = { func: 0, memory: 2, global: 3 } as const;
+const END = 0x0b;
+
+/**
+ * Imports `env.memory` (one page at least, growable), exports each exported function and each global (mutable i32)
+ * under its name.
+ */
+export function encodeModule(functions: readonly WasmFunction[], globals: readonly WasmGlobal[]): Uint8Array {
+  const types = new Map<string, number>();
+  const typeOf = (f: WasmFunction): number => {
+    const key = f.params.join();
+    const index = types.get(key) ?? types.size;
+    types.set(key, index);
+    return index;
+  };
+  const typeIndices = functions.map(typeOf);
+
+  const out = new Bytes().u8(0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00);
+  const section = (id: number, count: number, each: Iterable<(b: Bytes) => void>): void => {
+    if (count === 0) return;
+    const body = new Bytes().u32(count);
+    for (const write of each) write(body);
+    out.u8(id).sized(body);
+  };
+
+  section(
+    SECTION.type,
+    types.size,
+    [...types.keys()].map((key) => (b: Bytes) => {
+      const params = key === '' ? [] : key.split(',').map(Number);
+      b.u8(0x60)
+        .u32(params.length)
+        .u8(...params)
+        .u32(0);
+    }),
+  );
+  section(SECTION.import, 1, [(b) => b.name('env').name('memory').u8(KIND.memory, 0x00).u32(1)]);
+  section(
+    SECTION.function,
+    functions.length,
+    typeIndices.map((t) => (b: Bytes) => b.u32(t)),
+  );
+  section(
+    SECTION.global,
+    globals.length,
+    globals.map((g) => (b: Bytes) => b.u8(I32_TYPE, 1, 0x41).s32(g.init).u8(END)),
+  );
+  const exports = [
+    ...functions.flatMap((f, i) => (f.exported ? [{ name: f.name, kind: KIND.func, index: i }] : [])),
+    ...globals.map((g, i) => ({ name: g.name, kind: KIND.global, index: i })),
+  ];
+  section(
+    SECTION.export,
+    exports.length,
+    exports.map((e) => (b: Bytes) => b.name(e.name).u8(e.kind).u32(e.index)),
+  );
+  section(
+    SECTION.code,
+    functions.length,
+    functions.map((f) => (b: Bytes) => b.sized(body(f))),
+  );
+  out.u8(SECTION.custom).sized(nameSection(functions));
+  return out.finish();
+}
+
+function body(f: WasmFunction): Bytes {
+  const runs: { type: ValueType; count: number }[] = [];
+  for (const type of f.locals) {
+    const last = runs.at(-1);
+    if (last?.type === type) last.count++;
+    else runs.push({ type, count: 1 });
+  }
+  const out = new Bytes().u32(runs.length);
+  for (const r of runs) out.u32(r.count).u8(r.type);
+  return out.append(f.code).u8(END);
+}
+
+/** Function names, so that stack traces and profiles show kernels. */
+function nameSection(functions: readonly WasmFunction[]): Bytes {
+  const names = new Bytes().u32(functions.length);
+  functions.forEach((f, i) => names.u32(i).name(f.name));
+  return new Bytes().name('name').u8(1).sized(names);
+}

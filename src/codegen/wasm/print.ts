@@ -1,0 +1,215 @@
+/**
+ * Prints kernels and programs as one WebAssembly module. Kernels are internal functions; each program is an exported
+ * driver `(frame: i32)` that loads the arguments of its kernels from the frame and calls them in order.
+ *
+ * Memory: the first page (64 KiB) belongs to the kernels' private and shared arrays, at the exported global `sp`; data
+ * starts above it. Threads would each have their own `sp`.
+ */
+import type { Step } from '../../runtime/artifact.ts';
+import type { KBuffer, Kernel, KStmt } from '../kernel.ts';
+import type { WasmFunction } from './encoder.ts';
+import { encodeModule, I32_TYPE } from './encoder.ts';
+import { ExpressionPrinter, sizeOfElem, valueType } from './expressions.ts';
+import { FunctionWriter } from './function.ts';
+import { MISC, OP } from './opcodes.ts';
+
+/** Bytes at the bottom of memory that kernels use for private and shared arrays. */
+export const SCRATCH_BYTES = 65536;
+
+export interface WasmProgram {
+  readonly name: string;
+  /** `kernel` of a step is an index of `kernels`. */
+  readonly steps: readonly Step[];
+}
+
+export interface WasmInput {
+  readonly kernels: readonly Kernel[];
+  readonly programs: readonly WasmProgram[];
+}
+
+const VOID = 0x40;
+const SP = 0;
+
+/** `relaxed`: `fma` is one relaxed instruction; otherwise a multiplication and an addition. */
+export function printWasm(input: WasmInput, options: { readonly relaxed: boolean }): Uint8Array {
+  const kernels = input.kernels.map((k) => printKernel(k, options.relaxed));
+  const drivers = input.programs.map((p) => printDriver(p, input.kernels));
+  return encodeModule([...kernels, ...drivers], [{ name: 'sp', init: 0 }]);
+}
+
+function printKernel(kernel: Kernel, relaxed: boolean): WasmFunction {
+  const f = new FunctionWriter();
+  const addresses = new Map<KBuffer, number>();
+  const arrays = placeArrays(kernel);
+  const e = new ExpressionPrinter(f, relaxed, (buf) => {
+    const param = addresses.get(buf);
+    if (param !== undefined) {
+      f.get(param);
+      return 0;
+    }
+    const offset = arrays.get(buf);
+    if (offset === undefined) throw new Error(`${kernel.name}: buffer ${buf.name} is not a parameter`);
+    f.op(OP.globalGet, SP);
+    return offset;
+  });
+  for (const p of kernel.params) {
+    if (p.kind === 'buffer') addresses.set(p, f.param(I32_TYPE));
+    else e.bind(p, f.param(valueType(p.type)));
+  }
+  statements(e, kernel.body);
+  return { name: kernel.name, params: f.params, locals: f.locals, code: f.code, exported: false };
+}
+
+/** Offsets of the kernel's own arrays in the scratch page. */
+function placeArrays(kernel: Kernel): ReadonlyMap<KBuffer, number> {
+  const offsets = new Map<KBuffer, number>();
+  let top = 0;
+  const visit = (value: unknown): void => {
+    if (typeof value !== 'object' || value === null) return;
+    if ('kind' in value && value.kind === 'buffer') {
+      const buf = value as KBuffer;
+      if (buf.space === 'global' || offsets.has(buf)) return;
+      offsets.set(buf, top);
+      top += ((buf.length ?? 0) * sizeOfElem(buf.elem) + 15) & ~15;
+      return;
+    }
+    for (const part of Object.values(value)) visit(part);
+  };
+  visit(kernel.body);
+  if (top > SCRATCH_BYTES) throw new Error(`${kernel.name}: ${top} bytes of private arrays, at most ${SCRATCH_BYTES}`);
+  return offsets;
+}
+
+function statements(e: ExpressionPrinter, body: readonly KStmt[]): void {
+  for (const s of body) statement(e, s);
+}
+
+function statement(e: ExpressionPrinter, s: KStmt): void {
+  const { f } = e;
+  switch (s.s) {
+    case 'let':
+    case 'set':
+      e.expr(s.value);
+      f.set(e.localOf(s.var));
+      return;
+    case 'store':
+      return e.store(s.buf, s.index, s.value);
+    case 'for':
+      return forLoop(e, s);
+    case 'while':
+      f.op(OP.block, VOID, OP.loop, VOID);
+      e.expr(s.cond);
+      f.op(OP.i32Eqz, OP.brIf, 1);
+      statements(e, s.body);
+      f.op(OP.br, 0, OP.end, OP.end);
+      return;
+    case 'if':
+      e.expr(s.cond);
+      f.op(OP.if, VOID);
+      statements(e, s.then);
+      if (s.else.length > 0) {
+        f.op(OP.else);
+        statements(e, s.else);
+      }
+      f.op(OP.end);
+      return;
+    case 'barrier': // one invocation at a time
+    case 'note':
+      return;
+  }
+}
+
+/** The test stands at the end of the loop; before it only where the loop may be empty. */
+function forLoop(e: ExpressionPrinter, s: KStmt & { s: 'for' }): void {
+  const { f } = e;
+  const i = e.localOf(s.var);
+  e.expr(s.from);
+  f.set(i);
+  const fixed = s.to.k === 'const' || (s.to.k === 'var' && !s.to.var.mutable);
+  const run = (limit: () => void): void => {
+    const guarded = !(s.from.k === 'const' && s.to.k === 'const' && s.from.value < s.to.value);
+    if (guarded) {
+      f.get(i);
+      limit();
+      f.op(OP.i32LtS, OP.if, VOID);
+    }
+    f.op(OP.loop, VOID);
+    statements(e, s.body);
+    f.get(i).i32(s.step).op(OP.i32Add).tee(i);
+    limit();
+    f.op(OP.i32LtS, OP.brIf, 0, OP.end);
+    if (guarded) f.op(OP.end);
+  };
+  if (fixed) return run(() => e.expr(s.to));
+  e.expr(s.to);
+  f.temp(I32_TYPE, (limit) => {
+    f.set(limit);
+    run(() => f.get(limit));
+  });
+}
+
+function printDriver(program: WasmProgram, kernels: readonly Kernel[]): WasmFunction {
+  const f = new FunctionWriter();
+  const frame = f.param(I32_TYPE);
+  const slot = (index: number, opcode: number = OP.i32Load): void => {
+    f.get(frame)
+      .op(opcode)
+      .memarg(2, index * 4);
+  };
+  const flag = (index: number): void => {
+    slot(index);
+    f.op(OP.i32Load).memarg(2, 0);
+  };
+  const step = (s: Step): void => {
+    switch (s.kind) {
+      case 'kernel': {
+        const { params } = kernels[s.kernel]!;
+        s.slots.forEach((index, i) => {
+          const p = params[i]!;
+          slot(index, p.kind === 'var' && p.type.elem === 'f32' ? OP.f32Load : OP.i32Load);
+        });
+        f.op(OP.call).code.u32(s.kernel);
+        return;
+      }
+      case 'copy':
+        slot(s.to);
+        slot(s.from);
+        slot(s.bytes);
+        f.misc(MISC.memoryCopy).op(0, 0);
+        return;
+      case 'for':
+        f.temp(I32_TYPE, (i) => {
+          f.i32(0).set(i).op(OP.block, VOID, OP.loop, VOID).get(i);
+          slot(s.count);
+          f.op(OP.i32GeS, OP.brIf, 1);
+          if (s.counter !== null) {
+            slot(s.counter);
+            f.get(i).op(OP.i32Store).memarg(2, 0);
+          }
+          s.body.forEach(step);
+          f.get(i).i32(1).op(OP.i32Add).set(i).op(OP.br, 0, OP.end, OP.end);
+        });
+        return;
+      case 'while':
+        f.op(OP.block, VOID, OP.loop, VOID);
+        s.cond.forEach(step);
+        flag(s.flag);
+        f.op(OP.i32Eqz, OP.brIf, 1);
+        s.body.forEach(step);
+        f.op(OP.br, 0, OP.end, OP.end);
+        return;
+      case 'if':
+        flag(s.flag);
+        f.op(OP.if, VOID);
+        s.then.forEach(step);
+        if (s.else.length > 0) {
+          f.op(OP.else);
+          s.else.forEach(step);
+        }
+        f.op(OP.end);
+        return;
+    }
+  };
+  program.steps.forEach(step);
+  return { name: program.name, params: f.params, locals: f.locals, code: f.code, exported: true };
+}
