@@ -1,0 +1,94 @@
+/** Finds out what a data argument is (built-in name, file, folder, list of files) and reads it into memory. */
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { basename, extname, join } from 'node:path';
+import { readSafetensors } from '../../runtime/safetensors.ts';
+import { readCsv } from './csv.ts';
+import { DataError, dataSet, type Column, type DataSet } from './dataset.ts';
+import { readIdx } from './idx.ts';
+import { readMnist } from './mnist.ts';
+import { readNpy, readNpz } from './npy.ts';
+
+export interface DataOptions {
+  /** Column of a CSV that is the target. */
+  readonly target: string | null;
+  /** Where packages are looked for. */
+  readonly cwd: string;
+}
+
+const FORMATS = 'the built-in "mnist", or files: .npz .npy .safetensors .csv, IDX (also .gz), or a folder with MNIST-style IDX files';
+
+/** `what`: `mnist`, a path, or several paths joined by commas (their columns are put side by side). */
+export function loadData(what: string, options: DataOptions): DataSet {
+  if (what === 'mnist' && !existsSync(what)) return readMnist(options.cwd);
+  const paths = what.split(',').map((p) => p.trim());
+  for (const p of paths) if (!existsSync(p)) throw new DataError(p, 'there is no such file or folder', `a data set is ${FORMATS}`);
+  if (paths.length === 1 && statSync(paths[0]!).isDirectory()) return readIdxFolder(paths[0]!);
+  const columns = paths.flatMap((p, i) => readFile(p, options, paths.length > 1 ? (['x', 'y'][i] ?? `column${i}`) : null));
+  return dataSet(what, columns);
+}
+
+function readFile(path: string, options: DataOptions, name: string | null): Column[] {
+  const bytes = readFileSync(path);
+  const base = basename(path).replace(/\.gz$/, '');
+  const own = name ?? base.slice(0, base.length - extname(base).length);
+  switch (extname(base)) {
+    case '.npz':
+      return readNpz(bytes, path);
+    case '.npy':
+      return [readNpy(bytes, own, path)];
+    case '.csv':
+      return readCsv(bytes.toString('utf8'), path, options.target);
+    case '.safetensors':
+      return readSafetensorColumns(bytes, path);
+    default:
+      if (/idx\d-ubyte|\.idx/.test(base) || (bytes[0] === 0 && bytes[1] === 0) || path.endsWith('.gz')) return [readIdx(bytes, own, path)];
+      throw new DataError(path, 'this is no kind of data that is known here', `a data set is ${FORMATS}`);
+  }
+}
+
+function readSafetensorColumns(bytes: Uint8Array, path: string): Column[] {
+  const file = readSafetensors(bytes, path);
+  return [...file.tensors].map(([name, t]) => {
+    const raw = bytes.subarray(t.start, t.end);
+    const copy = raw.slice().buffer;
+    switch (t.dtype) {
+      case 'F32':
+        return { name, shape: t.shape, data: new Float32Array(copy) };
+      case 'I32':
+        return { name, shape: t.shape, data: new Int32Array(copy) };
+      case 'I64':
+        return { name, shape: t.shape, data: Int32Array.from(new BigInt64Array(copy), (v) => fit(v, name, path)) };
+      case 'U8':
+      case 'BOOL':
+        return { name, shape: t.shape, data: Int32Array.from(new Uint8Array(copy)) };
+      case 'F64':
+        return { name, shape: t.shape, data: Float32Array.from(new Float64Array(copy)) };
+      default:
+        throw new DataError(path, `${name} is ${t.dtype}`, 'data sets are F32, F64, I32, I64, U8 or BOOL');
+    }
+  });
+}
+
+function fit(v: bigint, name: string, path: string): number {
+  if (v > 2147483647n || v < -2147483648n) throw new DataError(path, `${name} holds ${v}, which does not fit 32 bits`);
+  return Number(v);
+}
+
+/** `train-images-idx3-ubyte[.gz]` and its three companions, as MNIST and Fashion-MNIST are laid out. */
+function readIdxFolder(folder: string): DataSet {
+  const names = readdirSync(folder);
+  const part = (prefix: string): Column[] | null => {
+    const find = (kind: string): string | undefined => names.find((n) => n.startsWith(`${prefix}-${kind}-idx`));
+    const images = find('images');
+    const labels = find('labels');
+    if (!images || !labels) return null;
+    const x = readIdx(readFileSync(join(folder, images)), 'x', join(folder, images));
+    const y = readIdx(readFileSync(join(folder, labels)), 'y', join(folder, labels));
+    // Images are [N, H, W]: networks take [N, 1, H, W].
+    return [x.shape.length === 3 ? { ...x, shape: [x.shape[0]!, 1, x.shape[1]!, x.shape[2]!] } : x, y];
+  };
+  const train = part('train');
+  if (!train) throw new DataError(folder, 'it has no train-images-idx3-ubyte and train-labels-idx1-ubyte (also .gz)', `a data set is ${FORMATS}`);
+  const test = part('t10k');
+  return dataSet(folder, train, test ? dataSet(folder, test) : null);
+}

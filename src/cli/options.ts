@@ -1,0 +1,50 @@
+/** Options that several commands share, and their parsing. */
+import { InvalidArgumentError } from 'commander';
+import type { StaticValue } from '../check/elaborated.ts';
+
+export function positiveInt(text: string): number {
+  const n = Number(text);
+  if (!Number.isInteger(n) || n < 1) throw new InvalidArgumentError('It must be a whole number from 1.');
+  return n;
+}
+
+export function wholeNumber(text: string): number {
+  const n = Number(text);
+  if (!Number.isInteger(n) || n < 0) throw new InvalidArgumentError('It must be a whole number from 0.');
+  return n;
+}
+
+export function positiveNumber(text: string): number {
+  const n = Number(text);
+  if (text.trim() === '' || !Number.isFinite(n) || n <= 0) throw new InvalidArgumentError('It must be a number above 0.');
+  return n;
+}
+
+export function fraction(text: string): number {
+  const n = Number(text);
+  if (text.trim() === '' || !(n >= 0 && n < 1)) throw new InvalidArgumentError('It must be a number from 0 up to 1.');
+  return n;
+}
+
+/** `--set name=value`, repeatable: numbers, true/false, none, (tuples) and plain text. */
+export function setting(text: string, previous: Record<string, StaticValue>): Record<string, StaticValue> {
+  const at = text.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('It must be name=value.');
+  return { ...previous, [text.slice(0, at).trim()]: staticValue(text.slice(at + 1).trim()) };
+}
+
+function staticValue(text: string): StaticValue {
+  if (text === 'true' || text === 'false') return text === 'true';
+  if (text === 'none') return null;
+  if (text.startsWith('(') && text.endsWith(')')) {
+    return text.slice(1, -1).split(',').map((s) => s.trim()).filter((s) => s !== '').map(staticValue);
+  }
+  return text !== '' && Number.isFinite(Number(text)) ? Number(text) : text.replace(/^"(.*)"$/, '$1');
+}
+
+/** `--dim B=1`: a size that the summary is computed for. */
+export function dimSetting(text: string, previous: Record<string, number>): Record<string, number> {
+  const m = /^([A-Z]\w*)=(\d+)$/.exec(text);
+  if (!m) throw new InvalidArgumentError('It must be NAME=NUMBER, such as B=1.');
+  return { ...previous, [m[1]!]: Number(m[2]) };
+}

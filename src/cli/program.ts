@@ -1,0 +1,46 @@
+/** Compiles a file for a command: picks the block, prints warnings, stops at errors. */
+import { existsSync } from 'node:fs';
+import type { StaticValue } from '../check/elaborated.ts';
+import { compileProject, openProject, type Compiled, type CompileOptions } from '../compile.ts';
+import { Fault, fault, printDiagnostics } from './fault.ts';
+import { diskHost, locate } from './host.ts';
+
+export interface ProgramOptions {
+  readonly block?: string | undefined;
+  readonly set?: Readonly<Record<string, StaticValue>>;
+  readonly json?: boolean | undefined;
+}
+
+export interface CompiledFile {
+  readonly root: string;
+  readonly path: string;
+  readonly blocks: readonly Compiled[];
+}
+
+/** Every exported block of the file, or the one that `--block` names. Throws a Fault with all diagnostics where there are errors. */
+export function compileFile(file: string, options: ProgramOptions, hooks: Pick<CompileOptions, 'onPass' | 'verify'> = {}): CompiledFile {
+  if (!existsSync(file)) throw fault('file_not_found', { path: file });
+  const { root, path } = locate(file);
+  const project = openProject(diskHost(root), path);
+  if (project.bag.hasErrors) throw new Fault(project.bag.all, project.sources);
+  if (options.block !== undefined && !project.exports.includes(options.block)) {
+    throw fault('no_such_export', { file: path, name: options.block, exports: names(project.exports) });
+  }
+  const wanted = options.block === undefined ? project.exports : [options.block];
+  const blocks = wanted.map((name) => compileProject(project, name, { hyper: options.set ?? {}, ...hooks }));
+  if (project.bag.hasErrors) throw new Fault(project.bag.all, project.sources);
+  printDiagnostics(project.bag.all, project.sources, options.json ?? false);
+  return { root, path, blocks: blocks.filter((b) => b !== null) };
+}
+
+/** The one block that a command works on. */
+export function compileBlock(file: string, options: ProgramOptions): CompiledFile & { block: Compiled } {
+  const compiled = compileFile(file, options);
+  const [block] = compiled.blocks;
+  if (compiled.blocks.length !== 1 || !block) {
+    throw fault('which_block', { file: compiled.path, exports: names(compiled.blocks.map((b) => b.artifact.name)) });
+  }
+  return { ...compiled, block };
+}
+
+const names = (list: readonly string[]): string => (list.length === 0 ? 'none' : list.map((n) => `\`${n}\``).join(', '));
