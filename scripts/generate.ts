@@ -8,8 +8,9 @@ import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
 import type { Generator } from './generate/generator.ts';
 import { diagnostics } from './generate/diagnostics.ts';
+import { stdlib } from './generate/stdlib.ts';
 
-const GENERATORS: readonly Generator[] = [diagnostics];
+const GENERATORS: readonly Generator[] = [diagnostics, stdlib];
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const check = process.argv.includes('--check');

@@ -1,0 +1,1132 @@
+/** The standard library by import path. Generated from stdlib/ by `node scripts/generate.ts`; do not edit. */
+export const STDLIB: Readonly<Record<string, string>> = {
+  'std/functional': `// Activations of torch.nn.functional: elementwise, any shape. \`sigmoid\`, \`tanh\`, \`exp\`, ... are primitive operations.
+
+/// max(x, 0). NaN passes through; the gradient at 0 is 0, as in PyTorch (https://pytorch.org/docs/stable/generated/torch.nn.functional.relu.html).
+export fn relu(x: f32[...S]) -> f32[...S] => select(x <= 0.0, 0.0, x)
+
+/// min(max(x, 0), 6). Gradient 0 at both ends.
+export fn relu6(x: f32[...S]) -> f32[...S] => hardtanh(x, 0.0, 6.0)
+
+/// x where x > 0, negative_slope * x elsewhere.
+export fn leaky_relu(x: f32[...S], negative_slope: float = 0.01) -> f32[...S] => select(x > 0.0, x, x * negative_slope)
+
+/// x where x > 0, alpha * (exp(x) - 1) elsewhere; Clevert et al. 2015.
+export fn elu(x: f32[...S], alpha: float = 1.0) -> f32[...S] => select(x > 0.0, x, alpha * expm1(minimum(x, 0.0)))
+
+/// max(0, x) + min(0, alpha * (exp(x / alpha) - 1)); Barron 2017.
+export fn celu(x: f32[...S], alpha: float = 1.0) -> f32[...S] => select(x > 0.0, x, alpha * expm1(minimum(x, 0.0) / alpha))
+
+/// scale * elu(x, alpha) with the fixed point at zero mean and unit variance; Klambauer et al. 2017.
+export fn selu(x: f32[...S]) -> f32[...S] => 1.0507009873554805 * elu(x, 1.6732632423543772)
+
+/// x * sigmoid(x), also called swish; Hendrycks & Gimpel 2016.
+export fn silu(x: f32[...S]) -> f32[...S] => x * sigmoid(x)
+
+/// x * Phi(x) with the normal distribution's Phi (\`approximate: "none"\`), or its tanh form (GPT-2's \`gelu_new\`);
+/// Hendrycks & Gimpel 2016, https://pytorch.org/docs/stable/generated/torch.nn.GELU.html.
+export fn gelu(x: f32[...S], approximate: "none" | "tanh" = "none") -> f32[...S] {
+  if approximate == "none" {
+    0.5 * x * (1.0 + erf(x * sqrt(0.5)))
+  } else {
+    0.5 * x * (1.0 + tanh(sqrt(2.0 / pi) * (x + 0.044715 * x * x * x)))
+  }
+}
+
+/// log(1 + exp(x)), written so that no exponential overflows: max(x, 0) + log(1 + exp(-|x|)).
+export fn softplus(x: f32[...S], beta: float = 1.0) -> f32[...S] {
+  z = x * beta
+  (maximum(z, 0.0) + log1p(exp(-abs(z)))) / beta
+}
+
+/// log(sigmoid(x)) = min(x, 0) - log(1 + exp(-|x|)).
+export fn log_sigmoid(x: f32[...S]) -> f32[...S] => minimum(x, 0.0) - log1p(exp(-abs(x)))
+
+/// x * tanh(softplus(x)); Misra 2019.
+export fn mish(x: f32[...S]) -> f32[...S] => x * tanh(softplus(x))
+
+/// x / (1 + |x|).
+export fn softsign(x: f32[...S]) -> f32[...S] => x / (1.0 + abs(x))
+
+/// x - tanh(x).
+export fn tanhshrink(x: f32[...S]) -> f32[...S] => x - tanh(x)
+
+/// x where |x| > lambd, else 0.
+export fn hardshrink(x: f32[...S], lambd: float = 0.5) -> f32[...S] => select(abs(x) <= lambd, 0.0, x)
+
+/// x moved toward 0 by lambd, 0 within lambd of it.
+export fn softshrink(x: f32[...S], lambd: float = 0.5) -> f32[...S] => select(abs(x) <= lambd, 0.0, x - sign(x) * lambd)
+
+/// x limited to min_val..max_val; the gradient is 0 at and beyond the ends (\`clamp\` keeps it at the ends).
+export fn hardtanh(x: f32[...S], min_val: float = -1.0, max_val: float = 1.0) -> f32[...S] =>
+  select(x <= min_val, min_val, select(x >= max_val, max_val, x))
+
+/// relu6(x + 3) / 6; Howard et al. 2019.
+export fn hardsigmoid(x: f32[...S]) -> f32[...S] => relu6(x + 3.0) / 6.0
+
+/// x * relu6(x + 3) / 6; Howard et al. 2019.
+export fn hardswish(x: f32[...S]) -> f32[...S] => x * relu6(x + 3.0) / 6.0
+
+/// x where x > threshold, else value.
+export fn threshold(x: f32[...S], threshold: float, value: float) -> f32[...S] => select(x <= threshold, value, x)
+
+/// exp(x) / sum(exp(x)) along \`dim\`, computed from x - max(x).
+export fn softmax(x: f32[...S], dim: int) -> f32[...S] => op.softmax(x, axis: dim)
+
+/// log(softmax(x)) along \`dim\`, without the intermediate.
+export fn log_softmax(x: f32[...S], dim: int) -> f32[...S] => op.log_softmax(x, axis: dim)
+
+/// softmax(-x) along \`dim\`.
+export fn softmin(x: f32[...S], dim: int) -> f32[...S] => op.softmax(-x, axis: dim)
+
+/// The first half of x along \`dim\`, gated by the sigmoid of the second half; Dauphin et al. 2016.
+export fn glu(x: f32[...S], dim: int = -1) {
+  (a, b) = chunk(x, 2, dim)
+  a * sigmoid(b)
+}
+
+// The arithmetic of layers as functions of their parameters: what the blocks of std/nn call, and what a user calls with weights of his own.
+
+/// x @ weight^T + bias over the last dim (https://pytorch.org/docs/stable/generated/torch.nn.functional.linear.html).
+/// Leading dims are joined first: the weight's gradient is then one matrix product.
+export fn linear(x: f32[...B, I], weight: f32[O, I], bias: f32[O]? = none) -> f32[...B, O] {
+  rows = op.reshape(x, shape: [prod(B), I])
+  y = matmul(rows, weight, transpose_b: true)
+  z = if bias == none { y } else { y + bias }
+  op.reshape(z, shape: [for a in 0..len(B) + 1: if a < len(B) { B[a] } else { O }])
+}
+
+/// Cross-correlation of NCHW images with kernels [out, in / groups, height, width], zeros around the image.
+export fn conv2d(
+  x: f32[N, C, H, W],
+  weight: f32[O, CG, KH, KW],
+  bias: f32[O]? = none,
+  stride: (int, int) = 1,
+  padding: (int, int) = 0,
+  dilation: (int, int) = 1,
+  groups: int = 1
+) {
+  y = op.conv2d(
+    x,
+    weight,
+    stride: stride,
+    padding: [padding.0, padding.0, padding.1, padding.1],
+    dilation: dilation,
+    groups: groups
+  )
+  if bias == none { y } else { y + op.reshape(bias, shape: [O, 1, 1]) }
+}
+
+/// The largest element of each window; NaN passes through.
+export fn max_pool2d(
+  x: f32[N, C, H, W],
+  kernel_size: (int, int),
+  stride: (int, int) = kernel_size,
+  padding: (int, int) = 0,
+  dilation: (int, int) = 1,
+  ceil_mode: bool = false
+) => op.max_pool2d(
+  x,
+  kernel: kernel_size,
+  stride: stride,
+  padding: [padding.0, padding.0, padding.1, padding.1],
+  dilation: dilation,
+  ceil: ceil_mode
+)
+
+/// The mean of each window; \`count_include_pad\` counts the padding's zeros.
+export fn avg_pool2d(
+  x: f32[N, C, H, W],
+  kernel_size: (int, int),
+  stride: (int, int) = kernel_size,
+  padding: (int, int) = 0,
+  ceil_mode: bool = false,
+  count_include_pad: bool = true,
+  divisor_override: int? = none
+) => op.avg_pool2d(
+  x,
+  kernel: kernel_size,
+  stride: stride,
+  padding: [padding.0, padding.0, padding.1, padding.1],
+  ceil: ceil_mode,
+  count_include_pad: count_include_pad,
+  divisor: divisor_override
+)
+
+/// Means over windows that tile the image into output_size parts: window i is floor(i H / out) .. ceil((i + 1) H / out).
+export fn adaptive_avg_pool2d(x: f32[N, C, H, W], output_size: (int, int)) => op.adaptive_avg_pool2d(x, output: output_size)
+
+/// One number per channel, shaped so that it broadcasts over [N, C, ...S].
+export fn per_channel(v: f32[C], rank: int) => op.reshape(v, shape: [for a in 0..rank: if a == 1 { C } else { 1 }])
+
+/// (x - mean) / sqrt(var + eps) per channel (dim 1) with the given statistics, then weight * . + bias.
+export fn batch_norm(
+  x: f32[N, C, ...S],
+  mean: f32[C],
+  var: f32[C],
+  weight: f32[C]? = none,
+  bias: f32[C]? = none,
+  eps: float = 1e-5
+) -> f32[N, C, ...S] {
+  rank = len(S) + 2
+  scale = if weight == none { rsqrt(var + eps) } else { rsqrt(var + eps) * weight }
+  y = (x - per_channel(mean, rank)) * per_channel(scale, rank)
+  if bias == none { y } else { y + per_channel(bias, rank) }
+}
+
+/// (x - mean) / sqrt(var + eps) over the last dims, which are \`normalized_shape\`, then weight * . + bias; Ba et al. 2016.
+export fn layer_norm(
+  x: f32[...B, ...normalized_shape],
+  normalized_shape: [int],
+  weight: f32[...normalized_shape]? = none,
+  bias: f32[...normalized_shape]? = none,
+  eps: float = 1e-5
+) -> f32[...B, ...normalized_shape] {
+  (centre, biased) = op.moments(x, axes: [for a in 0..len(normalized_shape): a + len(B)], keepdims: true)
+  y = (x - centre) * rsqrt(biased + eps)
+  z = if weight == none { y } else { y * weight }
+  if bias == none { z } else { z + bias }
+}
+
+/// In training, each element is 0 with probability p and the others are divided by 1 - p; otherwise the identity.
+/// Srivastava et al. 2014.
+export fn dropout(x: f32[...S], p: float = 0.5) -> f32[...S] {
+  if training and p > 0.0 {
+    if p >= 1.0 { x * 0.0 } else { select(rand_like(x) < p, 0.0, x * (1.0 / (1.0 - p))) }
+  } else {
+    x
+  }
+}
+
+/// Rows of \`weight\`, one per index.
+export fn embedding(indices: i32[...S], weight: f32[V, D]) -> f32[...S, D] => take(weight, indices, axis: 0)
+
+/// softmax(query key^T * scale + mask) value; Vaswani et al. 2017,
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html.
+/// \`scale\` is 1 / sqrt(E) by default. \`attn_mask\` is added to the scores; \`is_causal\` hides positions after the query's.
+/// \`dropout_p\` acts in training only.
+export fn scaled_dot_product_attention(
+  query: f32[...B, L, E],
+  key: f32[...B, M, E],
+  value: f32[...B, M, V],
+  attn_mask: f32[...A]? = none,
+  dropout_p: float = 0.0,
+  is_causal: bool = false,
+  scale: float? = none
+) -> f32[...B, L, V] {
+  factor = if scale == none { 1.0 / sqrt(float(E)) } else { scale }
+  if training and dropout_p > 0.0 {
+    scores = matmul(query, key, transpose_b: true) * factor
+    masked = if attn_mask == none { scores } else { scores + attn_mask }
+    visible = if is_causal { select(column(masked) > row(masked), -inf, masked) } else { masked }
+    dropout(softmax(visible, -1), dropout_p) @ value
+  } else {
+    if attn_mask == none {
+      op.attention(query, key, value, causal: is_causal, scale: factor)
+    } else {
+      op.attention(query, key, value, attn_mask, causal: is_causal, scale: factor)
+    }
+  }
+}
+
+/// A boolean mask (true: may be seen) as one to be added to scores: 0 where true, -infinity where false.
+export fn additive_mask(visible: bool[...S]) -> f32[...S] => select(visible, 0.0, -inf)
+
+// Losses of torch.nn.functional. \`reduction\` is "mean", "sum" or "none" (each element's loss), known while compiling.
+
+export type Reduction = "mean" | "sum" | "none"
+
+fn reduced(loss: f32[...S], reduction: Reduction) =>
+  if reduction == "mean" { mean(loss) } else if reduction == "sum" { sum(loss) } else { loss }
+
+/// (input - target)^2.
+export fn mse_loss(input: f32[...S], target: f32[...S], reduction: Reduction = "mean") {
+  d = input - target
+  reduced(d * d, reduction)
+}
+
+/// |input - target|.
+export fn l1_loss(input: f32[...S], target: f32[...S], reduction: Reduction = "mean") =>
+  reduced(abs(input - target), reduction)
+
+/// d^2 / (2 beta) where |d| < beta, |d| - beta / 2 elsewhere; Girshick 2015.
+export fn smooth_l1_loss(input: f32[...S], target: f32[...S], reduction: Reduction = "mean", beta: float = 1.0) {
+  d = abs(input - target)
+  if beta == 0.0 {
+    reduced(d, reduction)
+  } else {
+    reduced(select(d < beta, 0.5 * d * d / beta, d - 0.5 * beta), reduction)
+  }
+}
+
+/// d^2 / 2 where |d| < delta, delta * (|d| - delta / 2) elsewhere; Huber 1964.
+export fn huber_loss(input: f32[...S], target: f32[...S], reduction: Reduction = "mean", delta: float = 1.0) {
+  d = abs(input - target)
+  reduced(select(d < delta, 0.5 * d * d, delta * (d - 0.5 * delta)), reduction)
+}
+
+/// -log softmax(input)[target] over the classes of dim 1; positions whose target is ignore_index count nothing, also not in
+/// the mean. https://pytorch.org/docs/stable/generated/torch.nn.functional.cross_entropy.html
+export fn cross_entropy(
+  input: f32[N, C, ...S],
+  target: i32[N, ...S],
+  ignore_index: int = -100,
+  reduction: Reduction = "mean",
+  label_smoothing: float = 0.0
+) {
+  loss = op.cross_entropy(input, target, ignore_index: ignore_index, label_smoothing: label_smoothing)
+  if reduction == "mean" { sum(loss) / sum(f32(target != ignore_index)) } else { reduced(loss, reduction) }
+}
+
+/// Cross-entropy against class probabilities of the input's shape: -sum_c target_c log softmax(input)_c. The mean is over
+/// the positions, not the classes.
+export fn cross_entropy_probs(
+  input: f32[N, C, ...S],
+  target: f32[N, C, ...S],
+  reduction: Reduction = "mean",
+  label_smoothing: float = 0.0
+) {
+  smoothed = target * (1.0 - label_smoothing) + label_smoothing / f32(C)
+  reduced(-sum(smoothed * log_softmax(input, 1), dim: 1), reduction)
+}
+
+/// -input[target] for log-probabilities over the classes of dim 1; positions whose target is ignore_index count nothing.
+export fn nll_loss(
+  input: f32[N, C, ...S],
+  target: i32[N, ...S],
+  ignore_index: int = -100,
+  reduction: Reduction = "mean"
+) {
+  counted = target != ignore_index
+  chosen = (unsqueeze(target, 1) == class_index(input)) and unsqueeze(counted, 1)
+  loss = -sum(select(chosen, input, 0.0), dim: 1)
+  if reduction == "mean" { sum(loss) / sum(f32(counted)) } else { reduced(loss, reduction) }
+}
+
+/// The index along dim 1 at every element.
+fn class_index(x: f32[...S]) -> i32[...S] => op.iota(shape: S, axis: 1, elem: "i32")
+
+/// -(t log p + (1 - t) log(1 - p)) for probabilities p; each logarithm is at least -100, as in PyTorch.
+export fn binary_cross_entropy(input: f32[...S], target: f32[...S], reduction: Reduction = "mean") =>
+  reduced(-(target * log_at_least(input) + (1.0 - target) * log_at_least(1.0 - input)), reduction)
+
+/// max(log x, -100), with gradient 0 (not NaN) where x is 0.
+fn log_at_least(x: f32[...S]) -> f32[...S] => select(x <= 0.0, -100.0, maximum(log(select(x <= 0.0, 1.0, x)), -100.0))
+
+/// Binary cross-entropy of sigmoid(input), in the form that never overflows: (1 - t) x - log sigmoid(x).
+/// \`pos_weight\` weighs the positive term.
+export fn binary_cross_entropy_with_logits(
+  input: f32[...S],
+  target: f32[...S],
+  reduction: Reduction = "mean",
+  pos_weight: float = 1.0
+) {
+  weight = 1.0 + (pos_weight - 1.0) * target
+  reduced((1.0 - target) * input - weight * log_sigmoid(input), reduction)
+}
+
+/// target * (log target - input) for log-probabilities \`input\`; 0 where the target is 0. "batchmean" divides by the size of dim 0
+/// and is the mathematical divergence.
+export fn kl_div(
+  input: f32[...S],
+  target: f32[...S],
+  reduction: "mean" | "sum" | "none" | "batchmean" = "mean",
+  log_target: bool = false
+) {
+  loss = if log_target {
+    exp(target) * (target - input)
+  } else {
+    select(target > 0.0, target * (log(select(target > 0.0, target, 1.0)) - input), 0.0)
+  }
+  if reduction == "batchmean" { sum(loss) / f32(S[0]) } else { reduced(loss, reduction) }
+}
+
+/// The cosine of the angle between x1 and x2 along \`dim\`; each norm is at least eps.
+export fn cosine_similarity(x1: f32[...S], x2: f32[...S], dim: int = 1, eps: float = 1e-8) =>
+  sum(x1 * x2, dim: dim) / (maximum(norm(x1, dim: dim), eps) * maximum(norm(x2, dim: dim), eps))
+
+// Random tensors. Each call site draws from its own counter-based key (seed, step, place in the program): the same seed gives the same numbers everywhere.
+
+/// A number in [0, 1) from 24 random bits: every value is exact in f32.
+fn unit(bits: u32[...S]) -> f32[...S] => f32(shr(bits, 8)) * (1.0 / 16777216.0)
+
+/// Uniform in [0, 1); the shape comes from where the value goes.
+export fn rand() -> f32[...S] => unit(op.random_bits(shape: S))
+
+/// Uniform in [0, 1), with the shape of x.
+export fn rand_like(x: f32[...S]) -> f32[...S] => unit(op.random_bits(shape: S))
+
+/// Standard normal by Box and Muller (1958): sqrt(-2 log u) cos(2 pi v), u in (0, 1]; the shape comes from where the value goes.
+export fn randn() -> f32[...S] =>
+  sqrt(-2.0 * log(1.0 - unit(op.random_bits(shape: S)))) * cos(2.0 * pi * unit(op.random_bits(shape: S)))
+
+/// Standard normal, with the shape of x.
+export fn randn_like(x: f32[...S]) -> f32[...S] =>
+  sqrt(-2.0 * log(1.0 - unit(op.random_bits(shape: S)))) * cos(2.0 * pi * unit(op.random_bits(shape: S)))
+
+// Reductions with torch's names. \`dim\` is one dim, a list of dims, or \`none\` for all; \`keepdim\` leaves them with size 1.
+
+/// The dims to reduce, as a list.
+fn axes_of(dim: [int]?, rank: int) => if dim == none { [for a in 0..rank: a] } else { dim }
+
+/// The sum of the elements.
+export fn sum(x: E[...S], dim: [int]? = none, keepdim: bool = false) =>
+  op.sum(x, axes: axes_of(dim, len(S)), keepdims: keepdim)
+
+/// The arithmetic mean.
+export fn mean(x: f32[...S], dim: [int]? = none, keepdim: bool = false) {
+  axes = axes_of(dim, len(S))
+  op.sum(x, axes: axes, keepdims: keepdim) / f32(prod([for a in axes: S[a]]))
+}
+
+/// The variance: the mean square distance from the mean, divided by n - correction (1: the unbiased estimate).
+export fn var(x: f32[...S], dim: [int]? = none, correction: int = 1, keepdim: bool = false) {
+  axes = axes_of(dim, len(S))
+  n = prod([for a in axes: S[a]])
+  (centre, biased) = op.moments(x, axes: axes, keepdims: keepdim)
+  if correction == 0 { biased } else { biased * (f32(n) / f32(n - correction)) }
+}
+
+/// The square root of the variance.
+export fn std(x: f32[...S], dim: [int]? = none, correction: int = 1, keepdim: bool = false) =>
+  sqrt(var(x, dim: dim, correction: correction, keepdim: keepdim))
+
+/// The largest element; NaN if one is NaN. Equal maxima share the gradient.
+export fn amax(x: E[...S], dim: [int]? = none, keepdim: bool = false) =>
+  op.max(x, axes: axes_of(dim, len(S)), keepdims: keepdim)
+
+/// The smallest element; NaN if one is NaN. Equal minima share the gradient.
+export fn amin(x: E[...S], dim: [int]? = none, keepdim: bool = false) =>
+  op.min(x, axes: axes_of(dim, len(S)), keepdims: keepdim)
+
+/// The index of the largest element along \`dim\`; the first of equals.
+export fn argmax(x: E[...S], dim: int, keepdim: bool = false) => op.argmax(x, axis: dim, keepdims: keepdim)
+
+/// The index of the smallest element along \`dim\`; the first of equals.
+export fn argmin(x: E[...S], dim: int, keepdim: bool = false) => op.argmin(x, axis: dim, keepdims: keepdim)
+
+/// log(sum(exp(x))) along \`dim\`, computed from x - max(x).
+export fn logsumexp(x: f32[...S], dim: int, keepdim: bool = false) {
+  y = op.logsumexp(x, axis: dim)
+  if keepdim { unsqueeze(y, axis_of(dim, len(S))) } else { y }
+}
+
+/// The Euclidean norm (p = 2), the sum of magnitudes (p = 1), or (sum |x|^p)^(1/p).
+export fn norm(x: f32[...S], p: float = 2.0, dim: [int]? = none, keepdim: bool = false) {
+  if p == 2.0 {
+    sqrt(sum(x * x, dim: dim, keepdim: keepdim))
+  } else if p == 1.0 {
+    sum(abs(x), dim: dim, keepdim: keepdim)
+  } else {
+    pow(sum(pow(abs(x), p), dim: dim, keepdim: keepdim), 1.0 / p)
+  }
+}
+
+/// x / max(norm(x), eps) along \`dim\`.
+export fn normalize(x: f32[...S], p: float = 2.0, dim: [int] = 1, eps: float = 1e-12) -> f32[...S] =>
+  x / maximum(norm(x, p: p, dim: dim, keepdim: true), eps)
+
+/// Whether any element is true.
+export fn any(x: bool[...S], dim: [int]? = none, keepdim: bool = false) =>
+  op.max(i32(x), axes: axes_of(dim, len(S)), keepdims: keepdim) != 0
+
+/// Whether all elements are true.
+export fn all(x: bool[...S], dim: [int]? = none, keepdim: bool = false) =>
+  op.min(i32(x), axes: axes_of(dim, len(S)), keepdims: keepdim) != 0
+
+// Shapes: reshaping, joining and cutting tensors, with torch's names. Negative dims count from the end.
+
+/// A dim as an index from the front.
+fn axis_of(dim: int, rank: int) -> int => if dim < 0 { dim + rank } else { dim }
+
+/// The same elements in row-major order under another shape; one entry may be -1 and is then worked out. The sizes must
+/// multiply to the same number: proved while compiling, or checked when sizes are bound.
+export fn reshape(x: E[...S], shape: [int]) {
+  known = prod([for d in shape: if d == -1 { 1 } else { d }])
+  op.reshape(x, shape: [for d in shape: if d == -1 { prod(S) / known } else { d }])
+}
+
+/// Joins the dims start_dim..end_dim into one (https://pytorch.org/docs/stable/generated/torch.flatten.html).
+export fn flatten(x: E[...S], start_dim: int = 0, end_dim: int = -1) {
+  first = axis_of(start_dim, len(S))
+  joined = axis_of(end_dim, len(S)) - first
+  op.reshape(x, shape: [for a in 0..len(S) - joined:
+    if a < first { S[a] } else if a > first { S[a + joined] } else { prod([for i in first..first + joined + 1: S[i]]) }
+  ])
+}
+
+/// Splits the dim \`dim\` into \`sizes\`.
+export fn unflatten(x: E[...S], dim: int, sizes: [int]) {
+  at = axis_of(dim, len(S))
+  more = len(sizes) - 1
+  reshape(x, [for a in 0..len(S) + more: if a < at { S[a] } else if a > at + more { S[a - more] } else { sizes[a - at] }])
+}
+
+/// Adds a dim of size 1 at \`dim\`.
+export fn unsqueeze(x: E[...S], dim: int) {
+  at = axis_of(dim, len(S) + 1)
+  op.reshape(x, shape: [for a in 0..len(S) + 1: if a < at { S[a] } else if a == at { 1 } else { S[a - 1] }])
+}
+
+/// Removes the dim \`dim\`, whose size must be 1.
+export fn squeeze(x: E[...S], dim: int) {
+  at = axis_of(dim, len(S))
+  op.reshape(x, shape: [for a in 0..len(S) - 1: if a < at { S[a] } else { S[a + 1] }])
+}
+
+/// Swaps two dims; by default the last two.
+export fn transpose(x: E[...S], dim0: int = -2, dim1: int = -1) {
+  a = axis_of(dim0, len(S))
+  b = axis_of(dim1, len(S))
+  op.transpose(x, perm: [for i in 0..len(S): if i == a { b } else if i == b { a } else { i }])
+}
+
+/// Dim i of the result is dim dims[i] of x.
+export fn permute(x: E[...S], dims: [int]) => op.transpose(x, perm: [for d in dims: axis_of(d, len(S))])
+
+/// Repeats x over dims of size 1 and new leading dims, without copying where it is used elementwise.
+export fn broadcast_to(x: E[...S], shape: [int]) => op.broadcast_to(x, shape: shape)
+
+/// Joins tensors along an existing dim.
+export fn cat(tensors, dim: int = 0) => op.concat(tensors, axis: dim)
+
+/// Joins tensors of one shape along a new dim.
+export fn stack(tensors, dim: int = 0) => op.concat([for t in tensors: unsqueeze(t, dim)], axis: dim)
+
+/// The part start..start+length of \`dim\`. It must lie inside: nothing is clamped.
+export fn narrow(x: E[...S], dim: int, start: int, length: int) {
+  at = axis_of(dim, len(S))
+  op.slice(
+    x,
+    start: [for a in 0..len(S): if a == at { start } else { 0 }],
+    stop: [for a in 0..len(S): if a == at { start + length } else { S[a] }],
+    step: [for a in 0..len(S): 1]
+  )
+}
+
+/// Parts of \`split_size\` along \`dim\`; the last may be smaller. The dim must be known while compiling.
+export fn split(x: E[...S], split_size: int, dim: int = 0) =>
+  [for i in 0..(S[dim] + split_size - 1) / split_size: narrow(x, dim, i * split_size, min(split_size, S[dim] - i * split_size))]
+
+/// At most \`chunks\` parts of equal size (the last may be smaller) along \`dim\`.
+export fn chunk(x: E[...S], chunks: int, dim: int = 0) => split(x, (S[dim] + chunks - 1) / chunks, dim)
+
+/// Reverses the order of elements along the dims.
+export fn flip(x: E[...S], dims: [int]) => op.flip(x, axes: dims)
+
+/// Adds \`value\` around x; pairs (before, after) from the last dim backwards, as torch.nn.functional.pad takes them.
+export fn pad(x: f32[...S], pad: [int], value: float = 0.0) => op.pad(
+  x,
+  low: [for a in 0..len(S): if 2 * (len(S) - 1 - a) < len(pad) { pad[2 * (len(S) - 1 - a)] } else { 0 }],
+  high: [for a in 0..len(S): if 2 * (len(S) - 1 - a) < len(pad) { pad[2 * (len(S) - 1 - a) + 1] } else { 0 }],
+  value: value
+)
+
+/// \`input\` where the condition holds, \`other\` elsewhere. The gradient flows only to the one taken.
+export fn where(condition, input, other) => select(condition, input, other)
+
+/// x limited to min..max. The gradient passes at the ends, as in torch.clamp.
+export fn clamp(x: f32[...S], min: float? = none, max: float? = none) -> f32[...S] {
+  low = if min == none { x } else { select(x < min, min, x) }
+  if max == none { low } else { select(low > max, max, low) }
+}
+
+/// 1 at the position of each index along a new last dim, 0 elsewhere.
+export fn one_hot(indices: i32[...S], num_classes: int) -> i32[...S, num_classes] =>
+  i32(unsqueeze(indices, -1) == op.iota(shape: [num_classes], axis: 0, elem: "i32"))
+
+/// 0, 1, ..., n - 1.
+export fn arange(n: int) -> i32[n] => op.iota(shape: [n], axis: 0, elem: "i32")
+
+/// The lower triangle of the last two dims, from the given diagonal; 0 above it.
+export fn tril(x: f32[...S], diagonal: int = 0) -> f32[...S] => select(column(x) > row(x) + diagonal, 0.0, x)
+
+/// The upper triangle of the last two dims, from the given diagonal; 0 below it.
+export fn triu(x: f32[...S], diagonal: int = 0) -> f32[...S] => select(column(x) < row(x) + diagonal, 0.0, x)
+
+fn row(x: f32[...S]) -> i32[...S] => op.iota(shape: S, axis: len(S) - 2, elem: "i32")
+fn column(x: f32[...S]) -> i32[...S] => op.iota(shape: S, axis: len(S) - 1, elem: "i32")
+`,
+  'std/init': `// Initialisers of torch.nn.init: the shape \`S\` is that of the parameter to be filled.
+
+/// Every element is \`val\`.
+export fn constant(val: float) -> f32[...S] => op.constant(value: val, elem: "f32", shape: S)
+
+/// Zeros, of any element type.
+export fn zeros() -> E[...S] => op.constant(value: 0.0, elem: E, shape: S)
+
+/// Ones, of any element type.
+export fn ones() -> E[...S] => op.constant(value: 1.0, elem: E, shape: S)
+
+/// Uniform in [a, b).
+export fn uniform(a: float = 0.0, b: float = 1.0) -> f32[...S] => rand() * (b - a) + a
+
+/// Normal with the given mean and standard deviation.
+export fn normal(mean: float = 0.0, std: float = 1.0) -> f32[...S] => randn() * std + mean
+
+/// Normal, limited to a..b by inverting the distribution function
+/// (https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.trunc_normal_).
+export fn trunc_normal(mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> f32[...S] {
+  low = erf((a - mean) / (std * sqrt(2.0)))
+  high = erf((b - mean) / (std * sqrt(2.0)))
+  z = erf_inverse(rand() * (high - low) + low)
+  clamp(z * (std * sqrt(2.0)) + mean, a, b)
+}
+
+/// The inverse of erf to about 6e-7, by M. Giles, "Approximating the erfinv function" (2010), single precision.
+fn erf_inverse(x: f32[...S]) -> f32[...S] {
+  w = -log(maximum((1.0 - x) * (1.0 + x), 1e-30))
+  c = w - 2.5
+  centre = 1.50140941 + c * (0.246640727 + c * (-0.00417768164 + c * (-0.00125372503 + c * (0.000218580870 + c * (-0.00000439150654 + c * (-0.00000352338770 + c * (0.000000343273939 + c * 0.0000000281022636)))))))
+  t = sqrt(w) - 3.0
+  tail = 2.83297682 + t * (1.00167406 + t * (0.00943887047 + t * (-0.00762246130 + t * (0.00573950773 + t * (-0.00367342844 + t * (0.00134934322 + t * (0.000100950558 - t * 0.000200214257)))))))
+  x * select(w < 5.0, centre, tail)
+}
+
+/// How many inputs feed one output of a weight [out, in, ...kernel].
+fn fan_in_of(shape: [int]) -> int => prod(shape) / shape[0]
+
+/// How many outputs one input feeds.
+fn fan_out_of(shape: [int]) -> int => prod(shape) / shape[1]
+
+/// The factor that keeps the size of activations through a nonlinearity; \`param\` is leaky_relu's slope.
+export fn calculate_gain(
+  nonlinearity: "linear" | "conv2d" | "sigmoid" | "tanh" | "relu" | "leaky_relu" | "selu",
+  param: float = 0.01
+) -> float {
+  if nonlinearity == "tanh" {
+    5.0 / 3.0
+  } else if nonlinearity == "relu" {
+    sqrt(2.0)
+  } else if nonlinearity == "leaky_relu" {
+    sqrt(2.0 / (1.0 + param * param))
+  } else if nonlinearity == "selu" {
+    0.75
+  } else {
+    1.0
+  }
+}
+
+/// Uniform in +-gain sqrt(6 / (fan_in + fan_out)); Glorot & Bengio 2010.
+export fn xavier_uniform(gain: float = 1.0) -> f32[...S] {
+  bound = gain * sqrt(6.0 / float(fan_in_of(S) + fan_out_of(S)))
+  uniform(-bound, bound)
+}
+
+/// Normal with standard deviation gain sqrt(2 / (fan_in + fan_out)); Glorot & Bengio 2010.
+export fn xavier_normal(gain: float = 1.0) -> f32[...S] =>
+  normal(0.0, gain * sqrt(2.0 / float(fan_in_of(S) + fan_out_of(S))))
+
+/// Uniform in +-gain sqrt(3 / fan); He et al. 2015. \`a\` is leaky_relu's slope.
+export fn kaiming_uniform(
+  a: float = 0.0,
+  mode: "fan_in" | "fan_out" = "fan_in",
+  nonlinearity: "linear" | "conv2d" | "sigmoid" | "tanh" | "relu" | "leaky_relu" | "selu" = "leaky_relu"
+) -> f32[...S] {
+  fan = if mode == "fan_in" { fan_in_of(S) } else { fan_out_of(S) }
+  bound = calculate_gain(nonlinearity, a) * sqrt(3.0 / float(fan))
+  uniform(-bound, bound)
+}
+
+/// Normal with standard deviation gain / sqrt(fan); He et al. 2015. \`a\` is leaky_relu's slope.
+export fn kaiming_normal(
+  a: float = 0.0,
+  mode: "fan_in" | "fan_out" = "fan_in",
+  nonlinearity: "linear" | "conv2d" | "sigmoid" | "tanh" | "relu" | "leaky_relu" | "selu" = "leaky_relu"
+) -> f32[...S] {
+  fan = if mode == "fan_in" { fan_in_of(S) } else { fan_out_of(S) }
+  normal(0.0, calculate_gain(nonlinearity, a) / sqrt(float(fan)))
+}
+
+/// The identity matrix: 1 where row equals column.
+export fn eye() -> f32[R, C] =>
+  f32(op.iota(shape: [R, C], axis: 0, elem: "i32") == op.iota(shape: [R, C], axis: 1, elem: "i32"))
+
+/// Kernels that pass their input channels through (https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.dirac_):
+/// 1 at the kernel's centre where the input channel is the output channel within its group.
+export fn dirac(groups: int = 1) -> f32[O, I, KH, KW] {
+  output = op.iota(shape: [O, I, KH, KW], axis: 0, elem: "i32")
+  input = op.iota(shape: [O, I, KH, KW], axis: 1, elem: "i32")
+  row = op.iota(shape: [O, I, KH, KW], axis: 2, elem: "i32")
+  column = op.iota(shape: [O, I, KH, KW], axis: 3, elem: "i32")
+  f32(output % (O / groups) == input and row == KH / 2 and column == KW / 2)
+}
+`,
+  'std/metrics': `// Measures of quality that are not trained on.
+
+/// The share of rows whose largest score is at the target.
+export fn accuracy(scores: f32[N, C], target: i32[N]) -> f32[] => mean(f32(argmax(scores, dim: 1) == target))
+
+/// The share of rows whose target is among the k largest scores.
+export fn top_k_accuracy(scores: f32[N, C], target: i32[N], k: int = 5) -> f32[] {
+  chosen = sum(select(one_hot(target, C) == 1, scores, 0.0), dim: 1, keepdim: true)
+  mean(f32(sum(i32(scores > chosen), dim: 1) < k))
+}
+
+/// The share of rows on the right side of 0, for one score per row and targets 0 or 1.
+export fn binary_accuracy(scores: f32[...S], target: f32[...S]) -> f32[] => mean(f32((scores > 0.0) == (target > 0.5)))
+
+/// The coefficient of determination: 1 - residual sum of squares / total sum of squares.
+export fn r2_score(input: f32[...S], target: f32[...S]) -> f32[] {
+  residual = input - target
+  spread = target - mean(target)
+  1.0 - sum(residual * residual) / sum(spread * spread)
+}
+
+/// exp of a mean cross-entropy.
+export fn perplexity(loss: f32[]) -> f32[] => exp(loss)
+`,
+  'std/nn': `// Activations as blocks, for a \`seq\` that sets their hyper-parameters or for PyTorch's spelling; the plain functions do the same.
+
+export block ReLU() {
+  forward(x: f32[...S]) -> f32[...S] => relu(x)
+}
+
+export block ReLU6() {
+  forward(x: f32[...S]) -> f32[...S] => relu6(x)
+}
+
+export block LeakyReLU(negative_slope: float = 0.01) {
+  forward(x: f32[...S]) -> f32[...S] => leaky_relu(x, negative_slope)
+}
+
+/// max(0, x) + weight * min(0, x) with a learned slope, one or one per channel (dim 1); He et al. 2015.
+export block PReLU(num_parameters: int = 1, init: float = 0.25) {
+  param weight: f32[num_parameters] ~ constant(init)
+
+  forward(x: f32[...S]) -> f32[...S] {
+    w = if num_parameters == 1 { weight } else { per_channel(weight, len(S)) }
+    select(x > 0.0, x, w * x)
+  }
+}
+
+export block ELU(alpha: float = 1.0) {
+  forward(x: f32[...S]) -> f32[...S] => elu(x, alpha)
+}
+
+export block SELU() {
+  forward(x: f32[...S]) -> f32[...S] => selu(x)
+}
+
+export block SiLU() {
+  forward(x: f32[...S]) -> f32[...S] => silu(x)
+}
+
+export block GELU(approximate: "none" | "tanh" = "none") {
+  forward(x: f32[...S]) -> f32[...S] => gelu(x, approximate)
+}
+
+export block Sigmoid() {
+  forward(x: f32[...S]) -> f32[...S] => sigmoid(x)
+}
+
+export block Tanh() {
+  forward(x: f32[...S]) -> f32[...S] => tanh(x)
+}
+
+export block Softplus(beta: float = 1.0) {
+  forward(x: f32[...S]) -> f32[...S] => softplus(x, beta)
+}
+
+export block Softmax(dim: int) {
+  forward(x: f32[...S]) -> f32[...S] => softmax(x, dim)
+}
+
+export block LogSoftmax(dim: int) {
+  forward(x: f32[...S]) -> f32[...S] => log_softmax(x, dim)
+}
+
+// Attention.
+
+/// Attention in num_heads parallel heads of size embed_dim / num_heads; Vaswani et al. 2017,
+/// https://pytorch.org/docs/stable/generated/torch.nn.MultiheadAttention.html. Inputs are [L, N, E], or [N, L, E] with batch_first.
+/// \`attn_mask\` is added to the scores (see additive_mask). The result is the output alone, as with need_weights=False.
+/// in_proj_weight is xavier-uniform, out_proj as Linear, both biases zero.
+export block MultiheadAttention(
+  embed_dim: int,
+  num_heads: int,
+  dropout: float = 0.0,
+  bias: bool = true,
+  batch_first: bool = false
+) {
+  const head_dim = embed_dim / num_heads
+
+  param in_proj_weight: f32[3 * embed_dim, embed_dim] ~ xavier_uniform()
+  if bias { param in_proj_bias: f32[3 * embed_dim] ~ zeros() }
+  out_proj = Linear(embed_dim, embed_dim, bias: bias)
+
+  init { out_proj.bias ~ zeros() }
+
+  forward(
+    query: f32[A, B, embed_dim],
+    key: f32[C, D, embed_dim],
+    value: f32[C, D, embed_dim],
+    attn_mask: f32[...M]? = none,
+    is_causal: bool = false
+  ) -> f32[A, B, embed_dim] {
+    q = heads(project(query, 0))
+    k = heads(project(key, 1))
+    v = heads(project(value, 2))
+    y = scaled_dot_product_attention(q, k, v, attn_mask: attn_mask, dropout_p: dropout, is_causal: is_causal)
+    joined = if batch_first { permute(y, [0, 2, 1, 3]) } else { permute(y, [2, 0, 1, 3]) }
+    out_proj(reshape(joined, [A, B, embed_dim]))
+  }
+
+  /// The third \`part\` of the joint projection: 0 for queries, 1 for keys, 2 for values.
+  project(x: f32[A, B, embed_dim], part: int) -> f32[A, B, embed_dim] {
+    w = narrow(in_proj_weight, 0, part * embed_dim, embed_dim)
+    if bias { linear(x, w, narrow(in_proj_bias, 0, part * embed_dim, embed_dim)) } else { linear(x, w) }
+  }
+
+  /// [N, heads, L, head_dim] from either layout.
+  heads(x: f32[A, B, embed_dim]) {
+    y = reshape(x, [A, B, num_heads, head_dim])
+    if batch_first { permute(y, [0, 2, 1, 3]) } else { permute(y, [1, 2, 0, 3]) }
+  }
+}
+
+// Layers of torch.nn with PyTorch's names, defaults, initial distributions and state-dict keys.
+
+/// y = x W^T + b over the last dim; https://pytorch.org/docs/stable/generated/torch.nn.Linear.html.
+/// Weight and bias are uniform in +-1 / sqrt(in_features).
+export block Linear(in_features: int, out_features: int, bias: bool = true) {
+  param weight: f32[out_features, in_features] ~ kaiming_uniform(a: sqrt(5.0))
+  if bias {
+    param bias: f32[out_features] ~ uniform(-1.0 / sqrt(float(in_features)), 1.0 / sqrt(float(in_features)))
+  }
+
+  forward(x: f32[...B, in_features]) -> f32[...B, out_features] {
+    if bias { linear(x, weight, bias) } else { linear(x, weight) }
+  }
+}
+
+/// y = x; https://pytorch.org/docs/stable/generated/torch.nn.Identity.html.
+export block Identity() {
+  forward(x: f32[...S]) -> f32[...S] => x
+}
+
+/// Joins the dims start_dim..end_dim; https://pytorch.org/docs/stable/generated/torch.nn.Flatten.html.
+export block Flatten(start_dim: int = 1, end_dim: int = -1) {
+  forward(x: f32[...S]) => flatten(x, start_dim, end_dim)
+}
+
+/// In training each element is 0 with probability p and the others are divided by 1 - p; otherwise y = x;
+/// https://pytorch.org/docs/stable/generated/torch.nn.Dropout.html.
+export block Dropout(p: float = 0.5) {
+  forward(x: f32[...S]) -> f32[...S] => dropout(x, p)
+}
+
+/// A table of vectors, one per index; https://pytorch.org/docs/stable/generated/torch.nn.Embedding.html.
+/// Weights are standard normal. The row padding_idx receives no gradient, and is zero at first.
+export block Embedding(num_embeddings: int, embedding_dim: int, padding_idx: int? = none) {
+  if padding_idx == none {
+    param weight: f32[num_embeddings, embedding_dim] ~ normal()
+  } else {
+    param weight: f32[num_embeddings, embedding_dim] ~ embedding_init(padding_idx)
+  }
+
+  forward(ids: i32[...S]) -> f32[...S, embedding_dim] {
+    if padding_idx == none {
+      embedding(ids, weight)
+    } else {
+      embedding(ids, select(is_row(padding_idx, weight), stop_gradient(weight), weight))
+    }
+  }
+}
+
+/// Standard normal with one row of zeros.
+fn embedding_init(row: int) -> f32[V, D] {
+  w = randn()
+  select(is_row(row, w), 0.0, w)
+}
+
+/// True in row \`row\` (from the end where negative) of a table.
+fn is_row(row: int, table: f32[V, D]) -> bool[V, 1] =>
+  op.iota(shape: [V, 1], axis: 0, elem: "i32") == (if row < 0 { row + V } else { row })
+
+// Convolutions.
+
+/// 2-d convolution over images [N, C, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.Conv2d.html.
+/// Weight and bias are uniform in +-1 / sqrt(fan_in), fan_in = in_channels / groups * kernel height * kernel width.
+export block Conv2d(
+  in_channels: int,
+  out_channels: int,
+  kernel_size: (int, int),
+  stride: (int, int) = 1,
+  padding: (int, int) = 0,
+  dilation: (int, int) = 1,
+  groups: int = 1,
+  bias: bool = true
+) {
+  const fan_in = in_channels / groups * kernel_size.0 * kernel_size.1
+
+  param weight: f32[out_channels, in_channels / groups, kernel_size.0, kernel_size.1] ~ kaiming_uniform(a: sqrt(5.0))
+  if bias {
+    param bias: f32[out_channels] ~ uniform(-1.0 / sqrt(float(fan_in)), 1.0 / sqrt(float(fan_in)))
+  }
+
+  forward(x: f32[B, in_channels, H, W]) -> f32[
+    B,
+    out_channels,
+    (H + 2 * padding.0 - dilation.0 * (kernel_size.0 - 1) - 1) / stride.0 + 1,
+    (W + 2 * padding.1 - dilation.1 * (kernel_size.1 - 1) - 1) / stride.1 + 1
+  ] {
+    if bias {
+      conv2d(x, weight, bias, stride: stride, padding: padding, dilation: dilation, groups: groups)
+    } else {
+      conv2d(x, weight, stride: stride, padding: padding, dilation: dilation, groups: groups)
+    }
+  }
+}
+
+// Normalisation layers: the running statistics are buffers under PyTorch's keys.
+
+/// Normalises each channel over batch and positions of [N, C] or [N, C, L], with batch statistics in training and running ones
+/// otherwise; Ioffe & Szegedy 2015, https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html.
+/// running = (1 - momentum) running + momentum batch, with the unbiased variance; momentum none: the average over all batches.
+export block BatchNorm1d(
+  num_features: int,
+  eps: float = 1e-5,
+  momentum: float? = 0.1,
+  affine: bool = true,
+  track_running_stats: bool = true
+) {
+  if affine {
+    param weight: f32[num_features] ~ ones()
+    param bias: f32[num_features] ~ zeros()
+  }
+  if track_running_stats {
+    buffer running_mean: f32[num_features] ~ zeros()
+    buffer running_var: f32[num_features] ~ ones()
+    buffer num_batches_tracked: i32[] stored i64 ~ zeros()
+  }
+
+  forward(x: f32[N, num_features, ...S]) -> f32[N, num_features, ...S] {
+    (mean, var) = if training or not track_running_stats {
+      channel_moments(x)
+    } else {
+      (running_mean, running_var)
+    }
+    if training and track_running_stats {
+      n = f32(N * prod(S))
+      update num_batches_tracked = num_batches_tracked + 1
+      rate = if momentum == none { 1.0 / f32(num_batches_tracked) } else { momentum }
+      update running_mean = running_mean + rate * (mean - running_mean)
+      update running_var = running_var + rate * (var * (n / (n - 1.0)) - running_var)
+    }
+    if affine { batch_norm(x, mean, var, weight, bias, eps: eps) } else { batch_norm(x, mean, var, eps: eps) }
+  }
+}
+
+/// BatchNorm1d for images [N, C, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html.
+export block BatchNorm2d(
+  num_features: int,
+  eps: float = 1e-5,
+  momentum: float? = 0.1,
+  affine: bool = true,
+  track_running_stats: bool = true
+) {
+  if affine {
+    param weight: f32[num_features] ~ ones()
+    param bias: f32[num_features] ~ zeros()
+  }
+  if track_running_stats {
+    buffer running_mean: f32[num_features] ~ zeros()
+    buffer running_var: f32[num_features] ~ ones()
+    buffer num_batches_tracked: i32[] stored i64 ~ zeros()
+  }
+
+  forward(x: f32[N, num_features, H, W]) -> f32[N, num_features, H, W] {
+    (mean, var) = if training or not track_running_stats {
+      channel_moments(x)
+    } else {
+      (running_mean, running_var)
+    }
+    if training and track_running_stats {
+      n = f32(N * H * W)
+      update num_batches_tracked = num_batches_tracked + 1
+      rate = if momentum == none { 1.0 / f32(num_batches_tracked) } else { momentum }
+      update running_mean = running_mean + rate * (mean - running_mean)
+      update running_var = running_var + rate * (var * (n / (n - 1.0)) - running_var)
+    }
+    if affine { batch_norm(x, mean, var, weight, bias, eps: eps) } else { batch_norm(x, mean, var, eps: eps) }
+  }
+}
+
+/// Mean and biased variance of each channel (dim 1).
+fn channel_moments(x: f32[...S]) =>
+  op.moments(x, axes: [for a in 0..len(S) - 1: if a == 0 { 0 } else { a + 1 }], keepdims: false)
+
+/// (x - mean) / sqrt(var + eps) over the last dims, which are normalized_shape, then weight * . + bias;
+/// Ba et al. 2016, https://pytorch.org/docs/stable/generated/torch.nn.LayerNorm.html.
+export block LayerNorm(normalized_shape: [int], eps: float = 1e-5, elementwise_affine: bool = true, bias: bool = true) {
+  if elementwise_affine {
+    param weight: f32[...normalized_shape] ~ ones()
+    if bias { param bias: f32[...normalized_shape] ~ zeros() }
+  }
+
+  forward(x: f32[...B, ...normalized_shape]) -> f32[...B, ...normalized_shape] {
+    if not elementwise_affine {
+      layer_norm(x, normalized_shape, eps: eps)
+    } else if bias {
+      layer_norm(x, normalized_shape, weight, bias, eps: eps)
+    } else {
+      layer_norm(x, normalized_shape, weight, eps: eps)
+    }
+  }
+}
+
+// Pooling over images [N, C, H, W].
+
+/// The largest element of each window; https://pytorch.org/docs/stable/generated/torch.nn.MaxPool2d.html.
+/// A side of size n becomes (n + 2 padding - dilation (kernel - 1) - 1) / stride + 1, rounded down, or up with ceil_mode.
+export block MaxPool2d(
+  kernel_size: (int, int),
+  stride: (int, int) = kernel_size,
+  padding: (int, int) = 0,
+  dilation: (int, int) = 1,
+  ceil_mode: bool = false
+) {
+  forward(x: f32[B, C, H, W]) =>
+    max_pool2d(x, kernel_size, stride: stride, padding: padding, dilation: dilation, ceil_mode: ceil_mode)
+}
+
+/// The mean of each window; https://pytorch.org/docs/stable/generated/torch.nn.AvgPool2d.html.
+/// A side of size n becomes (n + 2 padding - kernel) / stride + 1, rounded down, or up with ceil_mode.
+export block AvgPool2d(
+  kernel_size: (int, int),
+  stride: (int, int) = kernel_size,
+  padding: (int, int) = 0,
+  ceil_mode: bool = false,
+  count_include_pad: bool = true,
+  divisor_override: int? = none
+) {
+  forward(x: f32[B, C, H, W]) => avg_pool2d(
+    x,
+    kernel_size,
+    stride: stride,
+    padding: padding,
+    ceil_mode: ceil_mode,
+    count_include_pad: count_include_pad,
+    divisor_override: divisor_override
+  )
+}
+
+/// Means over windows that tile the image into output_size parts;
+/// https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool2d.html.
+export block AdaptiveAvgPool2d(output_size: (int, int)) {
+  forward(x: f32[B, C, H, W]) -> f32[B, C, output_size.0, output_size.1] => adaptive_avg_pool2d(x, output_size)
+}
+`,
+  'std/optim': `// Optimizers of torch.optim and learning-rate schedules. A \`float\` hyper-parameter may change while training runs; the others are compiled in.
+
+/// Stochastic gradient descent with momentum; https://pytorch.org/docs/stable/generated/torch.optim.SGD.html.
+/// d = g + weight_decay p;  v = momentum v + (1 - dampening) d (v = d in the first step);  p -= lr v, or lr (d + momentum v) with nesterov.
+export optimizer SGD(
+  lr: float = 1e-3,
+  momentum: float = 0.0,
+  dampening: float = 0.0,
+  weight_decay: float = 0.0,
+  nesterov: bool = false
+) {
+  buffer momentum_buffer: f32[...S] ~ zeros()
+  buffer steps: i32[] ~ zeros()
+
+  step(p: f32[...S], g: f32[...S]) -> f32[...S] {
+    d = g + weight_decay * p
+    v = select(steps == 0 or momentum == 0.0, d, momentum * momentum_buffer + (1.0 - dampening) * d)
+    update momentum_buffer = v
+    update steps = steps + 1
+    if nesterov { p - lr * (d + momentum * v) } else { p - lr * v }
+  }
+}
+
+/// Adam; Kingma & Ba 2014, https://pytorch.org/docs/stable/generated/torch.optim.Adam.html. Weight decay is added to the gradient.
+/// m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  p -= lr / (1 - b1^t) m / (sqrt(v / (1 - b2^t)) + eps).
+export optimizer Adam(
+  lr: float = 1e-3,
+  betas: (float, float) = (0.9, 0.999),
+  eps: float = 1e-8,
+  weight_decay: float = 0.0,
+  amsgrad: bool = false
+) {
+  buffer exp_avg: f32[...S] ~ zeros()
+  buffer exp_avg_sq: f32[...S] ~ zeros()
+  if amsgrad { buffer max_exp_avg_sq: f32[...S] ~ zeros() }
+  buffer steps: i32[] ~ zeros()
+
+  step(p: f32[...S], g: f32[...S]) -> f32[...S] {
+    d = g + weight_decay * p
+    t = f32(steps + 1)
+    update steps = steps + 1
+    update exp_avg = exp_avg + (1.0 - betas.0) * (d - exp_avg)
+    update exp_avg_sq = betas.1 * exp_avg_sq + (1.0 - betas.1) * d * d
+    if amsgrad { update max_exp_avg_sq = maximum(max_exp_avg_sq, exp_avg_sq) }
+    second = if amsgrad { max_exp_avg_sq } else { exp_avg_sq }
+    p - lr / bias_correction(betas.0, t) * (exp_avg / (sqrt(second) / sqrt(bias_correction(betas.1, t)) + eps))
+  }
+}
+
+/// Adam with decoupled weight decay; Loshchilov & Hutter 2017, https://pytorch.org/docs/stable/generated/torch.optim.AdamW.html.
+/// p is first multiplied by 1 - lr weight_decay; the gradient stays as it is.
+export optimizer AdamW(
+  lr: float = 1e-3,
+  betas: (float, float) = (0.9, 0.999),
+  eps: float = 1e-8,
+  weight_decay: float = 1e-2,
+  amsgrad: bool = false
+) {
+  buffer exp_avg: f32[...S] ~ zeros()
+  buffer exp_avg_sq: f32[...S] ~ zeros()
+  if amsgrad { buffer max_exp_avg_sq: f32[...S] ~ zeros() }
+  buffer steps: i32[] ~ zeros()
+
+  step(p: f32[...S], g: f32[...S]) -> f32[...S] {
+    t = f32(steps + 1)
+    update steps = steps + 1
+    update exp_avg = exp_avg + (1.0 - betas.0) * (g - exp_avg)
+    update exp_avg_sq = betas.1 * exp_avg_sq + (1.0 - betas.1) * g * g
+    if amsgrad { update max_exp_avg_sq = maximum(max_exp_avg_sq, exp_avg_sq) }
+    second = if amsgrad { max_exp_avg_sq } else { exp_avg_sq }
+    p * (1.0 - lr * weight_decay) - lr / bias_correction(betas.0, t) * (exp_avg / (sqrt(second) / sqrt(bias_correction(betas.1, t)) + eps))
+  }
+}
+
+/// 1 - beta^t. Through expm1, because 1 - pow(beta, t) loses four digits of f32 when beta is near 1.
+fn bias_correction(beta: float, t: f32[]) -> f32[] => -expm1(t * log(beta))
+
+// ---------------------------------------------------------------- schedules: the factor of lr at a step, counted from 0
+
+/// lr stays as it is.
+export fn constant_lr(step: i32[]) -> f32[] => f32(step) * 0.0 + 1.0
+
+/// From start_factor to end_factor in a straight line over total_steps, then constant; torch's LinearLR, for warming up.
+export fn linear(step: i32[], total_steps: int, start_factor: float = 0.0, end_factor: float = 1.0) -> f32[] =>
+  start_factor + (end_factor - start_factor) * progress(step, 0, total_steps)
+
+/// Multiplied by gamma every step_size steps; torch's StepLR.
+export fn step_decay(step: i32[], step_size: int, gamma: float = 0.1) -> f32[] =>
+  exp(log(gamma) * f32(step / step_size))
+
+/// Multiplied by gamma every step; torch's ExponentialLR.
+export fn exponential(step: i32[], gamma: float) -> f32[] => exp(log(gamma) * f32(step))
+
+/// Half a cosine from 1 down to min_factor at total_steps, after a linear rise over warmup_steps; Loshchilov & Hutter 2016.
+export fn cosine(step: i32[], total_steps: int, warmup_steps: int = 0, min_factor: float = 0.0) -> f32[] {
+  fall = min_factor + (1.0 - min_factor) * 0.5 * (1.0 + cos(pi * progress(step, warmup_steps, total_steps)))
+  if warmup_steps == 0 {
+    fall
+  } else {
+    select(step < warmup_steps, f32(step + 1) / f32(warmup_steps), fall)
+  }
+}
+
+/// (1 - progress)^power down to 0 at total_steps; torch's PolynomialLR.
+export fn polynomial(step: i32[], total_steps: int, power: float = 1.0) -> f32[] =>
+  pow(1.0 - progress(step, 0, total_steps), power)
+
+/// How far \`step\` is on the way from \`start\` to \`stop\`: 0 to 1.
+fn progress(step: i32[], start: int, stop: int) -> f32[] =>
+  minimum(maximum(f32(step - start) / f32(stop - start), 0.0), 1.0)
+`,
+};
