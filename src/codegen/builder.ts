@@ -178,7 +178,25 @@ export function reduceLanes(k: KernelBuilder, op: BinOp, v: KExpr): KExpr {
 /** Collects the statements of one kernel. Names need not be unique: printers number them. */
 export class KernelBuilder {
   private readonly params: (KBuffer | KVar)[] = [];
-  private block: KStmt[] = [];
+  /** The blocks being built, outermost first. A loop is appended to its block only once its body is complete. */
+  private blocks: readonly KStmt[][] = [[]];
+
+  private get block(): KStmt[] {
+    return this.blocks[this.blocks.length - 1]!;
+  }
+
+  /** How many blocks enclose the next statement; 0 at the top of the kernel. */
+  get depth(): number {
+    return this.blocks.length - 1;
+  }
+
+  /**
+   * Emits into an enclosing block, just before the loop or branch under construction there: where things go that do
+   * not change inside. What `body` uses must be known at that depth.
+   */
+  hoisted<T>(depth: number, body: () => T): T {
+    return this.within(this.blocks.slice(0, depth + 1), body);
+  }
 
   /** A global buffer parameter. */
   buffer(name: string, elem: StorageElem, access: KBuffer['access'] = 'read'): KBuffer {
@@ -255,14 +273,18 @@ export class KernelBuilder {
   }
 
   private nested(body: () => void): readonly KStmt[] {
-    const outer = this.block;
     const inner: KStmt[] = [];
-    this.block = inner;
-    try {
-      body();
-    } finally {
-      this.block = outer;
-    }
+    this.within([...this.blocks, inner], body);
     return inner;
+  }
+
+  private within<T>(blocks: readonly KStmt[][], body: () => T): T {
+    const outer = this.blocks;
+    this.blocks = blocks;
+    try {
+      return body();
+    } finally {
+      this.blocks = outer;
+    }
   }
 }
