@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import type { Generator } from './generator.ts';
 
 export const stdlib: Generator = {
-  name: 'stdlib',
   async generate(root) {
     const library = join(root, 'stdlib');
     const entries = await readdir(library, { withFileTypes: true });
@@ -24,7 +23,7 @@ export const stdlib: Generator = {
       '};',
       '',
     ];
-    return [{ path: 'src/stdlib.generated.ts', text: text.join('\n'), format: false }];
+    return [{ path: 'src/stdlib.generated.ts', text: text.join('\n'), format: true }];
   },
 };
 
