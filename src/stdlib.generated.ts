@@ -33,10 +33,11 @@ export fn gelu(x: f32[...S], approximate: "none" | "tanh" = "none") -> f32[...S]
   }
 }
 
-/// log(1 + exp(x)), written so that no exponential overflows: max(x, 0) + log(1 + exp(-|x|)).
-export fn softplus(x: f32[...S], beta: float = 1.0) -> f32[...S] {
+/// log(1 + exp(beta x)) / beta, written so that no exponential overflows: max(z, 0) + log(1 + exp(-|z|)); x itself where
+/// beta x is above the threshold.
+export fn softplus(x: f32[...S], beta: float = 1.0, threshold: float = 20.0) -> f32[...S] {
   z = x * beta
-  (maximum(z, 0.0) + log1p(exp(-abs(z)))) / beta
+  select(z > threshold, x, (maximum(z, 0.0) + log1p(exp(-abs(z)))) / beta)
 }
 
 /// log(sigmoid(x)) = min(x, 0) - log(1 + exp(-|x|)).
@@ -724,8 +725,8 @@ export block Tanh() {
   forward(x: f32[...S]) -> f32[...S] => tanh(x)
 }
 
-export block Softplus(beta: float = 1.0) {
-  forward(x: f32[...S]) -> f32[...S] => softplus(x, beta)
+export block Softplus(beta: float = 1.0, threshold: float = 20.0) {
+  forward(x: f32[...S]) -> f32[...S] => softplus(x, beta, threshold)
 }
 
 export block Softmax(dim: int) {
