@@ -49,6 +49,8 @@ export type ReadSource = (k: KernelBuilder, index: KExpr, lanes: number) => KExp
 
 export interface Source {
   readonly args: readonly CallArg[];
+  /** Reading costs one load, so that reading an element again is cheaper than keeping a copy. */
+  readonly plain: boolean;
   /** As in `Epilogue`: declares parameters, in the order of `args`. */
   readonly bind: (k: KernelBuilder) => ReadSource;
 }
@@ -57,6 +59,7 @@ export interface Source {
 export function sourceOf(arg: CallArg, elem: StorageElem = 'f32', name = 'x'): Source {
   return {
     args: [arg],
+    plain: elem === 'f32',
     bind: (k) => {
       const buf = k.buffer(name, elem);
       return (_k, index, lanes) => load(buf, index, lanes);

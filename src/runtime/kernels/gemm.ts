@@ -1,0 +1,174 @@
+/**
+ * The blocked matrix multiplication that matmul and convolution share: rows x cols results, each a sum over `depth`.
+ *
+ * Blocks of MC x NC results are finished one after the other. For each, depth is cut into blocks of KC: the second operand is
+ * packed into panels of NR columns (k-major, so that the inner loop reads it in sequence) and a register tile of MR x NR
+ * accumulators runs over the block. Partial sums between depth blocks wait in memory. The order of summation depends on
+ * the sizes only. Results leave through a small tile in the first-level cache, so that an epilogue is emitted three times
+ * per kernel however large the register tile is.
+ *
+ * After K. Goto, R. van de Geijn, Anatomy of High-Performance Matrix Multiplication (2008).
+ */
+import type { KernelBuilder } from '../../codegen/builder.ts';
+import { add, eq, f32, fma, ge, gt, i32, load, max, min, mul, or, splat, sub } from '../../codegen/builder.ts';
+import type { Target } from '../../codegen/call.ts';
+import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
+import type { Dim } from '../../ir/dim.ts';
+import * as D from '../../ir/dim.ts';
+import type { EmitTile } from './epilogue.ts';
+
+export interface Tiling {
+  /** Rows of the register tile: with 2 vectors per row, 12 accumulators, 2 columns and a broadcast fill 15 registers. */
+  readonly mr: number;
+  readonly nr: number;
+  readonly lanes: number;
+  readonly mc: number;
+  readonly nc: number;
+  readonly kc: number;
+}
+
+/** Panels of 6 and 8 x 512 floats share the first-level cache; a packed block of 256 x 512 fits the second. */
+export const tilingFor = (target: Target): Tiling => ({
+  mr: 6,
+  nr: 2 * target.lanes,
+  lanes: target.lanes,
+  mc: 192,
+  nc: 256,
+  kc: 512,
+});
+
+/** How a tile reads the first operand: element (row r of the tile, depth p of the block). Rows past the end repeat the last. */
+export type TileRows = (r: number, p: KExpr) => KExpr;
+
+export interface Block {
+  /** First row/column/depth of the block and its extent. */
+  readonly first: KExpr;
+  readonly size: KExpr;
+}
+
+export interface Gemm {
+  readonly rows: KExpr;
+  readonly cols: KExpr;
+  readonly depth: KExpr;
+  /** `depth` is known to be at most KC: no partial sums. */
+  readonly shallow: boolean;
+  /** Called for each block of rows and depth, then the result for each tile in it, `row` relative to the block. */
+  readonly rowsOf: (k: KernelBuilder, rows: Block, depth: Block) => (k: KernelBuilder, row: KExpr) => TileRows;
+  /** Fills `packed` with panels of `nr` columns: [panel][depth][nr]; columns past the end become 0. */
+  readonly pack: (k: KernelBuilder, packed: KBuffer, cols: Block, depth: Block) => void;
+  readonly packed: KBuffer;
+  /** Holds partial sums, mc * nc; null where shallow. */
+  readonly partial: KBuffer | null;
+  readonly batch: KExpr;
+  readonly emit: EmitTile;
+}
+
+/** Bytes of `packed` and `partial`. */
+export const packedBytes = (t: Tiling, cols: Dim, depth: Dim): Dim =>
+  D.mul(4, D.mul(D.min(t.kc, depth), D.min(t.nc, D.mul(t.nr, D.div(D.add(cols, t.nr - 1), t.nr)))));
+export const partialBytes = (t: Tiling): Dim => D.dim(4 * t.mc * t.nc);
+
+export function gemm(k: KernelBuilder, t: Tiling, g: Gemm): void {
+  const tile = g.partial ?? k.local('tile', 'f32', t.mr * t.nr);
+  k.for(0, g.cols, t.nc, (jc) => {
+    const cols: Block = { first: jc, size: k.let(min(t.nc, sub(g.cols, jc)), 'nc') };
+    k.for(0, g.rows, t.mc, (ic) => {
+      const rows: Block = { first: ic, size: k.let(min(t.mc, sub(g.rows, ic)), 'mc') };
+      // A depth of 0 still runs once: its sums are 0.
+      const depths = g.shallow ? 1 : k.let(max(g.depth, 1), 'depths');
+      k.for(0, depths, t.kc, (pc) => {
+        const depth: Block = { first: pc, size: g.shallow ? g.depth : k.let(min(t.kc, sub(g.depth, pc)), 'kc') };
+        k.if(g.shallow ? eq(ic, 0) : or(eq(ic, 0), gt(g.depth, t.kc)), () => g.pack(k, g.packed, cols, depth));
+        const rowsOf = g.rowsOf(k, rows, depth);
+        k.for(0, cols.size, t.nr, (jr) => {
+          const panel = k.let(mul(jr, depth.size), 'panel');
+          k.for(0, rows.size, t.mr, (ir) => {
+            const at = g.partial ? k.let(add(mul(jr, t.mc), mul(ir, t.nr)), 'at') : i32(0);
+            const acc = zeros(k, t.mr, t.nr / t.lanes, t.lanes);
+            if (g.partial) {
+              k.if(gt(pc, 0), () => each(acc, (v, r, c) => k.set(v, load(tile, tileAt(t, at, r, c), t.lanes))));
+            }
+            const a = rowsOf(k, ir);
+            k.for(0, depth.size, 1, (p) => {
+              const row = k.let(add(panel, mul(p, t.nr)), 'row');
+              multiplyAdd(
+                k,
+                acc,
+                (r) => a(r, p),
+                (c) => load(g.packed, add(row, c * t.lanes), t.lanes),
+              );
+            });
+            each(acc, (v, r, c) => k.store(tile, tileAt(t, at, r, c), v));
+            const finish = (): void =>
+              finishTile(k, t, g, tile, at, {
+                row: k.let(add(ic, ir), 'row'),
+                col: k.let(add(jc, jr), 'col'),
+                rows: k.let(min(t.mr, sub(rows.size, ir)), 'rows'),
+                cols: k.let(min(t.nr, sub(cols.size, jr)), 'cols'),
+              });
+            if (g.shallow) finish();
+            else k.if(ge(add(pc, t.kc), g.depth), finish);
+          });
+        });
+      });
+    });
+  });
+}
+
+type Accumulators = readonly (readonly (KExpr & { k: 'var' })[])[];
+
+export const zeros = (k: KernelBuilder, rows: number, vectors: number, lanes: number): Accumulators =>
+  Array.from({ length: rows }, () => Array.from({ length: vectors }, () => k.mutable(splat(f32(0), lanes), 'acc')));
+
+export function each(acc: Accumulators, use: (v: KExpr & { k: 'var' }, row: number, vector: number) => void): void {
+  acc.forEach((row, r) => row.forEach((v, c) => use(v, r, c)));
+}
+
+/** One step of depth: a rank-one update of the register tile. */
+export function multiplyAdd(
+  k: KernelBuilder,
+  acc: Accumulators,
+  a: (row: number) => KExpr,
+  b: (vector: number) => KExpr,
+): void {
+  const lanes = acc[0]![0]!.type.lanes;
+  const columns = acc[0]!.map((_, c) => k.let(b(c), 'b'));
+  acc.forEach((row, r) => {
+    const left = k.let(splat(a(r), lanes), 'a');
+    row.forEach((v, c) => k.set(v, fma(left, columns[c]!, v)));
+  });
+}
+
+const tileAt = (t: Tiling, at: KExpr, r: number, c: number): KExpr => add(at, r * t.nr + c * t.lanes);
+
+/** Hands the results of one register tile to the epilogue: whole vectors, or scalars in the last columns. */
+function finishTile(
+  k: KernelBuilder,
+  t: Tiling,
+  g: Gemm,
+  tile: KBuffer,
+  at: KExpr,
+  area: { readonly row: KExpr; readonly col: KExpr; readonly rows: KExpr; readonly cols: KExpr },
+): void {
+  const base = k.let(add(mul(add(mul(g.batch, g.rows), area.row), g.cols), area.col), 'base');
+  k.for(0, area.rows, 1, (r) => {
+    const from = k.let(add(at, mul(r, t.nr)), 'from');
+    const row = k.let(add(area.row, r), 'row');
+    const flat = k.let(add(base, mul(r, g.cols)), 'flat');
+    const put = (c: KExpr | number, lanes: number): void =>
+      g.emit(k, {
+        acc: k.let(load(tile, add(from, c), lanes)),
+        batch: g.batch,
+        row,
+        col: k.let(add(area.col, c), 'col'),
+        flat: k.let(add(flat, c), 'flat'),
+      });
+    k.if(
+      ge(area.cols, t.nr),
+      () => {
+        for (let c = 0; c < t.nr; c += t.lanes) put(c, t.lanes);
+      },
+      () => k.for(0, area.cols, 1, (c) => put(c, 1)),
+    );
+  });
+}

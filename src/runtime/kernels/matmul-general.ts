@@ -1,0 +1,235 @@
+/** Matrix multiplication of any size by the blocked `gemm`; transposed operands are absorbed where they are read. */
+import type { KernelBuilder } from '../../codegen/builder.ts';
+import { add, f32, ge, lt, min, mul, shuffle, sub } from '../../codegen/builder.ts';
+import { div, load, rem } from '../../codegen/builder.ts';
+import type { KernelCall, Target } from '../../codegen/call.ts';
+import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
+import * as D from '../../ir/dim.ts';
+import type { Origin } from '../../ir/ir.ts';
+import { CallBuilder } from './call-builder.ts';
+import type { Epilogue, ReadSource, Source } from './epilogue.ts';
+import type { Block, Gemm, Tiling } from './gemm.ts';
+import { gemm, packedBytes, partialBytes, tilingFor } from './gemm.ts';
+import type { MatmulSpec } from './matmul.ts';
+import { matmulView } from './matmul.ts';
+
+export function matmulGeneral(
+  spec: MatmulSpec,
+  a: Source,
+  b: Source,
+  epilogue: Epilogue,
+  target: Target,
+  origins: readonly Origin[],
+): KernelCall {
+  const t = tilingFor(target);
+  const call = new CallBuilder();
+  const { k } = call;
+  const readA = call.source(a);
+  const readB = call.source(b);
+  const m = call.size('m', spec.m);
+  const n = call.size('n', spec.n);
+  const depth = call.size('depth', spec.k);
+  const batch = spec.batch.map((d, i) => call.size(`batch${i}`, d));
+  const shallow = spec.k.value !== null && spec.k.value <= t.kc;
+  const packed = call.scratch('packed', packedBytes(t, spec.n, spec.k));
+  const partial = shallow ? null : call.scratch('partial', partialBytes(t));
+  const directRows = a.plain && !spec.transposeA;
+  const packedRows = directRows ? null : call.scratch('rows', packedRowBytes(t, spec));
+  const view = matmulView(spec);
+  const emit = call.epilogue(epilogue, view);
+
+  const total = batch.reduce<KExpr>((p, d) => mul(p, d), one);
+  k.for(0, k.let(total), 1, (item) => {
+    const originA = k.let(mul(offset(item, batch, spec.batchA), k.let(mul(m, depth))), 'a0');
+    const originB = k.let(mul(offset(item, batch, spec.batchB), k.let(mul(depth, n))), 'b0');
+    const rowsOf: Gemm['rowsOf'] = packedRows
+      ? (b2, rows, block) => packRows(b2, t, spec.transposeA, readA, originA, { m, depth }, packedRows, rows, block)
+      : (_k, rows, block) => (b2, row) => {
+          const last = b2.let(sub(m, 1), 'last');
+          const starts = Array.from({ length: t.mr }, (_, r) =>
+            b2.let(add(add(originA, mul(min(add(add(rows.first, row), r), last), depth)), block.first), 'start'),
+          );
+          return (r, p) => readA(b2, add(starts[r]!, p), 1);
+        };
+    gemm(k, t, {
+      rows: m,
+      cols: n,
+      depth,
+      shallow,
+      rowsOf,
+      pack: (b2, into, cols, block) =>
+        spec.transposeB
+          ? packTransposed(b2, t, readB, originB, depth, into, cols, block)
+          : packColumns(b2, t, (p, j) => add(add(originB, mul(p, n)), j), readB, into, cols, block),
+      packed,
+      partial,
+      batch: item,
+      emit,
+    });
+  });
+  const letter = (transposed: boolean): string => (transposed ? 't' : 'n');
+  return call.finish(`matmul_${letter(spec.transposeA)}${letter(spec.transposeB)}`, origins);
+}
+
+const one: KExpr = { k: 'const', value: 1, type: { elem: 'i32', lanes: 1 } };
+
+/** Which matrix of an operand belongs to batch item `item`. */
+function offset(item: KExpr, batch: readonly KExpr[], varies: readonly boolean[]): KExpr {
+  if (varies.every(Boolean)) return item;
+  let index: KExpr = { k: 'const', value: 0, type: one.type };
+  let rest = item;
+  let stride: KExpr = one;
+  for (let i = batch.length - 1; i >= 0; i--) {
+    if (varies[i]) {
+      index = add(index, mul(i === 0 ? rest : rem(rest, batch[i]!), stride));
+      stride = mul(stride, batch[i]!);
+    }
+    rest = div(rest, batch[i]!);
+  }
+  return index;
+}
+
+const packedRowBytes = (t: Tiling, spec: MatmulSpec): D.Dim =>
+  D.mul(4, D.mul(D.min(t.kc, spec.k), D.min(t.mc, D.mul(t.mr, D.div(D.add(spec.m, t.mr - 1), t.mr)))));
+
+/** Copies a block of the first operand into panels of `mr` rows, k-major, and reads the tiles from there. */
+function packRows(
+  k: KernelBuilder,
+  t: Tiling,
+  transposed: boolean,
+  read: ReadSource,
+  origin: KExpr,
+  { m, depth }: { readonly m: KExpr; readonly depth: KExpr },
+  into: KBuffer,
+  rows: Block,
+  block: Block,
+): ReturnType<Gemm['rowsOf']> {
+  k.for(0, rows.size, t.mr, (ir) => {
+    const panel = k.let(mul(ir, block.size), 'panel');
+    const row = k.let(add(rows.first, ir), 'row');
+    const index = (r: KExpr, p: KExpr): KExpr =>
+      transposed
+        ? add(add(origin, mul(add(block.first, p), m)), r)
+        : add(add(add(origin, mul(r, depth)), block.first), p);
+    const at = (p: KExpr, r: number): KExpr => add(add(panel, mul(p, t.mr)), r);
+    const whole = transposed ? Math.floor(t.mr / t.lanes) * t.lanes : 0;
+    const last = k.let(sub(m, 1), 'last');
+    k.for(0, block.size, 1, (p) => {
+      const scalars = (from: number): void => {
+        for (let r = from; r < t.mr; r++) k.store(into, at(p, r), read(k, k.let(index(min(add(row, r), last), p)), 1));
+      };
+      if (whole === 0) return scalars(0);
+      k.if(
+        ge(sub(rows.size, ir), t.mr),
+        () => {
+          for (let r = 0; r < whole; r += t.lanes)
+            k.store(into, at(p, r), read(k, k.let(add(index(row, p), r)), t.lanes));
+          scalars(whole);
+        },
+        () => scalars(0),
+      );
+    });
+  });
+  return (b, row) => {
+    const panel = b.let(mul(row, block.size), 'panel');
+    return (r, p) => load(into, add(add(panel, mul(p, t.mr)), r));
+  };
+}
+
+/** Packs columns that lie in rows: whole vectors are copied, the last panel is filled up with zeros. */
+export function packColumns(
+  k: KernelBuilder,
+  t: Tiling,
+  index: (depth: KExpr, col: KExpr) => KExpr,
+  read: ReadSource,
+  into: KBuffer,
+  cols: Block,
+  block: Block,
+): void {
+  k.for(0, cols.size, t.nr, (jr) => {
+    const panel = k.let(mul(jr, block.size), 'panel');
+    const col = k.let(add(cols.first, jr), 'col');
+    const left = k.let(sub(cols.size, jr), 'left');
+    k.for(0, block.size, 1, (p) => {
+      const from = k.let(index(add(block.first, p), col), 'from');
+      const to = k.let(add(panel, mul(p, t.nr)), 'to');
+      k.if(
+        ge(left, t.nr),
+        () => {
+          for (let c = 0; c < t.nr; c += t.lanes) k.store(into, add(to, c), read(k, k.let(add(from, c)), t.lanes));
+        },
+        () => fillPartly(k, t, into, to, left, (c) => read(k, k.let(add(from, c)), 1)),
+      );
+    });
+  });
+}
+
+export function fillPartly(
+  k: KernelBuilder,
+  t: Tiling,
+  into: KBuffer,
+  to: KExpr,
+  left: KExpr,
+  value: (c: number) => KExpr,
+): void {
+  for (let c = 0; c < t.nr; c++) {
+    k.if(
+      lt(c, left),
+      () => k.store(into, add(to, c), value(c)),
+      () => k.store(into, add(to, c), f32(0)),
+    );
+  }
+}
+
+/** Packs columns that are contiguous along depth: squares of lanes x lanes are transposed in registers. */
+function packTransposed(
+  k: KernelBuilder,
+  t: Tiling,
+  read: ReadSource,
+  origin: KExpr,
+  depth: KExpr,
+  into: KBuffer,
+  cols: Block,
+  block: Block,
+): void {
+  const { lanes } = t;
+  k.for(0, cols.size, t.nr, (jr) => {
+    const panel = k.let(mul(jr, block.size), 'panel');
+    const left = k.let(sub(cols.size, jr), 'left');
+    const from = k.let(add(add(origin, mul(add(cols.first, jr), depth)), block.first), 'from');
+    const starts = Array.from({ length: t.nr }, (_, c) => k.let(add(from, mul(depth, c)), 'start'));
+    const scalars = (p: KExpr): void =>
+      fillPartly(k, t, into, k.let(add(panel, mul(p, t.nr)), 'to'), left, (c) => read(k, k.let(add(starts[c]!, p)), 1));
+    k.if(
+      ge(left, t.nr),
+      () => {
+        const whole = k.let(mul(div(block.size, lanes), lanes), 'whole');
+        k.for(0, whole, lanes, (p) => {
+          const to = k.let(add(panel, mul(p, t.nr)), 'to');
+          for (let c = 0; c < t.nr; c += lanes) {
+            const square = starts.slice(c, c + lanes).map((s) => k.let(read(k, k.let(add(s, p)), lanes), 's'));
+            transpose(k, square).forEach((v, i) => k.store(into, add(to, i * t.nr + c), v));
+          }
+        });
+        k.for(whole, block.size, 1, scalars);
+      },
+      () => k.for(0, block.size, 1, scalars),
+    );
+  });
+}
+
+/** Transposes a square of vectors by rounds of interleaving halves. */
+export function transpose(k: KernelBuilder, rows: readonly KExpr[]): readonly KExpr[] {
+  const n = rows.length;
+  const low = Array.from({ length: n }, (_, i) => (i % 2 === 0 ? i / 2 : n + (i - 1) / 2));
+  const high = low.map((l) => l + n / 2);
+  let now = rows;
+  for (let round = 1; round < n; round *= 2) {
+    const half = n / 2;
+    now = Array.from({ length: n }, (_, i) => {
+      const pair = i >> 1;
+      return k.let(shuffle(now[pair]!, now[pair + half]!, i % 2 === 0 ? low : high), 's');
+    });
+  }
+  return now;
+}
