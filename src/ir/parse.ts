@@ -15,7 +15,7 @@ export class IrTextFault extends Error {
 }
 
 /** module: func* */
-export function parse(text: string): Module {
+export function parseModule(text: string): Module {
   const p = new Parser(tokenize(text));
   const funcs = new Map<string, Func>();
   while (!p.at('end')) {

@@ -8,7 +8,7 @@ export interface PrintOptions {
   readonly origin?: (o: Origin) => string;
 }
 
-export function print(module: Module, options: PrintOptions = {}): string {
+export function printModule(module: Module, options: PrintOptions = {}): string {
   return [...module.funcs.values()].map((f) => printFunc(f, options)).join('\n');
 }
 

@@ -1,7 +1,7 @@
 /** The textual form of net IR: prints, parses back, and says where a fault is. */
 import test from 'ava';
-import { parse, IrTextFault } from '../../src/ir/parse.ts';
-import { print } from '../../src/ir/print.ts';
+import { parseModule, IrTextFault } from '../../src/ir/parse.ts';
+import { printModule } from '../../src/ir/print.ts';
 
 const PROGRAM = `func @relu(%x: f32[B, 4]) -> (f32[B, 4]) {
   %0 = constant {value = 0, elem = "f32", shape = []} : f32[]
@@ -39,14 +39,14 @@ func @main(%x: f32[B, 4], %n: i32[], %c: bool[]) -> (f32[B, 4], f32[B, 4]) {
 `;
 
 test('what is printed is parsed back', (t) => {
-  const text = print(parse(PROGRAM));
-  t.is(print(parse(text)), text);
+  const text = printModule(parseModule(PROGRAM));
+  t.is(printModule(parseModule(text)), text);
   // Dims are normalised on the way: only they may differ from what was written.
   t.is(text.replace('((H + 1)/2)', '(H + 1)/2'), PROGRAM);
 });
 
 test('attributes keep their kinds', (t) => {
-  const op = parse(PROGRAM)
+  const op = parseModule(PROGRAM)
     .funcs.get('main')!
     .body.ops.find((o) => o.kind === 'odd.op')!;
   t.deepEqual(op.attrs['a'], [1, -2.5, -0, Infinity, -Infinity, NaN, 1e-7]);
@@ -57,22 +57,22 @@ test('attributes keep their kinds', (t) => {
 });
 
 test('names come from hints and are made unique', (t) => {
-  const m = parse('func @f(%x: f32[]) -> (f32[]) {\n %x.y = neg %x : f32[]\n return %x.y\n}');
+  const m = parseModule('func @f(%x: f32[]) -> (f32[]) {\n %x.y = neg %x : f32[]\n return %x.y\n}');
   const f = m.funcs.get('f')!;
   const x = { type: f.body.params[0]!.type, hint: 'a b' };
   const op = { ...f.body.ops[0]!, operands: [x], results: [{ ...x, hint: 'a b' }] };
   const g = { ...f, body: { params: [x], ops: [op, { ...op, results: [{ ...x, hint: '1' }] }], results: op.results } };
   t.is(
-    print({ funcs: new Map([['f', g]]) }),
+    printModule({ funcs: new Map([['f', g]]) }),
     'func @f(%a_b: f32[]) -> (f32[]) {\n  %a_b_1 = neg %a_b : f32[]\n  %_1 = neg %a_b : f32[]\n  return %a_b_1\n}\n',
   );
 });
 
 test('origins are comments', (t) => {
-  const m = parse('func @f(%x: f32[]) -> (f32[]) {\n return %x\n}');
-  const text = print(m, { origin: () => 'a.net:3  net.0' });
+  const m = parseModule('func @f(%x: f32[]) -> (f32[]) {\n return %x\n}');
+  const text = printModule(m, { origin: () => 'a.net:3  net.0' });
   t.true(text.includes('{   // a.net:3 net.0\n'));
-  t.is(print(parse(text)), print(m));
+  t.is(printModule(parseModule(text)), printModule(m));
 });
 
 for (const [what, text, line, message] of [
@@ -94,7 +94,7 @@ for (const [what, text, line, message] of [
   ['an odd character', 'func @f() -> () {\n ?', 2, /unexpected "\?"/],
 ] as const) {
   test(`${what} is a fault with its line`, (t) => {
-    const fault = t.throws(() => parse(text), { instanceOf: IrTextFault });
+    const fault = t.throws(() => parseModule(text), { instanceOf: IrTextFault });
     t.is(fault?.line, line);
     t.regex(fault?.message ?? '', message);
   });
