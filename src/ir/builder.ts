@@ -4,6 +4,7 @@ import { compare, dim } from './dim.ts';
 import type { Attrs, ElemType, Op, Origin, Region, TensorType, Value } from './ir.ts';
 import { NO_ORIGIN } from './ir.ts';
 import type { ShapeContext } from './ops/def.ts';
+import { withDefaults } from './ops/define.ts';
 import { opDef } from './ops/table.ts';
 
 export const tensor = (elem: ElemType, shape: readonly DimLike[]): TensorType => ({ elem, shape: shape.map(dim) });
@@ -26,17 +27,19 @@ export class IrBuilder {
     this.ctx = ctx;
   }
 
-  /** Emits an op and gives its results. Throws for ill-typed operands: user input is checked before it gets here. */
+  /** Emits an op, its attributes completed by their defaults, and gives its results. Throws for ill-typed operands: user input is checked before it gets here. */
   emit(kind: string, operands: readonly Value[], attrs: Attrs = {}, hint: string | null = null): readonly Value[] {
-    const types = opDef(kind).shape(
+    const row = opDef(kind);
+    const full = withDefaults(row, attrs);
+    const types = row.shape(
       operands.map((o) => o.type),
-      attrs,
+      full,
       this.ctx,
     );
     if ('fault' in types) {
       throw new Error(`${kind}: ${types.fault} (${operands.map((o) => typeText(o.type)).join(', ')})`);
     }
-    return this.emitTyped(kind, operands, attrs, types, [], hint);
+    return this.emitTyped(kind, operands, full, types, [], hint);
   }
 
   /** Emits an op with a single result. */

@@ -1,0 +1,287 @@
+/**
+ * Mathematical functions as kernel IR: polynomials and range reductions without branches, for any number of lanes, the
+ * same on every target. NaN, infinities and zeros give what IEEE 754 and C's <math.h> say. Error bounds were measured
+ * against float64 over dense samples with plain multiply-add (`test/codegen/math.test.ts`); a fused one is no worse.
+ *
+ * Rounding to an integer adds 1.5 * 2^23 and reads the low bits of the sum: two instructions, and unlike x + c - c a
+ * compiler that may reassociate (WGSL) cannot undo it.
+ */
+import type { ElemType } from '../ir/ir.ts';
+import type { Arg, KernelBuilder } from './builder.ts';
+import {
+  add,
+  and,
+  bin,
+  bitcast,
+  cast,
+  coerce,
+  div,
+  eq,
+  fma,
+  ge,
+  gt,
+  lt,
+  mul,
+  ne,
+  neg,
+  or,
+  select,
+  sub,
+  un,
+} from './builder.ts';
+import type { KElem, KExpr } from './kernel.ts';
+
+const ROUNDER = 12582912; // 1.5 * 2^23
+const ROUNDER_BITS = 0x4b400000;
+
+/** Horner's rule, highest power first. */
+function poly(x: KExpr, coefs: readonly number[]): KExpr {
+  return coefs.slice(1).reduce((acc: KExpr, c) => fma(acc, x, coerce(c, x.type)), coerce(coefs[0]!, x.type));
+}
+
+/** The integer nearest to x (|x| < 2^22) as i32; any integer for NaN. */
+const nearest = (k: KernelBuilder, x: KExpr): KExpr => k.let(sub(bitcast(add(x, ROUNDER), 'i32'), ROUNDER_BITS));
+
+/** 2^n for -126 <= n <= 127. */
+const pow2 = (n: KExpr): KExpr => bitcast(bin('shl', add(n, 127), 23), 'f32');
+
+/** min and max that keep x where it is NaN: one instruction each where IEEE's take several. */
+const atMost = (x: KExpr, c: number): KExpr => bin('pmin', x, c);
+const atLeast = (x: KExpr, c: number): KExpr => bin('pmax', x, c);
+
+const signBit = (x: KExpr): KExpr => bin('and', bitcast(x, 'u32'), 0x80000000);
+/** `magnitude` (not negative) with the sign of x. */
+const withSign = (magnitude: KExpr, x: KExpr): KExpr =>
+  bitcast(bin('or', bitcast(magnitude, 'u32'), signBit(x)), 'f32');
+
+/** ln 2 in two parts: n * LN2_HI is exact for |n| < 2^9 (Cody and Waite). */
+const LN2_HI = 0.693359375;
+const LN2_LO = -2.1219444e-4;
+
+/** x = n ln 2 + r with |r| <= ln 2 / 2, and exp(r) - 1 - r. Cephes expf (Moshier). */
+function expParts(k: KernelBuilder, x: KExpr): { n: KExpr; r: KExpr; tail: KExpr } {
+  const n = nearest(k, mul(x, Math.LOG2E));
+  const nf = k.let(cast(n, 'f32'));
+  const r = k.let(fma(nf, -LN2_LO, fma(nf, -LN2_HI, x)));
+  const p = poly(
+    r,
+    [1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1],
+  );
+  return { n, r, tail: mul(mul(r, r), p) };
+}
+
+/** e^x. Error < 1.2 ulp, denormal results included. */
+export function exp(k: KernelBuilder, x: KExpr): KExpr {
+  const { n, r, tail } = expParts(k, k.let(atLeast(atMost(x, 89), -104)));
+  // 2^n leaves the range of normal numbers at both ends: two factors that do not.
+  const half = k.let(bin('shr', n, 1));
+  return mul(mul(add(add(tail, r), 1), pow2(half)), pow2(sub(n, half)));
+}
+
+/** e^x - 1. Error < 2 ulp. */
+export function expm1(k: KernelBuilder, x: KExpr): KExpr {
+  const { n, r, tail } = expParts(k, k.let(atLeast(atMost(x, 89), -25)));
+  const small = k.let(add(tail, r));
+  // 2 (2^(n-1) e^r' + (2^(n-1) - 1/2)): n = 128 does not overflow too early.
+  const scale = k.let(pow2(sub(n, 1)));
+  const y = mul(fma(scale, small, sub(scale, 0.5)), 2);
+  // n = 0 has no rounding at all beyond that of the polynomial, and keeps -0.
+  return select(eq(n, 0), select(eq(x, 0), x, small), y);
+}
+
+/** log((1 + f) 2^e) for 1 + f in [sqrt(1/2), sqrt(2)). Cephes logf (Moshier). */
+function logCore(k: KernelBuilder, f: KExpr, e: KExpr): KExpr {
+  const z = k.let(mul(f, f));
+  const p = poly(
+    f,
+    [
+      7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
+      2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
+    ],
+  );
+  const y = fma(z, -0.5, fma(e, LN2_LO, mul(mul(p, f), z)));
+  return fma(e, LN2_HI, add(f, y));
+}
+
+const SQRT_HALF_BITS = 0x3f3504f3;
+const ONE_BITS = 0x3f800000;
+
+/** Splits a positive normal x into mantissa in [sqrt(1/2), sqrt(2)) and exponent. */
+function split(k: KernelBuilder, x: KExpr): { mantissa: KExpr; exponent: KExpr } {
+  const bits = k.let(add(bitcast(x, 'i32'), ONE_BITS - SQRT_HALF_BITS));
+  return {
+    exponent: cast(sub(bin('shr', bits, 23), 127), 'f32'),
+    mantissa: bitcast(add(bin('and', bits, 0x7fffff), SQRT_HALF_BITS), 'f32'),
+  };
+}
+
+/** The natural logarithm. Error < 1 ulp; denormals are scaled up first. */
+export function log(k: KernelBuilder, x0: KExpr): KExpr {
+  const x = k.let(x0);
+  const tiny = k.let(lt(x, 1.17549435e-38));
+  const { mantissa, exponent } = split(k, k.let(select(tiny, mul(x, 8388608), x)));
+  const e = k.let(sub(exponent, select(tiny, coerce(23, x.type), coerce(0, x.type))));
+  return logSpecial(x, logCore(k, k.let(sub(mantissa, 1)), e));
+}
+
+/** NaN below 0 and for NaN, -inf at 0, inf at inf. */
+function logSpecial(x: KExpr, y: KExpr): KExpr {
+  const inside = select(eq(x, 0), coerce(-Infinity, x.type), select(lt(x, Infinity), y, x));
+  return select(lt(x, 0), coerce(NaN, x.type), inside);
+}
+
+/** log(1 + x). Error < 1.5 ulp. Where 1 + x lies near 1 the series takes x itself; else what 1 + x loses is added back. */
+export function log1p(k: KernelBuilder, x0: KExpr): KExpr {
+  const x = k.let(x0);
+  const u = k.let(add(x, 1));
+  const { mantissa, exponent } = split(k, u);
+  const near = k.let(and(gt(x, -0.29), lt(x, 0.41)));
+  const f = k.let(select(near, x, sub(mantissa, 1)));
+  const e = k.let(select(near, coerce(0, x.type), exponent));
+  const lost = div(select(gt(x, 1), sub(1, sub(u, x)), sub(x, sub(u, 1))), u);
+  const y = logCore(k, f, e);
+  const whole = select(near, select(eq(x, 0), x, y), add(y, lost));
+  return select(
+    eq(x, -1),
+    coerce(-Infinity, x.type),
+    select(lt(x, -1), coerce(NaN, x.type), select(lt(x, Infinity), whole, x)),
+  );
+}
+
+/** tanh by expm1: with t = expm1(-2|x|), tanh |x| = -t / (2 + t), which cancels nowhere. Error < 2.5 ulp. */
+export function tanh(k: KernelBuilder, x0: KExpr): KExpr {
+  const x = k.let(x0);
+  const t = k.let(expm1(k, k.let(mul(un('abs', x), -2))));
+  return withSign(div(neg(t), add(t, 2)), x);
+}
+
+/** 1 / (1 + e^-x). Error < 2.5 ulp; 0 below -88.7, where the true value is denormal. */
+export function sigmoid(k: KernelBuilder, x: KExpr): KExpr {
+  return div(coerce(1, x.type), add(exp(k, neg(x)), 1));
+}
+
+export const rsqrt = (_k: KernelBuilder, x: KExpr): KExpr => div(coerce(1, x.type), un('sqrt', x));
+
+/**
+ * erf: a polynomial in x^2 times x below 0.9277, 1 - exp(polynomial) above. Coefficients by N. Juffa ("An accurate
+ * vectorizable erff", 2014). Error < 1.5 ulp.
+ */
+export function erf(k: KernelBuilder, x0: KExpr): KExpr {
+  const x = k.let(x0);
+  const a = k.let(atMost(un('abs', x), 4));
+  const s = k.let(mul(a, a));
+  const near = fma(
+    poly(s, [-5.96761703e-4, 4.99119423e-3, -2.67681349e-2, 1.12819925e-1, -3.76125336e-1, 1.28379166e-1]),
+    a,
+    a,
+  );
+  const high = poly(a, [-1.7285347e-5, 3.83197126e-4]);
+  const low = poly(a, [-3.88396438e-3, 2.42546219e-2]);
+  const tail = poly2(fma(high, s, low), a, [-1.06777877e-1, -6.34846687e-1, -1.28717512e-1]);
+  const far = sub(1, exp(k, k.let(fma(tail, a, neg(a)))));
+  return withSign(select(gt(a, 0.927734375), far, near), x);
+}
+
+const poly2 = (first: KExpr, x: KExpr, rest: readonly number[]): KExpr =>
+  rest.reduce((acc: KExpr, c) => fma(acc, x, coerce(c, x.type)), first);
+
+/** pi/2 in parts of few bits, so that n times each is exact for |n| < 2^13. */
+const HALF_PI = [1.5703125, 4.83751296997e-4, 7.54953362047672e-8, 2.5633440974e-12] as const;
+
+/** sin x (quadrant 0) or cos x (quadrant 1) by reduction to [-pi/4, pi/4]. Cephes sinf and cosf (Moshier). */
+function circular(k: KernelBuilder, x0: KExpr, quadrant: 0 | 1): KExpr {
+  const x = k.let(x0);
+  const n = nearest(k, mul(x, 2 / Math.PI));
+  const nf = k.let(cast(n, 'f32'));
+  const r = k.let(HALF_PI.reduce((acc: KExpr, part) => fma(nf, -part, acc), x));
+  const z = k.let(mul(r, r));
+  const sine = fma(mul(poly(z, [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1]), z), r, r);
+  const cosine = fma(
+    poly(z, [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2]),
+    mul(z, z),
+    fma(z, -0.5, coerce(1, z.type)),
+  );
+  const q = k.let(add(n, quadrant));
+  const y = select(eq(bin('and', q, 1), 0), sine, cosine);
+  const flip = bin('shl', bin('and', q, 2), 30);
+  return bitcast(bin('xor', bitcast(y, 'i32'), flip), 'f32');
+}
+
+/** Absolute error < 1e-7 for |x| <= 12,000 and growing with |x| beyond (the reduction keeps four parts of pi/2). */
+export const sin = (k: KernelBuilder, x: KExpr): KExpr => circular(k, x, 0);
+export const cos = (k: KernelBuilder, x: KExpr): KExpr => circular(k, x, 1);
+
+/** a / b; integers floor, with 0 for b = 0 (a kernel never divides an integer by zero). */
+export function floorDiv(k: KernelBuilder, a0: KExpr, b0: KExpr): KExpr {
+  if (a0.type.elem === 'f32') return div(a0, b0);
+  const [a, b] = [k.let(a0), k.let(b0)];
+  const none = k.let(eq(b, 0));
+  if (a.type.elem === 'u32') return select(none, coerce(0, a.type), div(a, select(none, coerce(1, b.type), b)));
+  // -2^31 / -1 traps on some targets: -1 is a negation.
+  const minus = k.let(eq(b, -1));
+  const safe = k.let(select(or(none, minus), coerce(1, b.type), b));
+  const q = k.let(div(a, safe));
+  const r = k.let(sub(a, mul(q, safe)));
+  const below = and(ne(r, 0), lt(bin('xor', r, safe), 0));
+  const floored = select(below, sub(q, 1), q);
+  return select(none, coerce(0, a.type), select(minus, sub(coerce(0, a.type), a), floored));
+}
+
+/** a - b floor(a / b), with the sign of b; 0 for integers where b = 0. Floats err by an ulp of a. */
+export function floorRem(k: KernelBuilder, a0: KExpr, b0: KExpr): KExpr {
+  const [a, b] = [k.let(a0), k.let(b0)];
+  if (a.type.elem !== 'f32') {
+    const q = floorDiv(k, a, b);
+    return select(eq(b, 0), coerce(0, a.type), sub(a, mul(q, b)));
+  }
+  const q = k.let(un('floor', div(a, b)));
+  const r = k.let(select(eq(q, 0), a, sub(a, mul(q, b))));
+  const wrong = and(ne(r, 0), ne(lt(r, 0), lt(b, 0)));
+  return select(wrong, add(r, b), r);
+}
+
+/** The element type of an expression that stands for a tensor's element: half floats are computed in f32. */
+export const kernelElem = (elem: ElemType): KElem => (elem === 'f16' || elem === 'bf16' ? 'f32' : elem);
+
+export const constant = (value: number, elem: ElemType): KExpr =>
+  coerce(elem === 'bool' ? Number(value !== 0) : value, { elem: kernelElem(elem), lanes: 1 });
+
+/** As `cast` of the op table; to f16 and bf16 it rounds, ties to even, as the store would. */
+export function castTo(k: KernelBuilder, x: KExpr, elem: ElemType): KExpr {
+  if (elem === 'bool') return x.type.elem === 'bool' ? x : ne(x, 0);
+  const y =
+    integer(x.type.elem) && integer(kernelElem(elem)) ? bitcast(x, kernelElem(elem)) : cast(x, kernelElem(elem));
+  if (elem === 'f16') return roundToHalf(k, y);
+  return elem === 'bf16' ? roundToBrain(k, y) : y;
+}
+
+const integer = (e: KElem): boolean => e === 'i32' || e === 'u32';
+
+/** The lower `n` bits of the pattern are rounded away, ties to even. */
+function dropBits(k: KernelBuilder, bits: KExpr, n: number): KExpr {
+  const odd = bin('and', bin('shr', bits, n), 1);
+  const kept = add(add(bits, (1 << (n - 1)) - 1), odd);
+  return bitcast(k.let(bin('and', kept, (-1 << n) >>> 0)), 'f32');
+}
+
+function roundToBrain(k: KernelBuilder, x0: KExpr): KExpr {
+  const x = k.let(x0);
+  return select(isNan(x), x, dropBits(k, k.let(bitcast(x, 'u32')), 16));
+}
+
+function roundToHalf(k: KernelBuilder, x0: KExpr): KExpr {
+  const x = k.let(x0);
+  const a = k.let(un('abs', x));
+  const normal = k.let(dropBits(k, k.let(bitcast(a, 'u32')), 13));
+  // Below 2^-14 the spacing is 2^-24: what is left of a number after adding 1/2 has just that.
+  const small = bitcast(sub(bitcast(add(a, 0.5), 'u32'), 0x3f000000), 'u32');
+  const denormal = mul(cast(small, 'f32'), 2 ** -24);
+  const finite = select(lt(a, 2 ** -14), denormal, select(ge(normal, 65536), coerce(Infinity, x.type), normal));
+  return select(isNan(x), x, withSign(finite, x));
+}
+
+/** By its bits: WGSL may assume that no NaN exists. */
+export const isNan = (x: KExpr): KExpr => gt(bin('and', bitcast(x, 'u32'), 0x7fffffff), 0x7f800000);
+
+export { pow } from './pow.ts';
+export type { Arg };

@@ -1,0 +1,52 @@
+/** Rows of structure: calls, regions, fusions. Their meaning is in their regions, so most columns say who knows it. */
+import type { OpDef, OperandSpec, ShapeFault } from './def.ts';
+import { fault } from './shapes.ts';
+
+const ANY: OperandSpec = { name: 'inputs', elem: 'any', optional: true };
+const MANY: readonly OperandSpec[] = [{ ...ANY, variadic: true }];
+
+const structural = {
+  lower: { kind: 'control' },
+  grad: { structural: 'autodiff differentiates regions and callees (passes/autodiff.ts)' },
+  reference: { structural: 'the interpreter runs regions and callees (interpret.ts)' },
+} as const satisfies Partial<OpDef>;
+
+const typedByRegions = (): ShapeFault => fault('has the types of its regions or callee: it is built with emitTyped');
+
+export const controlOps = {
+  call: {
+    doc: 'Calls a function of the module; the symbols of its parameters are bound by the operands.',
+    operands: MANY,
+    attrs: { callee: { type: 'string' } },
+    shape: typedByRegions,
+    ...structural,
+  },
+  if: {
+    doc: 'Runs one of two regions by a condition; both give the same types.',
+    operands: [{ name: 'cond', elem: ['bool'] }],
+    attrs: {},
+    shape: typedByRegions,
+    ...structural,
+  },
+  while: {
+    doc: 'Runs its body while its condition holds, carrying values of fixed types.',
+    operands: MANY,
+    attrs: {},
+    shape: (carries) => carries,
+    ...structural,
+  },
+  for: {
+    doc: 'Runs its body `count` times with the position as first parameter, carrying values of fixed types.',
+    operands: MANY,
+    attrs: { count: { type: 'dim' } },
+    shape: (carries) => carries,
+    ...structural,
+  },
+  fusion: {
+    doc: 'A closed region that one kernel family computes; made by the fusion pass.',
+    operands: MANY,
+    attrs: { family: { type: 'string' } },
+    shape: typedByRegions,
+    ...structural,
+  },
+} satisfies Record<string, OpDef>;

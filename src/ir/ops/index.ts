@@ -1,0 +1,142 @@
+/** Rows that address elements by integers of another tensor. An index outside is never clamped: it reads NaN (0 for integers) and writes nothing. */
+import type { IrBuilder } from '../builder.ts';
+import type { Dim } from '../dim.ts';
+import { dim } from '../dim.ts';
+import type { Op, Value } from '../ir.ts';
+import { ndarray, sizeOf } from '../ndarray.ts';
+import { isFloat, num, size } from './attrs.ts';
+import type { OpDef, OperandSpec } from './def.ts';
+import { defineOp } from './define.ts';
+import { math, reshape } from './gradients.ts';
+import { single } from './pointwise.ts';
+import { axesFault, fault, text } from './shapes.ts';
+
+const INDICES: OperandSpec = { name: 'indices', elem: ['i32'] };
+
+/** x.shape = before + [n] + after: the sizes around the indexed axis. */
+const around = (shape: readonly number[], axis: number): [number, number] => [
+  sizeOf(shape.slice(0, axis)),
+  sizeOf(shape.slice(axis + 1)),
+];
+
+/** x with `v` at position `index` of an axis, by comparing positions: what `put` means. */
+function expandPut(b: IrBuilder, op: Op): readonly Value[] {
+  const [x, index, v] = op.operands as readonly [Value, Value, Value];
+  const axis = num(op.attrs, 'axis');
+  const line = x.type.shape.map((d, i) => (i === axis ? d : dim(1)));
+  const here = math(b).eq(b.one('iota', [], { shape: line, axis, elem: 'i32' }), index);
+  const thin = reshape(
+    b,
+    v,
+    x.type.shape.map((d, i) => (i === axis ? dim(1) : d)),
+  );
+  return [math(b).select(here, thin, x)];
+}
+
+export const indexOps = {
+  take: defineOp({
+    doc: 'Slices of x at indices along an axis, whose place the shape of the indices takes. `torch.index_select`; over axis 0 `torch.nn.functional.embedding`.',
+    operands: [{ name: 'x', elem: 'any' }, INDICES],
+    attrs: { axis: { type: 'int', default: 0 } },
+    shape: ([x, i], attrs) => {
+      const axis = num(attrs, 'axis');
+      const shape = [...x!.shape.slice(0, axis), ...i!.shape, ...x!.shape.slice(axis + 1)];
+      return axesFault([axis], x!.shape) ?? [{ elem: x!.elem, shape }];
+    },
+    grad: (b, op, [dy]) => {
+      const axis = num(op.attrs, 'axis');
+      const n = op.operands[0]!.type.shape[axis]!;
+      return [dy ? b.one('scatter_add', [op.operands[1]!, dy], { axis, size: n }) : null, null];
+    },
+    lower: { kind: 'family', family: 'take' },
+    reference: single(([x, indices], op, { elem, shape }) => {
+      const axis = num(op.attrs, 'axis');
+      const n = x!.shape[axis]!;
+      const [before, after] = around(x!.shape, axis);
+      const count = indices!.data.length;
+      const out = ndarray(elem, shape);
+      for (let p = 0; p < before; p++)
+        for (let k = 0; k < count; k++)
+          for (let q = 0; q < after; q++) {
+            const i = indices!.data[k]!;
+            const inside = i >= 0 && i < n;
+            out.data[(p * count + k) * after + q] = inside
+              ? x!.data[(p * n + i) * after + q]!
+              : isFloat(elem)
+                ? NaN
+                : 0;
+          }
+      return out;
+    }),
+  }),
+  scatter_add: defineOp({
+    doc: 'Zeros of `size` along an axis, to which the slices of dy are added at their indices, in the order of the indices: the gradient of `take`. `torch.index_add`.',
+    operands: [INDICES, { name: 'dy', elem: 'number' }],
+    attrs: { axis: { type: 'int', default: 0 }, size: { type: 'dim' } },
+    shape: ([i, dy], attrs, ctx) => {
+      const axis = num(attrs, 'axis');
+      const rank = i!.shape.length;
+      const what = `dy ${text(dy!.shape)} must have the shape of the indices ${text(i!.shape)} at axis ${axis}`;
+      if (axis < 0 || axis + rank > dy!.shape.length) return fault(what, 1);
+      const given: readonly Dim[] = dy!.shape.slice(axis, axis + rank);
+      if (!given.every((d, k) => ctx.equal(d, i!.shape[k]!, what))) return fault(what, 1);
+      const shape = [...dy!.shape.slice(0, axis), size(attrs, 'size'), ...dy!.shape.slice(axis + rank)];
+      return [{ elem: dy!.elem, shape }];
+    },
+    grad: (b, op, [ddx]) => [null, ddx ? b.one('take', [ddx, op.operands[0]!], { axis: num(op.attrs, 'axis') }) : null],
+    lower: { kind: 'family', family: 'scatter_add' },
+    reference: single(([indices, dy], op, { elem, shape }) => {
+      const axis = num(op.attrs, 'axis');
+      const n = shape[axis]!;
+      const [before, after] = around(shape, axis);
+      const count = indices!.data.length;
+      const out = ndarray(elem, shape);
+      for (let p = 0; p < before; p++)
+        for (let k = 0; k < count; k++) {
+          const i = indices!.data[k]!;
+          if (i < 0 || i >= n) continue;
+          for (let q = 0; q < after; q++) out.data[(p * n + i) * after + q]! += dy!.data[(p * count + k) * after + q]!;
+        }
+      return out;
+    }),
+  }),
+  put: defineOp({
+    doc: 'x with the slice at one position of an axis replaced by v, which lacks that axis; an index outside changes nothing. `out[:, t] = v` as a pure function.',
+    operands: [
+      { name: 'x', elem: 'any' },
+      { name: 'index', elem: ['i32'] },
+      { name: 'v', elem: 'same' },
+    ],
+    attrs: { axis: { type: 'int' } },
+    shape: ([x, index, v], attrs, ctx) => {
+      const axis = num(attrs, 'axis');
+      const wrong = axesFault([axis], x!.shape);
+      if (wrong) return wrong;
+      if (index!.shape.length !== 0) return fault(`the position is one number, not ${text(index!.shape)}`, 1);
+      const slot = x!.shape.filter((_, i) => i !== axis);
+      const what = `a slice of ${text(x!.shape)} at axis ${axis} is ${text(slot)}, the value is ${text(v!.shape)}`;
+      if (slot.length !== v!.shape.length || !slot.every((d, i) => ctx.equal(d, v!.shape[i]!, what)))
+        return fault(what, 2);
+      return [x!];
+    },
+    grad: (b, op, [dy]) => {
+      if (!dy) return [null, null, null];
+      const [, index, v] = op.operands as readonly [Value, Value, Value];
+      const axis = num(op.attrs, 'axis');
+      const zero = b.one('constant', [], { value: 0, elem: dy.type.elem, shape: v.type.shape });
+      return [b.one('put', [dy, index, zero], { axis }), null, b.one('take', [dy, index], { axis })];
+    },
+    lower: { kind: 'decompose', decompose: expandPut },
+    reference: single(([x, index, v], op, { elem, shape }) => {
+      const axis = num(op.attrs, 'axis');
+      const n = shape[axis]!;
+      const [before, after] = around(shape, axis);
+      const i = index!.data[0]!;
+      const out = ndarray(elem, shape, x!.data);
+      if (i < 0 || i >= n) return out;
+      for (let p = 0; p < before; p++)
+        for (let q = 0; q < after; q++) out.data[(p * n + i) * after + q] = v!.data[p * after + q]!;
+      return out;
+    }),
+  }),
+} satisfies Record<string, OpDef>;
