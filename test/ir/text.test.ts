@@ -9,7 +9,7 @@ const PROGRAM = `func @relu(%x: f32[B, 4]) -> (f32[B, 4]) {
   return %1
 }
 
-func @"odd name"(%x: f32[B, (H + 1)/2, 2*H*W - 3, (H%2), (H%(W + 1)), min(H, 2*W)], %y.w: i32[]) -> () {
+func @"odd name"(%x: f32[B, (H + 1)/2, 2*H*W - 3, (H%2), (H%(W + 1)), min(2*W, H)], %y.w: i32[]) -> () {
   check B == 2*H "B is not twice H"
   check H >= 3 "too \\"small\\""
   return

@@ -1,0 +1,163 @@
+/**
+ * Puts the bodies of called functions in place of calls, except where a heavy body is called several times: twelve equal
+ * transformer layers stay twelve calls of one function, so that autodiff, fusion and code generation see it once.
+ */
+import { cloneOps } from '../clone.ts';
+import type { DimCheck, Func, Module, Op, Origin, Region, Value } from '../ir.ts';
+import { bindSymbols, mergeChecks, substituteCheck, type SymbolEnv } from '../symbols.ts';
+import { calleesOf, reachable } from './dce.ts';
+
+/**
+ * A function counts as heavy, everything that it calls included, with two contractions or 24 ops. One contraction with
+ * what surrounds it is a leaf of the library (Linear, Conv2d, BatchNorm), and fusion across its border is worth more than
+ * a shared kernel, which structural hashing finds again anyway. 24 ops are about two normalisations with their statistics.
+ */
+const HEAVY_CONTRACTIONS = 2;
+const HEAVY_OPS = 24;
+
+const CONTRACTIONS: ReadonlySet<string> = new Set([
+  'matmul',
+  'attention',
+  'conv2d',
+  'conv2d_input_grad',
+  'conv2d_weight_grad',
+]);
+
+/** `roots` are entered from outside; what they no longer reach goes. Without roots every function stays. */
+export function inline(module: Module, roots?: Iterable<string>): Module {
+  const entered = [...(roots ?? module.funcs.keys())];
+  return reachable(new Inliner(module, entered).run(), entered);
+}
+
+interface Weight {
+  readonly contractions: number;
+  readonly ops: number;
+}
+
+class Inliner {
+  private readonly module: Module;
+  private readonly roots: readonly string[];
+  /** Callees before callers. */
+  private readonly order: readonly string[];
+  private readonly weights = new Map<string, Weight>();
+  private readonly done = new Map<string, Func>();
+  private sites: ReadonlyMap<string, number> = new Map();
+
+  constructor(module: Module, roots: readonly string[]) {
+    this.module = module;
+    this.roots = roots;
+    this.order = calleesFirst(module, roots);
+  }
+
+  run(): Module {
+    for (const name of this.order) this.weights.set(name, this.weigh(this.module.funcs.get(name)!.body));
+    this.sites = this.countSites();
+    for (const name of this.order) this.done.set(name, this.expand(this.module.funcs.get(name)!));
+    // In the order of the given module, so that a dump after the pass lines up with the one before.
+    return {
+      funcs: new Map([...this.module.funcs.keys()].flatMap((n) => (this.done.has(n) ? [[n, this.done.get(n)!]] : []))),
+    };
+  }
+
+  private weigh(region: Region): Weight {
+    let contractions = 0;
+    let ops = 0;
+    for (const op of region.ops) {
+      if (CONTRACTIONS.has(op.kind)) contractions++;
+      const parts =
+        op.kind === 'call' ? [this.weights.get(String(op.attrs['callee']))!] : op.regions.map((r) => this.weigh(r));
+      if (op.kind !== 'call') ops++;
+      for (const w of parts) {
+        contractions += w.contractions;
+        ops += w.ops;
+      }
+    }
+    return { contractions, ops };
+  }
+
+  private heavy(name: string): boolean {
+    const w = this.weights.get(name)!;
+    return w.contractions >= HEAVY_CONTRACTIONS || w.ops >= HEAVY_OPS;
+  }
+
+  private inlined(name: string): boolean {
+    return !this.heavy(name) || (this.sites.get(name) ?? 0) <= 1;
+  }
+
+  /**
+   * Call sites of each function in a program after inlining, for the root where they are most: a function that is inlined
+   * at n places brings its own calls n times.
+   */
+  private countSites(): Map<string, number> {
+    const most = new Map<string, number>();
+    const callees = new Map(this.order.map((n) => [n, calleesOf(this.module.funcs.get(n)!.body)]));
+    for (const root of this.roots) {
+      const sites = new Map<string, number>();
+      const seen = new Set([root]);
+      for (const name of [...this.order].reverse()) {
+        if (!seen.has(name)) continue;
+        const here = sites.get(name) ?? 0;
+        const copies = name === root || (this.heavy(name) && here > 1) ? 1 : here;
+        for (const callee of callees.get(name)!) {
+          sites.set(callee, (sites.get(callee) ?? 0) + copies);
+          seen.add(callee);
+        }
+      }
+      for (const [name, n] of sites) most.set(name, Math.max(n, most.get(name) ?? 0));
+    }
+    return most;
+  }
+
+  private expand(f: Func): Func {
+    const checks: (readonly DimCheck[])[] = [f.checks];
+    const body = this.region(f.body, new Map(), checks);
+    return { ...f, body, checks: mergeChecks(checks) };
+  }
+
+  private region(r: Region, map: Map<Value, Value>, checks: (readonly DimCheck[])[]): Region {
+    const ops: Op[] = [];
+    for (const op of r.ops) {
+      const operands = op.operands.map((v) => map.get(v) ?? v);
+      const callee = op.kind === 'call' ? this.done.get(String(op.attrs['callee'])) : undefined;
+      if (!callee || !this.inlined(callee.name)) {
+        ops.push({ ...op, operands, regions: op.regions.map((x) => this.region(x, map, checks)) });
+        continue;
+      }
+      const { params, ops: inner, results } = callee.body;
+      const env: SymbolEnv = bindSymbols(
+        params.map((p) => p.type),
+        operands.map((v) => v.type),
+      );
+      checks.push(callee.checks.map((c) => substituteCheck(c, env)));
+      const bound = new Map<Value, Value>(params.map((p, i) => [p, operands[i]!]));
+      cloneOps(inner, bound, ops, env, under(op.origin));
+      op.results.forEach((v, i) => map.set(v, bound.get(results[i]!) ?? results[i]!));
+    }
+    return { params: r.params, ops, results: r.results.map((v) => map.get(v) ?? v) };
+  }
+}
+
+/** Puts the caller's path in front: the callee's paths are relative to it. */
+function under(caller: Origin): (o: Origin) => Origin {
+  if (caller.path === '') return (o) => o;
+  return (o) => ({ span: o.span, path: o.path === '' ? caller.path : `${caller.path}.${o.path}` });
+}
+
+function calleesFirst(module: Module, roots: readonly string[]): string[] {
+  const order: string[] = [];
+  const open = new Set<string>();
+  const seen = new Set<string>();
+  const visit = (name: string): void => {
+    if (seen.has(name)) return;
+    if (open.has(name)) throw new Error(`@${name} calls itself`);
+    const f = module.funcs.get(name);
+    if (!f) throw new Error(`there is no function @${name}`);
+    open.add(name);
+    for (const callee of new Set(calleesOf(f.body))) visit(callee);
+    open.delete(name);
+    seen.add(name);
+    order.push(name);
+  };
+  for (const r of roots) visit(r);
+  return order;
+}
