@@ -4,18 +4,18 @@
  * Blocks of MC x NC results are finished one after the other. For each, depth is cut into blocks of KC: the second operand is
  * packed into panels of NR columns (k-major, so that the inner loop reads it in sequence) and a register tile of MR x NR
  * accumulators runs over the block. Partial sums between depth blocks wait in memory. The order of summation depends on
- * the sizes only. Results leave through a small tile in the first-level cache, so that an epilogue is emitted three times
- * per kernel however large the register tile is.
+ * the sizes only.
  *
  * After K. Goto, R. van de Geijn, Anatomy of High-Performance Matrix Multiplication (2008).
  */
 import type { KernelBuilder } from '../../codegen/builder.ts';
-import { add, eq, f32, fma, ge, gt, i32, load, max, min, mul, or, splat, sub } from '../../codegen/builder.ts';
+import { add, eq, ge, gt, i32, load, max, min, mul, or, sub } from '../../codegen/builder.ts';
 import type { Target } from '../../codegen/call.ts';
 import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
 import type { Dim } from '../../ir/dim.ts';
 import * as D from '../../ir/dim.ts';
 import type { EmitTile } from './epilogue.ts';
+import { each, finishTile, multiplyAdd, zeros } from './tile.ts';
 
 export interface Tiling {
   /** Rows of the register tile: with 2 vectors per row, 12 accumulators, 2 columns and a broadcast fill 15 registers. */
@@ -100,12 +100,23 @@ export function gemm(k: KernelBuilder, t: Tiling, g: Gemm): void {
             });
             each(acc, (v, r, c) => k.store(tile, tileAt(t, at, r, c), v));
             const finish = (): void =>
-              finishTile(k, t, g, tile, at, {
-                row: k.let(add(ic, ir), 'row'),
-                col: k.let(add(jc, jr), 'col'),
-                rows: k.let(min(t.mr, sub(rows.size, ir)), 'rows'),
-                cols: k.let(min(t.nr, sub(cols.size, jr)), 'cols'),
-              });
+              finishTile(
+                k,
+                {
+                  tile,
+                  at,
+                  nr: t.nr,
+                  lanes: t.lanes,
+                  totalRows: g.rows,
+                  totalCols: g.cols,
+                  batch: g.batch,
+                  row: k.let(add(ic, ir), 'row'),
+                  col: k.let(add(jc, jr), 'col'),
+                  rows: k.let(min(t.mr, sub(rows.size, ir)), 'rows'),
+                  cols: k.let(min(t.nr, sub(cols.size, jr)), 'cols'),
+                },
+                g.emit,
+              );
             if (g.shallow) finish();
             else k.if(ge(add(pc, t.kc), g.depth), finish);
           });
@@ -115,60 +126,4 @@ export function gemm(k: KernelBuilder, t: Tiling, g: Gemm): void {
   });
 }
 
-type Accumulators = readonly (readonly (KExpr & { k: 'var' })[])[];
-
-export const zeros = (k: KernelBuilder, rows: number, vectors: number, lanes: number): Accumulators =>
-  Array.from({ length: rows }, () => Array.from({ length: vectors }, () => k.mutable(splat(f32(0), lanes), 'acc')));
-
-export function each(acc: Accumulators, use: (v: KExpr & { k: 'var' }, row: number, vector: number) => void): void {
-  acc.forEach((row, r) => row.forEach((v, c) => use(v, r, c)));
-}
-
-/** One step of depth: a rank-one update of the register tile. */
-export function multiplyAdd(
-  k: KernelBuilder,
-  acc: Accumulators,
-  a: (row: number) => KExpr,
-  b: (vector: number) => KExpr,
-): void {
-  const lanes = acc[0]![0]!.type.lanes;
-  const columns = acc[0]!.map((_, c) => k.let(b(c), 'b'));
-  acc.forEach((row, r) => {
-    const left = k.let(splat(a(r), lanes), 'a');
-    row.forEach((v, c) => k.set(v, fma(left, columns[c]!, v)));
-  });
-}
-
 const tileAt = (t: Tiling, at: KExpr, r: number, c: number): KExpr => add(at, r * t.nr + c * t.lanes);
-
-/** Hands the results of one register tile to the epilogue: whole vectors, or scalars in the last columns. */
-function finishTile(
-  k: KernelBuilder,
-  t: Tiling,
-  g: Gemm,
-  tile: KBuffer,
-  at: KExpr,
-  area: { readonly row: KExpr; readonly col: KExpr; readonly rows: KExpr; readonly cols: KExpr },
-): void {
-  const base = k.let(add(mul(add(mul(g.batch, g.rows), area.row), g.cols), area.col), 'base');
-  k.for(0, area.rows, 1, (r) => {
-    const from = k.let(add(at, mul(r, t.nr)), 'from');
-    const row = k.let(add(area.row, r), 'row');
-    const flat = k.let(add(base, mul(r, g.cols)), 'flat');
-    const put = (c: KExpr | number, lanes: number): void =>
-      g.emit(k, {
-        acc: k.let(load(tile, add(from, c), lanes)),
-        batch: g.batch,
-        row,
-        col: k.let(add(area.col, c), 'col'),
-        flat: k.let(add(flat, c), 'flat'),
-      });
-    k.if(
-      ge(area.cols, t.nr),
-      () => {
-        for (let c = 0; c < t.nr; c += t.lanes) put(c, t.lanes);
-      },
-      () => k.for(0, area.cols, 1, (c) => put(c, 1)),
-    );
-  });
-}

@@ -1,0 +1,44 @@
+/** Loops that the families share: a vector loop with a scalar tail. */
+import * as K from '../../codegen/builder.ts';
+import type { Coord } from '../../codegen/coord.ts';
+import { consecutive, uniform } from '../../codegen/coord.ts';
+import type { KExpr } from '../../codegen/kernel.ts';
+import type { Scope } from '../../codegen/scope.ts';
+
+/**
+ * Runs over [from, to) in steps of `unroll` vectors, then of one, then of one element. The body receives the positions
+ * of all vectors of a step. `from` must be a multiple of `lanes`.
+ */
+export function vectorLoop(
+  s: Scope,
+  from: KExpr,
+  to: KExpr,
+  lanes: number,
+  unroll: number,
+  body: (at: readonly Coord[]) => void,
+): void {
+  const run = (start: KExpr, width: number, count: number): KExpr => {
+    const step = width * count;
+    if (step === 1) {
+      s.loop(start, to, 1, (i) => body([uniform(i)]));
+      return to;
+    }
+    const length = s.share(K.sub(to, start));
+    const end = s.share(K.add(start, K.bin('and', length, -step)), 'end');
+    s.loop(start, end, step, (i) => {
+      body(Array.from({ length: count }, (_, u) => consecutive(s.share(K.add(i, u * width)), width, width)));
+    });
+    return end;
+  };
+  let at = from;
+  if (unroll > 1) at = run(at, lanes, unroll);
+  if (lanes > 1) at = run(at, lanes, 1);
+  run(at, 1, 1);
+}
+
+/** The largest power of two up to `most` for which a loop of `length` elements still runs `times`; `most` where unknown. */
+export function unrollFor(length: number | null, lanes: number, most: number, times = 2): number {
+  let u = most;
+  while (u > 1 && length !== null && length < u * lanes * times) u /= 2;
+  return u;
+}
