@@ -1,0 +1,95 @@
+/** Runs the programs of a block in the float64 interpreter: segments are arrays, a call is an entry. The oracle beside the compiled kernels. */
+import type { Entry, Programs } from '../../src/ir/entry.ts';
+import { interpret } from '../../src/ir/interpret.ts';
+import { ndarray, sizeOf, type NdArray } from '../../src/ir/ndarray.ts';
+import type { Stored } from './safetensors.ts';
+
+export class Interpreted {
+  readonly programs: Programs;
+  private readonly segments = new Map<string, NdArray>();
+  private step = 0;
+
+  constructor(programs: Programs) {
+    this.programs = programs;
+    for (const s of programs.segments) this.segments.set(s.name, ndarray(s.elem, [s.length]));
+    if (this.has('init_state')) this.run('init_state', new Map());
+  }
+
+  has(entry: string): boolean {
+    return this.programs.entries.some((e) => e.name === entry);
+  }
+
+  /** By a state-dict name, or the name of a constant. */
+  write(name: string, data: ArrayLike<number>): void {
+    const { tensor, order } = this.locate(name);
+    const segment = this.segments.get(tensor.segment)!;
+    for (let i = 0; i < data.length; i++) segment.data[tensor.offset + order(i)] = data[i]!;
+  }
+
+  read(name: string): Float64Array {
+    const { tensor, order } = this.locate(name);
+    const segment = this.segments.get(tensor.segment)!;
+    return Float64Array.from({ length: sizeOf(tensor.shape) }, (_, i) => segment.data[tensor.offset + order(i)]!);
+  }
+
+  /** After `backward`. */
+  grad(name: string): Float64Array {
+    const { tensor, order } = this.locate(name);
+    const segment = this.segments.get(tensor.grad!)!;
+    return Float64Array.from({ length: sizeOf(tensor.shape) }, (_, i) => segment.data[tensor.offset + order(i)]!);
+  }
+
+  /** The results by name (`result`, `result.0`, `loss`); new segment contents are kept. */
+  run(name: string, args: ReadonlyMap<string, Stored>): Map<string, NdArray> {
+    const entry = this.entry(name);
+    const { module, block } = this.programs;
+    const inputs = entry.inputs.map((role, i): NdArray => {
+      const type = module.funcs.get(entry.func)!.body.params[i]!.type;
+      switch (role.role) {
+        case 'arg': {
+          const given = args.get(role.name);
+          if (!given) throw new Error(`${name} needs the argument ${role.name}`);
+          return ndarray(type.elem, given.shape, given.data);
+        }
+        case 'segment':
+          return this.segments.get(role.segment)!;
+        case 'key':
+          return ndarray('u32', [2], [7, this.step]);
+        case 'step':
+          return ndarray('i32', [], [this.step]);
+        case 'hyper': {
+          const own = block.train?.groups[role.group]?.hyper[role.name];
+          const standard = block.train?.optimizer.floats.find((f) => f.name === role.name)?.default;
+          return ndarray('f32', [], [own ?? standard!]);
+        }
+      }
+    });
+    const results = interpret(module, entry.func, inputs);
+    const named = new Map<string, NdArray>();
+    entry.outputs.forEach((role, i) => {
+      if (role.role === 'segment') this.segments.set(role.segment, results[i]!);
+      else named.set(role.name, results[i]!);
+    });
+    if (name === 'train_step') this.step++;
+    return named;
+  }
+
+  private entry(name: string): Entry {
+    const found = this.programs.entries.find((e) => e.name === name);
+    if (!found) throw new Error(`there is no program ${name}`);
+    return found;
+  }
+
+  /** Where a name's tensor lies; `order` maps the name's elements to the stored ones (tied transposes). */
+  private locate(name: string): { tensor: Programs['tensors'][number]; order: (i: number) => number } {
+    const entry = this.programs.block.stateDict.find((e) => e.name === name);
+    const index = entry ? entry.tensor : this.programs.tensors.findIndex((t) => t.name === name);
+    const tensor = this.programs.tensors[index];
+    if (!tensor) throw new Error(`there is no tensor ${name}`);
+    const [rows = 1, columns = 1] = tensor.shape;
+    const order = entry?.transposed
+      ? (i: number): number => (i % rows) * columns + Math.floor(i / rows)
+      : (i: number): number => i;
+    return { tensor, order };
+  }
+}
