@@ -2,9 +2,9 @@
  * Lays the tensors of a block out in segments: one flat arena per optimizer group and element type, so that the update of
  * a whole group is one elementwise program over it. Decided once per block; all programs share it.
  */
-import type { Elaborated, TensorInfo } from '../check/elaborated.ts';
-import type { Segment, TensorEntry } from '../runtime/artifact.ts';
-import type { ElemType } from './ir.ts';
+import type { Elaborated, TensorInfo } from '../../check/elaborated.ts';
+import type { Segment, TensorEntry } from '../../runtime/artifact.ts';
+import type { ElemType } from '../ir.ts';
 
 export interface Arena {
   readonly segments: readonly Segment[];
