@@ -43,13 +43,14 @@ function parts(b: IrBuilder, op: Op) {
   const classes = b.one('iota', [], { shape: line, axis: CLASS_AXIS, elem: 'i32' });
   const count = line[CLASS_AXIS]!;
   const limit = count.value !== null ? b.constant(count.value, 'i32') : b.one('size', [], { dim: count });
+  const ignored = m.eq(target, num(op.attrs, 'ignore_index'));
   return {
     m,
     shape,
     shifted: m.sub(x, m.max(x, [CLASS_AXIS])),
     hot: m.eq(classes, target),
-    ignored: m.eq(target, num(op.attrs, 'ignore_index')),
-    bad: m.or(m.lt(target, 0), m.ge(target, limit)),
+    ignored,
+    bad: m.and(m.not(ignored), m.or(m.lt(target, 0), m.ge(target, limit))),
     n: countOf(b, shape, [CLASS_AXIS], 'f32'),
     smoothing: num(op.attrs, 'label_smoothing'),
   };
