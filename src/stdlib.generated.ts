@@ -222,11 +222,7 @@ export fn scaled_dot_product_attention(
     visible = if is_causal { select(column(masked) > row(masked), -inf, masked) } else { masked }
     dropout(softmax(visible, -1), dropout_p) @ value
   } else {
-    if attn_mask == none {
-      op.attention(query, key, value, causal: is_causal, scale: factor)
-    } else {
-      op.attention(query, key, value, attn_mask, causal: is_causal, scale: factor)
-    }
+    op.attention(query, key, value, attn_mask, causal: is_causal, scale: factor)
   }
 }
 
@@ -1098,8 +1094,8 @@ fn bias_correction(beta: float, t: f32[]) -> f32[] => -expm1(t * log(beta))
 
 // ---------------------------------------------------------------- schedules: the factor of lr at a step, counted from 0
 
-/// lr stays as it is.
-export fn constant_lr(step: i32[]) -> f32[] => f32(step) * 0.0 + 1.0
+/// lr times factor for the first total_steps, then lr; torch's ConstantLR.
+export fn constant_lr(step: i32[], factor: float, total_steps: int) -> f32[] => select(step < total_steps, factor, f32(1))
 
 /// From start_factor to end_factor in a straight line over total_steps, then constant; torch's LinearLR, for warming up.
 export fn linear(step: i32[], total_steps: int, start_factor: float = 0.0, end_factor: float = 1.0) -> f32[] =>
@@ -1108,6 +1104,13 @@ export fn linear(step: i32[], total_steps: int, start_factor: float = 0.0, end_f
 /// Multiplied by gamma every step_size steps; torch's StepLR.
 export fn step_decay(step: i32[], step_size: int, gamma: float = 0.1) -> f32[] =>
   exp(log(gamma) * f32(step / step_size))
+
+/// Multiplied by gamma at each milestone; torch's MultiStepLR.
+export fn multistep(step: i32[], milestones: [int], gamma: float = 0.1) -> f32[] {
+  factor = f32(1)
+  for m in milestones { factor = select(step >= m, factor * gamma, factor) }
+  factor
+}
 
 /// Multiplied by gamma every step; torch's ExponentialLR.
 export fn exponential(step: i32[], gamma: float) -> f32[] => exp(log(gamma) * f32(step))
