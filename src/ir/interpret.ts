@@ -1,6 +1,6 @@
 /**
  * Evaluates functions on arrays of float64 through the reference column of the op table: slow, and the oracle for every
- * pass, kernel and program. Nothing is rounded between ops.
+ * pass, kernel and program.
  */
 import { IrBuilder, typeText } from './builder.ts';
 import { dim, evaluate, type Dim } from './dim.ts';
@@ -18,6 +18,8 @@ export class InterpretFault extends Error {
 export interface InterpretOptions {
   /** Values of symbols that no parameter binds. */
   readonly dims?: ReadonlyMap<string, number>;
+  /** Rounds every f32 to f32, as a program stores it. Else nothing is rounded between ops. */
+  readonly round?: boolean;
   /** `while` gives up after so many iterations. */
   readonly maxIterations?: number;
   /** Sees the results of every op, for tests that look inside. */
@@ -84,7 +86,8 @@ class Interpreter {
     r.params.forEach((p, i) => env.set(p, inputs[i]!));
     for (const op of r.ops) {
       const operands = op.operands.map((v) => read(env, v));
-      const results = this.op(op, operands, env, dims);
+      const exact = this.op(op, operands, env, dims);
+      const results = this.options.round ? exact.map(rounded) : exact;
       op.results.forEach((v, i) => env.set(v, results[i]!));
       this.options.onOp?.(op, results);
     }
@@ -147,6 +150,9 @@ class Interpreter {
     return this.region({ params: op.operands, ops: b.ops, results }, operands, new Map(), dims);
   }
 }
+
+const rounded = (x: NdArray): NdArray =>
+  x.elem === 'f32' ? { ...x, data: Float64Array.from(x.data, Math.fround) } : x;
 
 function read(env: Env, v: Value): NdArray {
   const x = env.get(v);

@@ -1,0 +1,118 @@
+/** The passes in their order, with the reasons for it. Everything about what a pass does is in its own file. */
+import type { Target } from '../codegen/call.ts';
+import type { Elaborated, MethodInfo } from '../check/elaborated.ts';
+import type { Programs } from './entry.ts';
+import type { Module } from './ir.ts';
+import { decompose } from './passes/decompose.ts';
+import { fuse } from './passes/fuse.ts';
+import { inline } from './passes/inline.ts';
+import { simplify } from './passes/simplify.ts';
+import { verify } from './verify.ts';
+
+export interface Pass {
+  /** What `--dump` takes. */
+  readonly name: string;
+  readonly why: string;
+  readonly run: (module: Module, context: PassContext) => Module;
+}
+
+export interface PassContext {
+  /** Functions that are entered from outside. */
+  readonly roots: readonly string[];
+  readonly target: Target;
+}
+
+/** On the methods of a block, before programs are made of them: autodiff works on what these leave. */
+export const METHOD_PASSES: readonly Pass[] = [
+  {
+    name: 'inline-methods',
+    why: 'Autodiff runs once for each function that stays, and what a leaf of the library saves for its gradient is best decided with what surrounds it.',
+    run: (module, { roots }) => inline(module, roots),
+  },
+  {
+    name: 'simplify-methods',
+    why: 'What is gone needs no gradient; products over batches become plain ones, and so do their gradients.',
+    run: (module) => simplify(module),
+  },
+];
+
+/** On whole programs: forward, backward and update in one function. */
+export const PROGRAM_PASSES: readonly Pass[] = [
+  {
+    name: 'inline',
+    why: 'Programs call methods, gradients, optimizer steps and initialisers: fusion should see across all that occurs once.',
+    run: (module, { roots }) => inline(module, roots),
+  },
+  {
+    name: 'simplify',
+    why: 'Gradient rules are written to be right, not short; and the forward is there twice where gradients repeat it.',
+    run: (module) => simplify(module, { late: true }),
+  },
+  {
+    name: 'decompose',
+    why: 'After autodiff and simplification, which know the whole ops; before fusion, which wants their parts.',
+    run: (module) => decompose(module),
+  },
+  {
+    name: 'simplify-parts',
+    why: 'Parts of neighbouring expansions are often equal or cancel.',
+    run: (module) => simplify(module, { late: true }),
+  },
+  {
+    name: 'fuse',
+    why: 'Last: after it, an op is a kernel.',
+    run: (module, { target }) => fuse(module, target),
+  },
+];
+
+export const PASS_NAMES: readonly string[] = [...METHOD_PASSES, ...PROGRAM_PASSES].map((p) => p.name);
+
+export interface PipelineOptions {
+  readonly target: Target;
+  /** Checks legality after every pass; throws IllegalIr. */
+  readonly verify?: boolean;
+  readonly onPass?: (name: string, module: Module) => void;
+}
+
+/** A pass has broken the IR: a fault of the compiler, never of its user. */
+export class IllegalIr extends Error {
+  override readonly name = 'IllegalIr';
+  readonly faults: readonly string[];
+  constructor(pass: string, faults: readonly string[]) {
+    super(`after ${pass}:\n${faults.map((f) => `  ${f}`).join('\n')}`);
+    this.faults = faults;
+  }
+}
+
+export function prepareMethods(block: Elaborated, options: PipelineOptions): Elaborated {
+  return { ...block, module: run(METHOD_PASSES, block.module, entryPoints(block), options) };
+}
+
+export function runPipeline(programs: Programs, options: PipelineOptions): Programs {
+  const roots = programs.entries.map((e) => e.func);
+  return { ...programs, module: run(PROGRAM_PASSES, programs.module, roots, options) };
+}
+
+function run(passes: readonly Pass[], module: Module, roots: readonly string[], options: PipelineOptions): Module {
+  let m = module;
+  for (const pass of passes) {
+    m = pass.run(m, { roots, target: options.target });
+    options.onPass?.(pass.name, m);
+    const faults = options.verify ? verify(m) : [];
+    if (faults.length > 0) throw new IllegalIr(pass.name, faults);
+  }
+  return m;
+}
+
+/** The functions of a block that programs are made of, without repetition. */
+function entryPoints(block: Elaborated): string[] {
+  const optimizer = block.train?.optimizer;
+  const names = [
+    ...block.methods.flatMap((m: MethodInfo) => [m.eval.func, m.training.func]),
+    ...block.tensors.map((t) => t.init),
+    ...(block.train?.schedule ? [block.train.schedule] : []),
+    ...(optimizer ? [...(optimizer.flat ? [optimizer.flat] : []), ...Object.values(optimizer.byShape)] : []),
+    ...(optimizer?.state ?? []).map((s) => s.init),
+  ];
+  return [...new Set(names)];
+}
