@@ -68,10 +68,11 @@ export const PROGRAM_PASSES: readonly Pass[] = [
 export const PASS_NAMES: readonly string[] = [...METHOD_PASSES, ...PROGRAM_PASSES].map((p) => p.name);
 
 export interface PipelineOptions {
-  readonly target: Target;
   /** Checks legality after every pass; throws IllegalIr. */
   readonly verify?: boolean;
   readonly onPass?: (name: string, module: Module) => void;
+  /** false leaves every op a kernel of its own. */
+  readonly fuse?: boolean;
 }
 
 /** A pass has broken the IR: a fault of the compiler, never of its user. */
@@ -84,19 +85,22 @@ export class IllegalIr extends Error {
   }
 }
 
-export function prepareMethods(block: Elaborated, options: PipelineOptions): Elaborated {
-  return { ...block, module: run(METHOD_PASSES, block.module, entryPoints(block), options) };
+/** To be run before programs are built from the block. */
+export function prepareMethods(block: Elaborated, target: Target, options: PipelineOptions = {}): Elaborated {
+  const context = { roots: entryPoints(block), target };
+  return { ...block, module: run(METHOD_PASSES, block.module, context, options) };
 }
 
-export function runPipeline(programs: Programs, options: PipelineOptions): Programs {
-  const roots = programs.entries.map((e) => e.func);
-  return { ...programs, module: run(PROGRAM_PASSES, programs.module, roots, options) };
+export function runPipeline(programs: Programs, target: Target, options: PipelineOptions = {}): Programs {
+  const context = { roots: programs.entries.map((e) => e.func), target };
+  return { ...programs, module: run(PROGRAM_PASSES, programs.module, context, options) };
 }
 
-function run(passes: readonly Pass[], module: Module, roots: readonly string[], options: PipelineOptions): Module {
+function run(passes: readonly Pass[], module: Module, context: PassContext, options: PipelineOptions): Module {
   let m = module;
   for (const pass of passes) {
-    m = pass.run(m, { roots, target: options.target });
+    if (pass.name === 'fuse' && options.fuse === false) continue;
+    m = pass.run(m, context);
     options.onPass?.(pass.name, m);
     const faults = options.verify ? verify(m) : [];
     if (faults.length > 0) throw new IllegalIr(pass.name, faults);
