@@ -7,6 +7,7 @@
  */
 import type { Step } from '../../runtime/artifact.ts';
 import type { KBuffer, Kernel, KStmt } from '../kernel.ts';
+import { arraysOf } from '../walk.ts';
 import type { WasmFunction } from './encoder.ts';
 import { encodeModule, I32_TYPE } from './encoder.ts';
 import { ExpressionPrinter, sizeOfElem, valueType } from './expressions.ts';
@@ -64,18 +65,10 @@ function printKernel(kernel: Kernel, relaxed: boolean): WasmFunction {
 function placeArrays(kernel: Kernel): ReadonlyMap<KBuffer, number> {
   const offsets = new Map<KBuffer, number>();
   let top = 0;
-  const visit = (value: unknown): void => {
-    if (typeof value !== 'object' || value === null) return;
-    if ('kind' in value && value.kind === 'buffer') {
-      const buf = value as KBuffer;
-      if (buf.space === 'global' || offsets.has(buf)) return;
-      offsets.set(buf, top);
-      top += ((buf.length ?? 0) * sizeOfElem(buf.elem) + 15) & ~15;
-      return;
-    }
-    for (const part of Object.values(value)) visit(part);
-  };
-  visit(kernel.body);
+  for (const buf of arraysOf(kernel)) {
+    offsets.set(buf, top);
+    top += ((buf.length ?? 0) * sizeOfElem(buf.elem) + 15) & ~15;
+  }
   if (top > SCRATCH_BYTES) throw new Error(`${kernel.name}: ${top} bytes of private arrays, at most ${SCRATCH_BYTES}`);
   return offsets;
 }

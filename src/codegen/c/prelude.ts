@@ -1,0 +1,122 @@
+/** The C that printed kernels stand on: vector types of GCC and Clang, and operators whose meaning C leaves open. */
+
+const HEADER = `#include <stdint.h>
+#include <string.h>
+#define LET __attribute__((unused)) const
+#define VAR __attribute__((unused))
+#define FN __attribute__((unused)) static inline
+FN float bits_f32(uint32_t x) { float r; memcpy(&r, &x, 4); return r; }
+FN uint32_t f32_bits(float x) { uint32_t r; memcpy(&r, &x, 4); return r; }
+`;
+
+/** One lane: IEEE 754-2019 minimum and maximum, saturating conversions, wrapping division, bit counts. */
+const SCALAR = `FN float min_f32(float a, float b) {
+  return a != a ? a : b != b ? b : a < b ? a : b < a ? b : bits_f32(f32_bits(a) | f32_bits(b));
+}
+FN float max_f32(float a, float b) {
+  return a != a ? a : b != b ? b : a < b ? b : b < a ? a : bits_f32(f32_bits(a) & f32_bits(b));
+}
+FN float pmin_f32(float a, float b) { return b < a ? b : a; }
+FN float pmax_f32(float a, float b) { return a < b ? b : a; }
+FN int32_t min_i32(int32_t a, int32_t b) { return b < a ? b : a; }
+FN int32_t max_i32(int32_t a, int32_t b) { return a < b ? b : a; }
+FN uint32_t min_u32(uint32_t a, uint32_t b) { return b < a ? b : a; }
+FN uint32_t max_u32(uint32_t a, uint32_t b) { return a < b ? b : a; }
+FN int32_t div_i32(int32_t a, int32_t b) { return b == -1 ? (int32_t)(0u - (uint32_t)a) : a / b; }
+FN int32_t rem_i32(int32_t a, int32_t b) { return b == -1 ? 0 : a % b; }
+FN uint32_t div_u32(uint32_t a, uint32_t b) { return a / b; }
+FN uint32_t rem_u32(uint32_t a, uint32_t b) { return a % b; }
+FN int32_t f32_to_i32(float x) {
+  return x != x ? 0 : x >= 0x1p31f ? INT32_MAX : x < -0x1p31f ? INT32_MIN : (int32_t)x;
+}
+FN uint32_t f32_to_u32(float x) { return x != x || x <= 0 ? 0 : x >= 0x1p32f ? UINT32_MAX : (uint32_t)x; }
+FN int32_t abs_i32(int32_t a) { return a < 0 ? (int32_t)(0u - (uint32_t)a) : a; }
+FN uint32_t clz_u32(uint32_t a) { return a ? (uint32_t)__builtin_clz(a) : 32u; }
+FN uint32_t popcnt_u32(uint32_t a) { return (uint32_t)__builtin_popcount(a); }
+`;
+
+const CTYPE = { f32: 'float', i32: 'int32_t', u32: 'uint32_t' } as const;
+type Elem = keyof typeof CTYPE;
+const ELEMS: readonly Elem[] = ['f32', 'i32', 'u32'];
+
+/** name, operands, lane expression; the compiler turns the loops into vector instructions. */
+function lanewise(
+  result: Elem,
+  name: string,
+  n: number,
+  params: readonly (readonly [Elem, string])[],
+  lane: string,
+): string {
+  const list = params.map(([e, p]) => `${e}x${n} ${p}`).join(', ');
+  return `FN ${result}x${n} ${name}(${list}) { ${result}x${n} r; for (int i = 0; i < ${n}; i++) r[i] = ${lane}; return r; }\n`;
+}
+
+function vectors(n: number): string {
+  let out = '';
+  for (const e of ELEMS) {
+    const t = `${e}x${n}`;
+    out += `typedef ${CTYPE[e]} ${t} __attribute__((vector_size(${4 * n})));\n`;
+    out += `FN ${t} load_${t}(const void *p) { ${t} r; memcpy(&r, p, sizeof r); return r; }\n`;
+    out += `FN void store_${t}(void *p, ${t} v) { memcpy(p, &v, sizeof v); }\n`;
+    out += `FN ${t} splat_${t}(${CTYPE[e]} x) { return (${t}){${Array.from({ length: n }, () => 'x').join(', ')}}; }\n`;
+    out += `FN ${CTYPE[e]} lane_${t}(${t} v, int i) { return v[i]; }\n`;
+  }
+  for (const e of ELEMS) {
+    const t = `${e}x${n}`;
+    out += `FN ${t} select_${t}(i32x${n} c, ${t} a, ${t} b) { return (${t})(((i32x${n})a & c) | ((i32x${n})b & ~c)); }\n`;
+    for (const op of e === 'f32' ? ['min', 'max', 'pmin', 'pmax'] : ['min', 'max', 'div', 'rem'])
+      out += lanewise(
+        e,
+        `${op}_${t}`,
+        n,
+        [
+          [e, 'a'],
+          [e, 'b'],
+        ],
+        `${op}_${e}(a[i], b[i])`,
+      );
+  }
+  for (const op of ['fabs', 'sqrt', 'floor', 'ceil', 'trunc', 'rint'])
+    out += lanewise('f32', `${op}_f32x${n}`, n, [['f32', 'a']], `__builtin_${op}f(a[i])`);
+  out += lanewise(
+    'f32',
+    `fma_f32x${n}`,
+    n,
+    [
+      ['f32', 'a'],
+      ['f32', 'b'],
+      ['f32', 'c'],
+    ],
+    '__builtin_fmaf(a[i], b[i], c[i])',
+  );
+  out += lanewise('i32', `f32_to_i32x${n}`, n, [['f32', 'a']], 'f32_to_i32(a[i])');
+  out += lanewise('u32', `f32_to_u32x${n}`, n, [['f32', 'a']], 'f32_to_u32(a[i])');
+  out += lanewise('i32', `abs_i32x${n}`, n, [['i32', 'a']], 'abs_i32(a[i])');
+  out += lanewise('u32', `clz_u32x${n}`, n, [['u32', 'a']], 'clz_u32(a[i])');
+  out += lanewise('u32', `popcnt_u32x${n}`, n, [['u32', 'a']], 'popcnt_u32(a[i])');
+  out += `FN u32x${n} load_half_x${n}(const uint16_t *p) { u32x${n} r; for (int i = 0; i < ${n}; i++) r[i] = p[i]; return r; }\n`;
+  out += `FN void store_half_x${n}(uint16_t *p, u32x${n} v) { for (int i = 0; i < ${n}; i++) p[i] = (uint16_t)v[i]; }\n`;
+  return out;
+}
+
+/** For the given numbers of lanes (more than 1). */
+export const prelude = (lanes: Iterable<number>): string =>
+  HEADER +
+  SCALAR +
+  [...lanes]
+    .sort((a, b) => a - b)
+    .map(vectors)
+    .join('');
+
+const WORDS: ReadonlySet<string> = new Set(
+  (
+    'alignas alignof asm auto bool break case char const constexpr continue default do double else enum extern false float ' +
+    'for goto if inline int long nullptr register restrict return short signed sizeof static static_assert struct switch ' +
+    'thread_local true typedef typeof union unsigned void volatile while linux unix i386 main errno LET VAR FN ' +
+    'memcpy memset malloc free abs div exp log pow sin cos tan sqrt floor ceil y0 y1 yn j0 j1 jn'
+  ).split(' '),
+);
+
+/** Words of C and of its headers, and everything that looks like a name of the prelude. */
+export const reservedInC = (name: string): boolean =>
+  WORDS.has(name) || /(^|_)(f32|i32|u32|half)(_|x\d|$)|_x\d+$|_t$|_bits$|^U?INT/.test(name);

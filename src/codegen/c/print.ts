@@ -1,0 +1,266 @@
+/**
+ * Prints kernels as C for GCC and Clang (`-std=gnu11 -ffp-contract=off`, clean under -Wall -Wextra), with vectors of as
+ * many lanes as the schedule chose. A bool is uint32_t 0/1 as a scalar, a mask as a vector.
+ */
+import { isHalf, narrow, widen } from '../half.ts';
+import type { BinOp, KBuffer, Kernel, KElem, KExpr, KStmt, KType, KVar, StorageElem, UnOp } from '../kernel.ts';
+import { vec } from '../kernel.ts';
+import { Names } from '../names.ts';
+import { arraysOf, walk } from '../walk.ts';
+import { reservedInC, prelude } from './prelude.ts';
+
+export interface COptions {
+  /** The processor has fused multiply-add: `fma` rounds once. Otherwise it is a multiplication and an addition. */
+  readonly fma: boolean;
+}
+
+/** A translation unit with one function per kernel, under the kernel's name. */
+export function printC(kernels: readonly Kernel[], options: COptions): string {
+  const lanes = new Set<number>();
+  for (const kernel of kernels)
+    walk(
+      kernel.body,
+      () => {},
+      (e) => {
+        if (e.type.lanes > 1) lanes.add(e.type.lanes);
+      },
+    );
+  const names = new Names(reservedInC);
+  return prelude(lanes) + kernels.map((k) => new CKernel(k, names.of(k), options).print()).join('');
+}
+
+const SCALAR: Record<KElem, string> = { f32: 'float', i32: 'int32_t', u32: 'uint32_t', bool: 'uint32_t' };
+const MEMORY: Record<StorageElem, string> = { ...SCALAR, f16: 'uint16_t', bf16: 'uint16_t' };
+const SYMBOL: Partial<Record<BinOp, string>> = {
+  add: '+',
+  sub: '-',
+  mul: '*',
+  div: '/',
+  and: '&',
+  or: '|',
+  xor: '^',
+  eq: '==',
+  ne: '!=',
+  lt: '<',
+  le: '<=',
+  gt: '>',
+  ge: '>=',
+};
+const COMPARE = new Set<BinOp>(['eq', 'ne', 'lt', 'le', 'gt', 'ge']);
+const ROUNDING: Partial<Record<UnOp, string>> = {
+  abs: 'fabs',
+  sqrt: 'sqrt',
+  floor: 'floor',
+  ceil: 'ceil',
+  trunc: 'trunc',
+  round: 'rint',
+};
+
+/** A vector's type; bools are masks of i32. */
+const vectorName = (t: KType): string => `${t.elem === 'bool' ? 'i32' : t.elem}x${t.lanes}`;
+const typeName = (t: KType): string => (t.lanes === 1 ? SCALAR[t.elem] : vectorName(t));
+
+function constant(value: number, elem: KElem): string {
+  if (elem === 'i32') return value === -2147483648 ? 'INT32_MIN' : `${value}`;
+  if (elem !== 'f32') return `${value >>> 0}u`;
+  if (Number.isNaN(value)) return '__builtin_nanf("")';
+  if (!Number.isFinite(value)) return value < 0 ? '(-__builtin_inff())' : '__builtin_inff()';
+  const text = Object.is(value, -0) ? '-0.0' : String(value);
+  return `${/[.e]/.test(text) ? text : `${text}.0`}f`;
+}
+
+class CKernel {
+  private readonly kernel: Kernel;
+  private readonly name: string;
+  private readonly options: COptions;
+  private readonly names = new Names(reservedInC);
+  private readonly lines: string[] = [];
+
+  constructor(kernel: Kernel, name: string, options: COptions) {
+    this.kernel = kernel;
+    this.name = name;
+    this.options = options;
+  }
+
+  print(): string {
+    const params = this.kernel.params.map((p) =>
+      p.kind === 'buffer'
+        ? `${p.access === 'read' ? 'const ' : ''}${MEMORY[p.elem]} *${this.names.of(p)}`
+        : `${typeName(p.type)} ${this.names.of(p)}`,
+    );
+    this.lines.push(`void ${this.name}(${params.join(', ') || 'void'}) {`);
+    for (const p of this.kernel.params) this.lines.push(`  (void)${this.names.of(p)};`);
+    for (const a of arraysOf(this.kernel)) this.lines.push(`  ${MEMORY[a.elem]} ${this.names.of(a)}[${a.length}];`);
+    this.statements(this.kernel.body, '  ');
+    this.lines.push('}', '');
+    return this.lines.join('\n');
+  }
+
+  private statements(body: readonly KStmt[], indent: string): void {
+    for (const s of body) this.statement(s, indent);
+  }
+
+  private statement(s: KStmt, indent: string): void {
+    const put = (line: string): void => void this.lines.push(indent + line);
+    const block = (head: string, body: readonly KStmt[]): void => {
+      put(`${head} {`);
+      this.statements(body, `${indent}  `);
+      put('}');
+    };
+    switch (s.s) {
+      case 'let':
+        return put(
+          `${s.var.mutable ? 'VAR' : 'LET'} ${typeName(s.var.type)} ${this.names.of(s.var)} = ${this.expr(s.value)};`,
+        );
+      case 'set':
+        return put(`${this.names.of(s.var)} = ${this.expr(s.value)};`);
+      case 'store':
+        return put(this.store(s.buf, this.expr(s.index), s.value));
+      case 'for': {
+        const i = this.names.of(s.var);
+        const end = this.names.fresh('end');
+        const init = `int32_t ${i} = ${this.expr(s.from)}, ${end} = ${this.expr(s.to)}`;
+        return block(`for (${init}; ${i} < ${end}; ${i} += ${s.step})`, s.body);
+      }
+      case 'while':
+        return block(`while (${this.expr(s.cond)})`, s.body);
+      case 'if':
+        block(`if (${this.expr(s.cond)})`, s.then);
+        if (s.else.length > 0) block('else', s.else);
+        return;
+      case 'barrier':
+        return;
+      case 'note':
+        return put(`/* ${s.text.replace(/[^ -~]/g, '?').replaceAll('*/', '* /')} */`);
+    }
+  }
+
+  private store(buf: KBuffer, index: string, value: KExpr): string {
+    const place = `${this.names.of(buf)} + ${index}`;
+    const { elem, lanes } = value.type;
+    if (isHalf(buf.elem)) {
+      const format = buf.elem;
+      const x: KVar = { kind: 'var', name: 'x', type: value.type, mutable: false };
+      const raw = this.expr(narrow(format, { k: 'var', var: x, type: x.type }));
+      const stored = lanes === 1 ? `*(${place}) = (uint16_t)${raw}` : `store_half_x${lanes}(${place}, ${raw})`;
+      return `{ LET ${typeName(x.type)} ${this.names.of(x)} = ${this.expr(value)}; ${stored}; }`;
+    }
+    if (lanes === 1) return `*(${place}) = ${this.expr(value)};`;
+    if (elem === 'bool') return `store_i32x${lanes}(${place}, ${this.expr(value)} & 1);`;
+    return `store_${vectorName(value.type)}(${place}, ${this.expr(value)});`;
+  }
+
+  private expr(e: KExpr): string {
+    const { elem, lanes } = e.type;
+    switch (e.k) {
+      case 'const':
+        if (lanes === 1) return constant(e.value, elem);
+        return `splat_${vectorName(e.type)}(${elem === 'bool' ? String(-e.value) : constant(e.value, elem)})`;
+      case 'var':
+        return this.names.of(e.var);
+      case 'un':
+        return this.unary(e.op, this.expr(e.a), e.type);
+      case 'bin':
+        return this.binary(e.op, this.expr(e.a), this.expr(e.b), e.a.type);
+      case 'fma':
+        if (!this.options.fma) return `(${this.expr(e.a)} * ${this.expr(e.b)} + ${this.expr(e.c)})`;
+        return `${lanes === 1 ? '__builtin_fmaf' : `fma_f32x${lanes}`}(${this.expr(e.a)}, ${this.expr(e.b)}, ${this.expr(e.c)})`;
+      case 'select':
+        if (lanes > 1)
+          return `select_${vectorName(e.type)}(${this.expr(e.cond)}, ${this.expr(e.a)}, ${this.expr(e.b)})`;
+        return `(${this.expr(e.cond)} ? ${this.expr(e.a)} : ${this.expr(e.b)})`;
+      case 'load':
+        return this.load(e);
+      case 'cast':
+        return this.cast(this.expr(e.a), e.a.type, e.type);
+      case 'bitcast':
+        return this.bitcast(this.expr(e.a), e.a.type, e.type);
+      case 'splat':
+        return `splat_${vectorName(e.type)}(${elem === 'bool' ? '-(int32_t)' : ''}${this.expr(e.a)})`;
+      case 'lane': {
+        const value = `lane_${vectorName(e.a.type)}(${this.expr(e.a)}, ${e.lane})`;
+        return elem === 'bool' ? `(uint32_t)(${value} & 1)` : value;
+      }
+      case 'vec':
+        return `(${vectorName(e.type)}){${e.items.map((i) => (elem === 'bool' ? `-(int32_t)${this.expr(i)}` : this.expr(i))).join(', ')}}`;
+      case 'shuffle':
+        return `__builtin_shufflevector(${this.expr(e.a)}, ${this.expr(e.b)}, ${e.lanes.join(', ')})`;
+    }
+  }
+
+  private unary(op: UnOp, a: string, type: KType): string {
+    const { elem, lanes } = type;
+    const suffix = lanes === 1 ? '' : `x${lanes}`;
+    if (elem === 'f32') {
+      if (op === 'neg') return `(-${a})`;
+      const fn = ROUNDING[op];
+      if (!fn) throw new Error(`no ${op} of f32`);
+      return lanes === 1 ? `__builtin_${fn}f(${a})` : `${fn}_f32${suffix}(${a})`;
+    }
+    const wide = lanes === 1 ? 'uint32_t' : `u32${suffix}`;
+    if (op === 'not') return elem === 'bool' && lanes === 1 ? `(${a} ^ 1u)` : `(~${a})`;
+    if (op === 'neg') return `((${typeName(type)})(-(${wide})${a}))`;
+    if (op === 'abs') return elem === 'i32' ? `abs_i32${suffix}(${a})` : a;
+    return `((${typeName(type)})${op}_u32${suffix}((${wide})${a}))`;
+  }
+
+  private binary(op: BinOp, a: string, b: string, type: KType): string {
+    const { elem, lanes } = type;
+    const suffix = lanes === 1 ? '' : `x${lanes}`;
+    if (COMPARE.has(op)) {
+      // Masks are -1 for true: as unsigned numbers they compare as 0 and 1 do.
+      const side = (x: string): string => (elem === 'bool' && lanes > 1 ? `(u32${suffix})${x}` : x);
+      return `((${lanes === 1 ? 'uint32_t' : `i32${suffix}`})(${side(a)} ${SYMBOL[op]} ${side(b)}))`;
+    }
+    if (op === 'min' || op === 'max' || op === 'pmin' || op === 'pmax') {
+      const plain = elem === 'f32' ? op : op === 'min' || op === 'pmin' ? 'min' : 'max';
+      return `${plain}_${elem === 'bool' ? 'u32' : elem}${suffix}(${a}, ${b})`;
+    }
+    if (elem === 'f32') {
+      if (op === 'rem') throw new Error('no rem of f32');
+      return `(${a} ${SYMBOL[op]} ${b})`;
+    }
+    if (op === 'div' || op === 'rem') return `${op}_${elem}${suffix}(${a}, ${b})`;
+    if (elem !== 'i32' && op !== 'shl' && op !== 'shr') return `(${a} ${SYMBOL[op]} ${b})`;
+    const own = typeName(type);
+    const wide = lanes === 1 ? 'uint32_t' : `u32${suffix}`;
+    if (op === 'shl') return `((${own})((${wide})${a} << ((${wide})${b} & 31)))`;
+    if (op === 'shr') return `(${a} >> ((${own})${b} & 31))`;
+    return `((${own})((${wide})${a} ${SYMBOL[op]} (${wide})${b}))`;
+  }
+
+  private load(e: KExpr & { k: 'load' }): string {
+    const place = `${this.names.of(e.buf)} + ${this.expr(e.index)}`;
+    const { elem, lanes } = e.type;
+    if (isHalf(e.buf.elem)) {
+      // A statement expression names the bits, which the conversion uses several times.
+      const raw: KVar = { kind: 'var', name: 'raw', type: vec('u32', lanes), mutable: false };
+      const source = lanes === 1 ? `*(${place})` : `load_half_x${lanes}(${place})`;
+      const value = this.expr(widen(e.buf.elem, { k: 'var', var: raw, type: raw.type }));
+      return `({ LET ${typeName(raw.type)} ${this.names.of(raw)} = ${source}; ${value}; })`;
+    }
+    if (lanes === 1) return `(*(${place}))`;
+    return elem === 'bool'
+      ? `((i32x${lanes})(load_u32x${lanes}(${place}) != 0))`
+      : `load_${vectorName(e.type)}(${place})`;
+  }
+
+  private cast(a: string, from: KType, to: KType): string {
+    const { lanes } = to;
+    if (to.elem === 'bool') {
+      if (from.elem === 'bool') return a;
+      return lanes === 1 ? `((uint32_t)(${a} != 0))` : `((i32x${lanes})(${a} != 0))`;
+    }
+    if (from.elem === 'f32' && to.elem !== 'f32') return `f32_to_${to.elem}${lanes === 1 ? '' : `x${lanes}`}(${a})`;
+    if (lanes === 1) return `((${typeName(to)})${a})`;
+    const value = from.elem === 'bool' ? `(${a} & 1)` : a;
+    return to.elem === 'f32' ? `__builtin_convertvector(${value}, f32x${lanes})` : `((${vectorName(to)})${value})`;
+  }
+
+  private bitcast(a: string, from: KType, to: KType): string {
+    if (from.elem === to.elem) return a;
+    if (to.lanes > 1) return `((${vectorName(to)})${a})`;
+    if (to.elem === 'f32') return `bits_f32((uint32_t)${a})`;
+    return from.elem === 'f32' ? `((${typeName(to)})f32_bits(${a}))` : `((${typeName(to)})${a})`;
+  }
+}
