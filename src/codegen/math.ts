@@ -2,12 +2,9 @@
  * Mathematical functions as kernel IR: polynomials and range reductions without branches, for any number of lanes, the
  * same on every target. NaN, infinities and zeros give what IEEE 754 and C's <math.h> say. Error bounds were measured
  * against float64 over dense samples with plain multiply-add (`test/codegen/math.test.ts`); a fused one is no worse.
- *
- * Rounding to an integer adds 1.5 * 2^23 and reads the low bits of the sum: two instructions, and unlike x + c - c a
- * compiler that may reassociate (WGSL) cannot undo it.
  */
 import type { ElemType } from '../ir/ir.ts';
-import type { Arg, KernelBuilder } from './builder.ts';
+import type { KernelBuilder } from './builder.ts';
 import {
   add,
   and,
@@ -29,30 +26,8 @@ import {
   sub,
   un,
 } from './builder.ts';
+import { atLeast, atMost, isNan, nearest, poly, pow2, withSign } from './floats.ts';
 import type { KElem, KExpr } from './kernel.ts';
-
-const ROUNDER = 12582912; // 1.5 * 2^23
-const ROUNDER_BITS = 0x4b400000;
-
-/** Horner's rule, highest power first. */
-function poly(x: KExpr, coefs: readonly number[]): KExpr {
-  return coefs.slice(1).reduce((acc: KExpr, c) => fma(acc, x, coerce(c, x.type)), coerce(coefs[0]!, x.type));
-}
-
-/** The integer nearest to x (|x| < 2^22) as i32; any integer for NaN. */
-const nearest = (k: KernelBuilder, x: KExpr): KExpr => k.let(sub(bitcast(add(x, ROUNDER), 'i32'), ROUNDER_BITS));
-
-/** 2^n for -126 <= n <= 127. */
-const pow2 = (n: KExpr): KExpr => bitcast(bin('shl', add(n, 127), 23), 'f32');
-
-/** min and max that keep x where it is NaN: one instruction each where IEEE's take several. */
-const atMost = (x: KExpr, c: number): KExpr => bin('pmin', x, c);
-const atLeast = (x: KExpr, c: number): KExpr => bin('pmax', x, c);
-
-const signBit = (x: KExpr): KExpr => bin('and', bitcast(x, 'u32'), 0x80000000);
-/** `magnitude` (not negative) with the sign of x. */
-const withSign = (magnitude: KExpr, x: KExpr): KExpr =>
-  bitcast(bin('or', bitcast(magnitude, 'u32'), signBit(x)), 'f32');
 
 /** ln 2 in two parts: n * LN2_HI is exact for |n| < 2^9 (Cody and Waite). */
 const LN2_HI = 0.693359375;
@@ -177,39 +152,10 @@ export function erf(k: KernelBuilder, x0: KExpr): KExpr {
   );
   const high = poly(a, [-1.7285347e-5, 3.83197126e-4]);
   const low = poly(a, [-3.88396438e-3, 2.42546219e-2]);
-  const tail = poly2(fma(high, s, low), a, [-1.06777877e-1, -6.34846687e-1, -1.28717512e-1]);
+  const tail = poly(a, [-1.06777877e-1, -6.34846687e-1, -1.28717512e-1], fma(high, s, low));
   const far = sub(1, exp(k, k.let(fma(tail, a, neg(a)))));
   return withSign(select(gt(a, 0.927734375), far, near), x);
 }
-
-const poly2 = (first: KExpr, x: KExpr, rest: readonly number[]): KExpr =>
-  rest.reduce((acc: KExpr, c) => fma(acc, x, coerce(c, x.type)), first);
-
-/** pi/2 in parts of few bits, so that n times each is exact for |n| < 2^13. */
-const HALF_PI = [1.5703125, 4.83751296997e-4, 7.54953362047672e-8, 2.5633440974e-12] as const;
-
-/** sin x (quadrant 0) or cos x (quadrant 1) by reduction to [-pi/4, pi/4]. Cephes sinf and cosf (Moshier). */
-function circular(k: KernelBuilder, x0: KExpr, quadrant: 0 | 1): KExpr {
-  const x = k.let(x0);
-  const n = nearest(k, mul(x, 2 / Math.PI));
-  const nf = k.let(cast(n, 'f32'));
-  const r = k.let(HALF_PI.reduce((acc: KExpr, part) => fma(nf, -part, acc), x));
-  const z = k.let(mul(r, r));
-  const sine = fma(mul(poly(z, [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1]), z), r, r);
-  const cosine = fma(
-    poly(z, [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2]),
-    mul(z, z),
-    fma(z, -0.5, coerce(1, z.type)),
-  );
-  const q = k.let(add(n, quadrant));
-  const y = select(eq(bin('and', q, 1), 0), sine, cosine);
-  const flip = bin('shl', bin('and', q, 2), 30);
-  return bitcast(bin('xor', bitcast(y, 'i32'), flip), 'f32');
-}
-
-/** Absolute error < 1e-7 for |x| <= 12,000 and growing with |x| beyond (the reduction keeps four parts of pi/2). */
-export const sin = (k: KernelBuilder, x: KExpr): KExpr => circular(k, x, 0);
-export const cos = (k: KernelBuilder, x: KExpr): KExpr => circular(k, x, 1);
 
 /** a / b; integers floor, with 0 for b = 0 (a kernel never divides an integer by zero). */
 export function floorDiv(k: KernelBuilder, a0: KExpr, b0: KExpr): KExpr {
@@ -280,8 +226,6 @@ function roundToHalf(k: KernelBuilder, x0: KExpr): KExpr {
   return select(isNan(x), x, withSign(finite, x));
 }
 
-/** By its bits: WGSL may assume that no NaN exists. */
-export const isNan = (x: KExpr): KExpr => gt(bin('and', bitcast(x, 'u32'), 0x7fffffff), 0x7f800000);
-
+export { isNan } from './floats.ts';
 export { pow } from './pow.ts';
-export type { Arg };
+export { cos, sin } from './trig.ts';

@@ -3,26 +3,8 @@
  * up to 128 in the exponent. After FreeBSD's e_powf.c (Sun Microsystems, I. L. Taylor), its branches as selects.
  */
 import type { KernelBuilder } from './builder.ts';
-import {
-  add,
-  and,
-  bin,
-  bitcast,
-  cast,
-  coerce,
-  div,
-  eq,
-  fma,
-  ge,
-  gt,
-  lt,
-  mul,
-  ne,
-  or,
-  select,
-  sub,
-  un,
-} from './builder.ts';
+import { add, and, bin, bitcast, cast, coerce, div, eq, ge, gt, lt, mul, ne, or, select, sub, un } from './builder.ts';
+import { atLeast, atMost, isNan, poly, pow2, signBit } from './floats.ts';
 import type { KExpr } from './kernel.ts';
 
 /** The upper 12 bits of the mantissa: products of two such parts are exact. */
@@ -58,7 +40,7 @@ function log2Parts(k: KernelBuilder, ax: KExpr): [KExpr, KExpr] {
   // log2(m / base) = 2 / ln 2 * (s + s^3/3 + ...), in two parts.
   const s2 = k.let(mul(s, s));
   const series = [2.0697501302e-1, 2.3066075146e-1, 2.7272811532e-1, 3.3333334327e-1, 4.2857143283e-1, 6.0000002384e-1];
-  const p = series.slice(1).reduce((acc: KExpr, c) => fma(acc, s2, coerce(c, m.type)), coerce(series[0]!, m.type));
+  const p = poly(s2, series);
   const r = k.let(add(mul(mul(s2, s2), p), mul(sl, add(sh, s))));
   const sh2 = k.let(mul(sh, sh));
   const t3 = upper(k, k.let(add(add(sh2, 3), r)));
@@ -79,7 +61,7 @@ function log2Parts(k: KernelBuilder, ax: KExpr): [KExpr, KExpr] {
 
 /** 2^(high + low). */
 function exp2Parts(k: KernelBuilder, high0: KExpr, low: KExpr): KExpr {
-  const high = k.let(bin('pmax', bin('pmin', high0, 160), -160));
+  const high = k.let(atLeast(atMost(high0, 160), -160));
   const n = k.let(un('round', add(high, low)));
   const rest = k.let(sub(high, n));
   const th = upper(k, k.let(add(low, rest)));
@@ -90,14 +72,13 @@ function exp2Parts(k: KernelBuilder, high0: KExpr, low: KExpr): KExpr {
   const w = k.let(sub(v, sub(z, u)));
   const z2 = k.let(mul(z, z));
   const series = [4.1381369442e-8, -1.6533901999e-6, 6.613755977e-5, -2.777777845e-3, 1.6666667163e-1];
-  const p = series.slice(1).reduce((acc: KExpr, c) => fma(acc, z2, coerce(c, z.type)), coerce(series[0]!, z.type));
+  const p = poly(z2, series);
   const t = k.let(sub(z, mul(z2, p)));
   const r = sub(div(mul(z, t), sub(t, 2)), add(w, mul(z, w)));
   const y = sub(1, sub(r, z));
   const e = k.let(cast(n, 'i32'));
   const half = k.let(bin('shr', e, 1));
-  const scale = (i: KExpr): KExpr => bitcast(bin('shl', add(i, 127), 23), 'f32');
-  return mul(mul(y, scale(half)), scale(k.let(sub(e, half))));
+  return mul(mul(y, pow2(half)), pow2(k.let(sub(e, half))));
 }
 
 /** x to the y with all of C's special cases. Error < 2 ulp; denormal results are rounded twice. */
@@ -123,9 +104,9 @@ export function pow(k: KernelBuilder, x0: KExpr, y0: KExpr): KExpr {
   const whole = or(eq(un('trunc', y), y), eq(ay, inf));
   const halved = k.let(mul(y, 0.5));
   const odd = and(and(whole, ne(un('trunc', halved), halved)), lt(ay, 16777216));
-  const negative = k.let(ne(bin('and', bitcast(x, 'u32'), 0x80000000), 0));
+  const negative = k.let(ne(signBit(x), 0));
   const signed = select(and(negative, odd), sub(zero, magnitude), magnitude);
   const real = select(and(and(lt(x, 0), lt(ax, inf)), un('not', whole)), nan, signed);
-  const ordered = and(eq(x, x), eq(y, y));
-  return select(or(eq(y, 0), eq(x, 1)), one, select(ordered, real, nan));
+  const lost = or(isNan(x), isNan(y));
+  return select(or(eq(y, 0), eq(x, 1)), one, select(lost, nan, real));
 }

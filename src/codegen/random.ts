@@ -3,31 +3,23 @@ import { FOLD_TAG, PHILOX } from '../runtime/rng.ts';
 import type { KernelBuilder } from './builder.ts';
 import { add, bin, bitcast, cast, coerce, eq, mul, select } from './builder.ts';
 import type { KExpr } from './kernel.ts';
+import { halves, mulhi } from './words.ts';
 
 export type PhiloxBlock = readonly [KExpr, KExpr, KExpr, KExpr];
 
 const xor = (a: KExpr, b: KExpr): KExpr => bin('xor', a, b);
 
-/** The upper half of the 64-bit product with a constant, from products of 16-bit halves: no target has it in common. */
-function mulhi(k: KernelBuilder, a: KExpr, constant: number): KExpr {
-  const [bl, bh] = [constant & 0xffff, constant >>> 16];
-  const al = k.let(bin('and', a, 0xffff));
-  const ah = k.let(bin('shr', a, 16));
-  const mid = k.let(add(mul(ah, bl), bin('shr', mul(al, bl), 16)));
-  const low = add(bin('and', mid, 0xffff), mul(al, bh));
-  return add(add(mul(ah, bh), bin('shr', mid, 16)), bin('shr', low, 16));
-}
-
 /** Four words for the counter (c0, c1, 0, 0) under a key; all u32. */
 export function philoxBlock(k: KernelBuilder, key0: KExpr, key1: KExpr, c0: KExpr, c1: KExpr): PhiloxBlock {
   let c: PhiloxBlock = [c0, c1, coerce(0, c0.type), coerce(0, c0.type)];
+  const [m0, m1] = [halves(k, PHILOX.M0), halves(k, PHILOX.M1)];
   let [k0, k1] = [key0, key1];
   for (let round = 0; round < PHILOX.rounds; round++) {
     const [a, b] = [k.let(c[0]), k.let(c[2])];
     c = [
-      xor(xor(mulhi(k, b, PHILOX.M1), c[1]), k0),
+      xor(xor(mulhi(k, b, m1), c[1]), k0),
       k.let(mul(b, PHILOX.M1)),
-      xor(xor(mulhi(k, a, PHILOX.M0), c[3]), k1),
+      xor(xor(mulhi(k, a, m0), c[3]), k1),
       k.let(mul(a, PHILOX.M0)),
     ];
     k0 = k.let(add(k0, PHILOX.W0));
