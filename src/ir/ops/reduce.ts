@@ -94,7 +94,8 @@ const extremumGrad: GradRule = (b, op, [dy]) => {
   const back = (v: typeof dy) => restore(b, v, x.type.shape, axes);
   const won = m.eq(x, back(op.results[0]!));
   const ties = m.sum(cast(b, won, x.type.elem), axes);
-  return [m.select(won, m.div(back(dy), ties), 0)];
+  // Where the extremum is NaN nothing has won, and 0 / 0 says so.
+  return [m.div(m.select(won, back(dy), 0), ties)];
 };
 
 const index = (name: 'argmax' | 'argmin', better: (a: number, b: number) => boolean): OpDef =>

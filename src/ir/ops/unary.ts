@@ -61,14 +61,13 @@ export const unaryOps = {
     },
   ),
   sign: unary(
-    '-1, 0 or 1; NaN stays NaN. `torch.sign` (which gives 0 for NaN).',
+    '-1, 0 or 1; 0 for NaN. `torch.sign`.',
     'number',
-    Math.sign,
+    (x) => Math.sign(x) || 0,
     flat,
     (_k, x) => {
-      if (x.type.elem === 'u32') return K.select(K.eq(x, 0), zero(x), one(x));
-      const s = K.select(K.gt(x, 0), one(x), K.select(K.lt(x, 0), K.coerce(-1, x.type), x));
-      return s;
+      const positive = K.select(K.gt(x, 0), one(x), zero(x));
+      return x.type.elem === 'u32' ? positive : K.select(K.lt(x, 0), K.coerce(-1, x.type), positive);
     },
   ),
   exp: unary('e to the x. `torch.exp`.', 'float', Math.exp, (b, dy, op) => [math(b).mul(dy, op.results[0]!)], M.exp),
