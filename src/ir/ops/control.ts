@@ -45,7 +45,7 @@ export const controlOps = {
   fusion: {
     doc: 'A closed region that one kernel family computes; made by the fusion pass.',
     operands: MANY,
-    attrs: { family: { type: 'string' } },
+    attrs: { family: { type: 'string' }, label: { type: 'string', default: '' } },
     shape: typedByRegions,
     ...structural,
   },

@@ -1,0 +1,138 @@
+/**
+ * From fused net IR to kernel calls: each `fusion` op goes to the family that computes it, aliases and control flow keep
+ * their place. Fusions that are equal up to names are lowered once per module.
+ */
+import { elementwiseKernel } from '../runtime/kernels/elementwise.ts';
+import { contractionKernels } from '../runtime/kernels/contraction.ts';
+import { rowwiseKernel } from '../runtime/kernels/rowwise.ts';
+import { scatterAddKernel } from '../runtime/kernels/scatter.ts';
+import { add, dim, product, type Dim } from '../ir/dim.ts';
+import type { Func, Module, Op, Region, Value } from '../ir/ir.ts';
+import { size } from '../ir/ops/attrs.ts';
+import type { CallArg, KernelCall, Scratch, Target } from './call.ts';
+import { fusionKey } from './fusion-key.ts';
+import type { Lowered, LoweredBlock, LoweredItem } from './lowered.ts';
+
+/** All functions of a module. */
+export function lowerModule(module: Module, target: Target): ReadonlyMap<string, Lowered> {
+  const lowerer = new Lowerer(target);
+  return new Map([...module.funcs].map(([name, f]) => [name, lowerer.func(f)]));
+}
+
+export function lowerFunc(func: Func, target: Target): Lowered {
+  return new Lowerer(target).func(func);
+}
+
+class Lowerer {
+  private readonly target: Target;
+  private readonly known = new Map<string, { readonly op: Op; readonly calls: readonly KernelCall[] }>();
+
+  constructor(target: Target) {
+    this.target = target;
+  }
+
+  func(f: Func): Lowered {
+    return { name: f.name, body: this.block(f.body), checks: f.checks, origin: f.origin };
+  }
+
+  private block(r: Region): LoweredBlock {
+    return { params: r.params, items: r.ops.flatMap((op) => this.op(op)), results: r.results };
+  }
+
+  private op(op: Op): readonly LoweredItem[] {
+    const { operands, results, origin } = op;
+    const [result] = results;
+    switch (op.kind) {
+      case 'fusion':
+        return this.fusion(op).map((call) => ({ kind: 'kernel', call }));
+      case 'reshape':
+        return [{ kind: 'alias', result: result!, source: operands[0]!, offset: dim(0) }];
+      case 'view':
+        return [{ kind: 'alias', result: result!, source: operands[0]!, offset: size(op.attrs, 'offset') }];
+      case 'pack': {
+        let offset: Dim = dim(0);
+        const parts = operands.map((value) => {
+          const part = { value, offset };
+          offset = add(offset, product(value.type.shape));
+          return part;
+        });
+        return [{ kind: 'pack', result: result!, parts, origin }];
+      }
+      case 'call':
+        return [{ kind: 'call', callee: String(op.attrs['callee']), operands, results, origin }];
+      case 'if': {
+        const [then, otherwise] = op.regions.map((r) => this.block(r));
+        return [{ kind: 'if', cond: operands[0]!, then: then!, else: otherwise!, results, origin }];
+      }
+      case 'while': {
+        const [cond, body] = op.regions.map((r) => this.block(r));
+        return [{ kind: 'while', init: operands, cond: cond!, body: body!, results, origin }];
+      }
+      case 'for': {
+        const body = this.block(op.regions[0]!);
+        return [{ kind: 'for', count: size(op.attrs, 'count'), init: operands, body, results, origin }];
+      }
+      default:
+        throw new Error(`${op.kind} has not been fused`);
+    }
+  }
+
+  private fusion(op: Op): readonly KernelCall[] {
+    const key = fusionKey(op);
+    const known = this.known.get(key);
+    if (known) return rebind(known.calls, known.op, op);
+    const calls = kernelsOf(op, this.target);
+    this.known.set(key, { op, calls });
+    return calls;
+  }
+}
+
+function kernelsOf(op: Op, target: Target): readonly KernelCall[] {
+  const family = String(op.attrs['family']);
+  const name = kernelName(op, family);
+  switch (family) {
+    case 'elementwise':
+      return [elementwiseKernel(op, target, name)];
+    case 'rowwise':
+      return [rowwiseKernel(op, target, name)];
+    case 'scatter_add':
+      return [scatterAddKernel(op, target, name)];
+    case 'matmul':
+    case 'conv2d':
+    case 'conv2d_input_grad':
+    case 'conv2d_weight_grad':
+      return contractionKernels(op, target).map((c, i, all) =>
+        renamed(c, i === all.length - 1 ? name : `${name}_${c.kernel.name}`),
+      );
+    default:
+      throw new Error(`no kernel family is called ${family}`);
+  }
+}
+
+const renamed = (c: KernelCall, name: string): KernelCall => ({ ...c, kernel: { ...c.kernel, name } });
+
+const kernelName = (op: Op, family: string): string => {
+  const label = String(op.attrs['label'] ?? '') || family;
+  return label.replace(/[^A-Za-z0-9_]+/g, '_');
+};
+
+/** The calls of an equal fusion, on this one's values and on memory of its own. */
+function rebind(calls: readonly KernelCall[], from: Op, to: Op): readonly KernelCall[] {
+  const values = new Map<Value, Value>();
+  from.operands.forEach((v, i) => values.set(v, to.operands[i]!));
+  from.results.forEach((v, i) => values.set(v, to.results[i]!));
+  const scratch = new Map<Scratch, Scratch>();
+  const arg = (a: CallArg): CallArg => {
+    if (a.kind === 'value') return { kind: 'value', value: values.get(a.value)! };
+    if (a.kind === 'size') return a;
+    const own = scratch.get(a.scratch) ?? { ...a.scratch };
+    scratch.set(a.scratch, own);
+    return { kind: 'scratch', scratch: own };
+  };
+  return calls.map((c) => ({
+    kernel: c.kernel,
+    args: c.args.map(arg),
+    inPlace: c.inPlace.map((p) => ({ result: values.get(p.result)!, operand: values.get(p.operand)! })),
+    origin: to.origin,
+  }));
+}

@@ -1,0 +1,137 @@
+/** Ops that move elements, as changes of position: where an element of the result lies in the operand. */
+import { add, dim, mul, sub, type Dim } from '../ir/dim.ts';
+import type { Op, Value } from '../ir/ir.ts';
+import { ints, num, sizes } from '../ir/ops/attrs.ts';
+import * as K from './builder.ts';
+import type { Coord } from './coord.ts';
+import { clamp, divide, fromValue, inside, ORIGIN, remainder, reverse, scale, shift, toValue } from './coord.ts';
+import type { RegionEmitter } from './expr.ts';
+import { broadcastAt } from './expr.ts';
+import type { KExpr } from './kernel.ts';
+import { windowOf } from './windows.ts';
+
+/** The value of the op's result at a position, or null for ops that are not views. */
+export function viewOf(e: RegionEmitter, op: Op, at: readonly Coord[]): KExpr | null {
+  const s = e.scope;
+  const x = op.operands[0]!;
+  switch (op.kind) {
+    case 'broadcast_to':
+      return e.value(x, broadcastAt(x, at));
+    case 'transpose': {
+      const perm = ints(op.attrs, 'perm');
+      const source: Coord[] = [];
+      perm.forEach((axis, i) => (source[axis] = at[i]!));
+      return e.value(x, source);
+    }
+    case 'reshape':
+      return e.value(x, reshapedAt(e, at, op.results[0]!, x));
+    case 'slice': {
+      const start = sizes(op.attrs, 'start');
+      const step = ints(op.attrs, 'step');
+      const source = at.map((c, i) => shift(s, scale(s, c, K.i32(step[i]!)), e.size(start[i]!)));
+      return e.value(x, source);
+    }
+    case 'flip': {
+      const axes = ints(op.attrs, 'axes');
+      const last = (i: number): KExpr => e.size(sub(x.type.shape[i]!, 1));
+      return e.value(
+        x,
+        at.map((c, i) => (axes.includes(i) ? reverse(s, c, last(i)) : c)),
+      );
+    }
+    case 'pad':
+      return padded(e, op, at);
+    case 'concat':
+      return joined(e, op, at);
+    case 'take':
+      return taken(e, op, at);
+    default:
+      return windowOf(e, op, at);
+  }
+}
+
+/** Where the shapes agree the position carries over; ones come and go; everything else goes through the flat position. */
+function reshapedAt(e: RegionEmitter, at: readonly Coord[], to: Value, from: Value): readonly Coord[] {
+  const [a, b] = [to.type.shape, from.type.shape];
+  const wide = at.filter((_, i) => a[i]!.value !== 1);
+  const [da, db] = [a.filter((d) => d.value !== 1), b.filter((d) => d.value !== 1)];
+  if (da.length === db.length && da.every((d, i) => d.key === db[i]!.key)) {
+    let next = 0;
+    return b.map((d) => (d.value === 1 ? ORIGIN : wide[next++]!));
+  }
+  return e.unflatten(e.flat(at, a), b);
+}
+
+/** `ok` decides between a value loaded from a safe position and what stands there otherwise. */
+function guarded(e: RegionEmitter, ok: readonly KExpr[], inner: KExpr, other: KExpr): KExpr {
+  const s = e.scope;
+  const all = ok.reduce((x, y) => s.share(K.and(x, y)));
+  return s.share(K.select(all, inner, other));
+}
+
+const filler = (op: Op, value: number): KExpr => {
+  const elem = op.results[0]!.type.elem;
+  const wide = elem === 'f16' || elem === 'bf16' ? 'f32' : elem;
+  return K.coerce(value, { elem: wide, lanes: 1 });
+};
+
+function padded(e: RegionEmitter, op: Op, at: readonly Coord[]): KExpr {
+  const s = e.scope;
+  const x = op.operands[0]!;
+  const [low, high] = [sizes(op.attrs, 'low'), sizes(op.attrs, 'high')];
+  const gap = op.attrs['gap'] ? ints(op.attrs, 'gap') : [];
+  const ok: KExpr[] = [];
+  const source = at.map((c, i) => {
+    const g = 1 + (gap[i] ?? 0);
+    const n = x.type.shape[i]!;
+    if (low[i]!.value === 0 && high[i]!.value === 0 && g === 1) return c;
+    let moved = shift(s, c, e.size(mul(low[i]!, -1)));
+    const extent = g === 1 ? n : sub(mul(n, g), g - 1);
+    if (low[i]!.value === 0) ok.push(s.share(K.lt(toValue(s, moved), e.size(extent))));
+    else ok.push(inside(s, moved, e.size(extent)));
+    moved = clamp(s, moved, e.size(extent));
+    if (g === 1) return moved;
+    ok.push(s.share(K.eq(toValue(s, remainder(s, moved, K.i32(g))), 0)));
+    return divide(s, moved, K.i32(g));
+  });
+  const inner = e.value(x, source);
+  return ok.length === 0 ? inner : guarded(e, ok, inner, filler(op, num(op.attrs, 'value')));
+}
+
+function joined(e: RegionEmitter, op: Op, at: readonly Coord[]): KExpr {
+  const s = e.scope;
+  const axis = num(op.attrs, 'axis');
+  const c = at[axis]!;
+  let start: Dim = dim(0);
+  let out: KExpr | null = null;
+  for (const part of op.operands) {
+    const n = part.type.shape[axis]!;
+    const moved = clamp(s, shift(s, c, e.size(mul(start, -1))), e.size(n));
+    const inner = e.value(
+      part,
+      at.map((x, i) => (i === axis ? moved : x)),
+    );
+    out = out === null ? inner : s.share(K.select(K.lt(toValue(s, c), e.size(start)), out, inner));
+    start = add(start, n);
+  }
+  return out!;
+}
+
+/** An index outside the table gives NaN (0 where there is none): it must not read, and must not go unseen. */
+function taken(e: RegionEmitter, op: Op, at: readonly Coord[]): KExpr {
+  const s = e.scope;
+  const [x, indices] = [op.operands[0]!, op.operands[1]!];
+  const axis = num(op.attrs, 'axis');
+  const rank = indices.type.shape.length;
+  const index = fromValue(s, e.value(indices, at.slice(axis, axis + rank)));
+  const n = e.size(x.type.shape[axis]!);
+  const source = [...at.slice(0, axis), clamp(s, index, n), ...at.slice(axis + rank)];
+  const float = ['f32', 'f16', 'bf16'].includes(x.type.elem);
+  return guarded(e, [inside(s, index, n)], e.value(x, source), filler(op, float ? NaN : 0));
+}
+
+/** Whether two shapes differ only by ones. */
+export const sameButOnes = (a: readonly Dim[], b: readonly Dim[]): boolean => {
+  const [x, y] = [a, b].map((s) => s.filter((d) => d.value !== 1));
+  return x!.length === y!.length && x!.every((d, i) => d.key === y![i]!.key);
+};

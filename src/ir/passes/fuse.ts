@@ -1,0 +1,102 @@
+/**
+ * Fusion: groups the ops of every function into `fusion {family}` ops, each of which one kernel family computes in one
+ * go. Whole row computations are written out first (fuse-expand), then clusters grow along the edges that save the
+ * most (fuse-rules says what is legal), then values are computed again where that is cheaper than storing them
+ * (fuse-recompute). Calls, control flow, `view`, `pack` and bare `reshape` stay as they are.
+ */
+import type { Target } from '../../codegen/call.ts';
+import type { Module, Op, Region, Value } from '../ir.ts';
+import { expandWhole } from './fuse-expand.ts';
+import type { Node } from './fuse-graph.ts';
+import { FusionGraph } from './fuse-graph.ts';
+import { planStores } from './fuse-recompute.ts';
+import { buildClusters } from './fuse-region.ts';
+import { formOf, joint } from './fuse-rules.ts';
+
+export interface FuseOptions {
+  /** false: every op of the program is a kernel of its own. What fused programs are tested against. */
+  readonly merge?: boolean;
+}
+
+export function fuse(module: Module, target: Target, options: FuseOptions = {}): Module {
+  const funcs = [...module.funcs].map(
+    ([name, f]) => [name, { ...f, body: fuseRegion(f.body, target, options) }] as const,
+  );
+  return { funcs: new Map(funcs) };
+}
+
+function fuseRegion(region: Region, target: Target, options: FuseOptions): Region {
+  const inner = region.ops.map((op) => ({
+    ...op,
+    regions: op.kind === 'fusion' ? op.regions : op.regions.map((r) => fuseRegion(r, target, options)),
+  }));
+  const { parts, renamed } = expandWhole(inner);
+  const rename = (v: Value): Value => renamed.get(v) ?? v;
+  const results = region.results.map(rename);
+  const g = new FusionGraph(parts, results, formOf);
+  const merge = options.merge ?? true;
+  for (const n of g.nodes) grow(g, n, target, merge);
+  const built = buildClusters(g, results, merge ? planStores(g) : null);
+  return { params: region.params, ops: built.ops.map((op) => renameInside(op, renamed)), results: built.results };
+}
+
+/** Joins the cluster of a node with those of its operands, as long as that is legal and worth it. */
+function grow(g: FusionGraph, n: Node, target: Target, merge: boolean): void {
+  if (n.cls === 'free' || n.cls === 'opaque') return;
+  for (let again = true; again;) {
+    again = false;
+    for (const p of producersOf(g, n)) {
+      if (!merge && p.source !== n.source) continue;
+      const [a, b] = [g.cluster(p), g.cluster(n)];
+      if (a === b) continue;
+      const form = joint(g, a, b);
+      if (!form || !fits(g, [...a.nodes, ...b.nodes], target) || g.wouldCycle(a, b)) continue;
+      g.merge(a, b, form);
+      again = true;
+    }
+  }
+}
+
+/** The most valuable to join first: a contraction saves a whole pass over its result, and the latest one is the nearest. */
+function producersOf(g: FusionGraph, n: Node): Node[] {
+  const weight = (p: Node): number =>
+    g.cluster(p).form.kind === 'contraction' ? 2 : g.cluster(p).form.kind === 'rowwise' ? 1 : 0;
+  const found = n.op.operands.flatMap((v) => {
+    const p = g.producer.get(v);
+    return p && p.cls !== 'free' && p.cls !== 'opaque' ? [p] : [];
+  });
+  return [...new Set(found)].sort((a, b) => weight(b) - weight(a) || b.index - a.index);
+}
+
+/** Storage buffers that a kernel of the target can bind; the rest is there to keep kernels readable and in registers. */
+const MAX_BUFFERS: Readonly<Record<Target['kind'], number>> = { wasm: 24, c: 24, wgsl: 8 };
+
+function fits(g: FusionGraph, nodes: readonly Node[], target: Target): boolean {
+  const inside = new Set(nodes);
+  const buffers = new Set<Value>();
+  for (const n of nodes) {
+    for (const v of n.op.operands) {
+      const p = g.producer.get(v);
+      if (!p || (p.cls !== 'free' && !inside.has(p))) buffers.add(v);
+    }
+    for (const v of n.op.results) {
+      if (g.results.has(v) || (g.consumers.get(v) ?? []).some((x) => !inside.has(x))) buffers.add(v);
+    }
+  }
+  return buffers.size <= MAX_BUFFERS[target.kind] && nodes.length <= 200;
+}
+
+/** Regions of control ops may read values that expansion has renamed. */
+function renameInside(op: Op, renamed: ReadonlyMap<Value, Value>): Op {
+  if (renamed.size === 0 || op.kind === 'fusion' || op.regions.length === 0) return op;
+  const visit = (r: Region): Region => ({
+    params: r.params,
+    ops: r.ops.map((o) => ({
+      ...o,
+      operands: o.operands.map((v) => renamed.get(v) ?? v),
+      regions: o.kind === 'fusion' ? o.regions : o.regions.map(visit),
+    })),
+    results: r.results.map((v) => renamed.get(v) ?? v),
+  });
+  return { ...op, regions: op.regions.map(visit) };
+}

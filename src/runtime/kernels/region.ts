@@ -1,0 +1,63 @@
+/** What every family does with a fused region: its params become buffers, its sizes arguments, its ops origins. */
+import * as K from '../../codegen/builder.ts';
+import type { KernelCall } from '../../codegen/call.ts';
+import type { Coord } from '../../codegen/coord.ts';
+import { lanesOf } from '../../codegen/coord.ts';
+import { RegionEmitter } from '../../codegen/expr.ts';
+import { loadAt } from '../../codegen/gather.ts';
+import type { KernelArgs } from '../../codegen/kernel-args.ts';
+import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
+import type { Scope } from '../../codegen/scope.ts';
+import type { Walk } from '../../codegen/space.ts';
+import { readInPlace } from '../../codegen/space.ts';
+import type { ElemType, Op, Origin, Value } from '../../ir/ir.ts';
+
+/** Declares a buffer for each operand that the region reads. */
+export function openRegion(a: KernelArgs, op: Op, skip: ReadonlySet<Value> = new Set()): RegionEmitter {
+  const region = op.regions[0]!;
+  const buffers = new Map<Value, KBuffer>();
+  region.params.forEach((p, i) => {
+    if (!skip.has(p)) buffers.set(p, a.buffer(op.operands[i]!, 'read', 'x'));
+  });
+  return new RegionEmitter(a.scope, region, {
+    load: (param, at) => loadAt(a.scope, buffers.get(param)!, at),
+    size: (d) => a.size(d),
+  });
+}
+
+/** Stores a value at a flat position of consecutive lanes. */
+export function storeAt(s: Scope, buf: KBuffer, at: Coord, v: KExpr): void {
+  const lanes = lanesOf(at);
+  s.k.store(buf, at.base, lanes === v.type.lanes ? v : s.share(K.splat(v, lanes)));
+}
+
+/** The lines that a fused op stands for, without repetition, the op's own first. */
+export function originsOf(op: Op): readonly Origin[] {
+  const seen = new Map<string, Origin>();
+  for (const o of [op.origin, ...(op.regions[0]?.ops ?? []).map((x) => x.origin)]) {
+    const key = `${o.span.file}:${o.span.start}:${o.path}`;
+    if (!seen.has(key)) seen.set(key, o);
+  }
+  return [...seen.values()];
+}
+
+export const bytesOf = (elem: ElemType): number => (elem === 'f16' || elem === 'bf16' ? 2 : 4);
+
+/** Pairs each result with an operand whose memory it may take: read only where the result is written. */
+export function reuse(op: Op, walk: Walk, results: readonly number[]): KernelCall['inPlace'] {
+  const region = op.regions[0]!;
+  const taken = new Set<Value>();
+  return results.flatMap((i) => {
+    const result = op.results[i]!;
+    const at = region.params.findIndex(
+      (p, j) =>
+        !taken.has(op.operands[j]!) &&
+        op.operands.filter((o) => o === op.operands[j]).length === 1 &&
+        bytesOf(p.type.elem) === bytesOf(result.type.elem) &&
+        readInPlace(walk, p, region.results[i]!.type.shape),
+    );
+    if (at < 0) return [];
+    taken.add(op.operands[at]!);
+    return [{ result, operand: op.operands[at]! }];
+  });
+}
