@@ -15,7 +15,6 @@ import {
   div,
   eq,
   fma,
-  ge,
   gt,
   lt,
   mul,
@@ -26,7 +25,7 @@ import {
   sub,
   un,
 } from './builder.ts';
-import { atLeast, atMost, isNan, nearest, poly, pow2, withSign } from './floats.ts';
+import { atLeast, atMost, nearest, poly, pow2, withSign } from './floats.ts';
 import type { KElem, KExpr } from './kernel.ts';
 
 /** ln 2 in two parts: n * LN2_HI is exact for |n| < 2^9 (Cody and Waite). */
@@ -192,39 +191,14 @@ export const kernelElem = (elem: ElemType): KElem => (elem === 'f16' || elem ===
 export const constant = (value: number, elem: ElemType): KExpr =>
   coerce(elem === 'bool' ? Number(value !== 0) : value, { elem: kernelElem(elem), lanes: 1 });
 
-/** As `cast` of the op table; to f16 and bf16 it rounds, ties to even, as the store would. */
-export function castTo(k: KernelBuilder, x: KExpr, elem: ElemType): KExpr {
-  if (elem === 'bool') return x.type.elem === 'bool' ? x : ne(x, 0);
-  const y =
-    integer(x.type.elem) && integer(kernelElem(elem)) ? bitcast(x, kernelElem(elem)) : cast(x, kernelElem(elem));
-  if (elem === 'f16') return roundToHalf(k, y);
-  return elem === 'bf16' ? roundToBrain(k, y) : y;
+/** As `cast` of the op table. Half floats stay f32 here: the emitter rounds every value of such a type. */
+export function castTo(_k: KernelBuilder, x: KExpr, elem: ElemType): KExpr {
+  const to = kernelElem(elem);
+  if (to === 'bool') return x.type.elem === 'bool' ? x : ne(x, 0);
+  return integer(x.type.elem) && integer(to) ? bitcast(x, to) : cast(x, to);
 }
 
 const integer = (e: KElem): boolean => e === 'i32' || e === 'u32';
-
-/** The lower `n` bits of the pattern are rounded away, ties to even. */
-function dropBits(k: KernelBuilder, bits: KExpr, n: number): KExpr {
-  const odd = bin('and', bin('shr', bits, n), 1);
-  const kept = add(add(bits, (1 << (n - 1)) - 1), odd);
-  return bitcast(k.let(bin('and', kept, (-1 << n) >>> 0)), 'f32');
-}
-
-function roundToBrain(k: KernelBuilder, x0: KExpr): KExpr {
-  const x = k.let(x0);
-  return select(isNan(x), x, dropBits(k, k.let(bitcast(x, 'u32')), 16));
-}
-
-function roundToHalf(k: KernelBuilder, x0: KExpr): KExpr {
-  const x = k.let(x0);
-  const a = k.let(un('abs', x));
-  const normal = k.let(dropBits(k, k.let(bitcast(a, 'u32')), 13));
-  // Below 2^-14 the spacing is 2^-24: what is left of a number after adding 1/2 has just that.
-  const small = bitcast(sub(bitcast(add(a, 0.5), 'u32'), 0x3f000000), 'u32');
-  const denormal = mul(cast(small, 'f32'), 2 ** -24);
-  const finite = select(lt(a, 2 ** -14), denormal, select(ge(normal, 65536), coerce(Infinity, x.type), normal));
-  return select(isNan(x), x, withSign(finite, x));
-}
 
 export { isNan } from './floats.ts';
 export { pow } from './pow.ts';
