@@ -6,6 +6,7 @@
  * `stride` apart, so that they share a phase and lie one after the other. Tap (c, ky, kx) of output q = y * ow + x is then
  * at `tap offset + q`: convolution becomes a matrix product whose second operand is never built (it would be KH times
  * larger). A source with zeros between its rows and columns (`stuff`) serves transposed convolution.
+ * Zeros are multiplied like other numbers: a weight that is not finite makes NaN where it meets them.
  */
 import type { KernelBuilder } from '../../codegen/builder.ts';
 import { add, div, f32, i32, max, min, mul, shuffle, splat, sub } from '../../codegen/builder.ts';
