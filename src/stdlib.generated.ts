@@ -3,7 +3,7 @@ export const STDLIB: Readonly<Record<string, string>> = {
   'std/functional': `// Activations of torch.nn.functional: elementwise, any shape. \`sigmoid\`, \`tanh\`, \`exp\`, ... are primitive operations.
 
 /// max(x, 0). NaN passes through; the gradient at 0 is 0, as in PyTorch (https://pytorch.org/docs/stable/generated/torch.nn.functional.relu.html).
-export fn relu(x: f32[...S]) -> f32[...S] => select(x <= 0.0, 0.0, x)
+export fn relu(x: f32[...S]) -> f32[...S] => op.relu(x)
 
 /// min(max(x, 0), 6). Gradient 0 at both ends.
 export fn relu6(x: f32[...S]) -> f32[...S] => hardtanh(x, 0.0, 6.0)
