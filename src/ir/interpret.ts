@@ -69,11 +69,14 @@ class Interpreter {
     const types = params.map((p) => p.type);
     const dims = new Map([...outer, ...bindDims(types, inputs)]);
     inputs.forEach((x, i) => {
-      const shape = types[i]!.shape.map((d) => sizeIn(d, dims));
-      if (x.elem !== types[i]!.elem || shape.join() !== x.shape.join()) {
-        const given = `${x.elem}[${x.shape.join(', ')}]`;
-        throw new InterpretFault(`parameter ${i} of @${f.name} is ${typeText(types[i]!)}, not ${given}`);
-      }
+      const t = types[i]!;
+      const fits =
+        x.elem === t.elem &&
+        x.shape.length === t.shape.length &&
+        t.shape.every((d, k) => sizeIn(d, dims) === x.shape[k]);
+      if (fits) return;
+      const given = `${x.elem}[${x.shape.join(', ')}]`;
+      throw new InterpretFault(`parameter ${i} of @${f.name} is ${typeText(t)}, not ${given}`);
     });
     for (const c of f.checks) {
       const [l, r] = [sizeIn(c.left, dims), sizeIn(c.right, dims)];

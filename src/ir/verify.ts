@@ -80,13 +80,14 @@ class FuncVerifier {
       return;
     }
     for (const s of symbolsOfAttrs(op.attrs)) this.symbol(op, s, 'an attribute');
-    for (const [name, spec] of Object.entries(opDef(op.kind).attrs)) {
+    const misfits = Object.entries(opDef(op.kind).attrs).filter(([name, spec]) => {
       const a = op.attrs[name];
       const absent = a === undefined || (a === null && spec.default === null);
-      if (absent ? spec.default === undefined : !fits(spec, a)) {
-        this.fault(op, `attribute ${name} must be of the kind ${spec.type}`);
-      }
-    }
+      return absent ? spec.default === undefined : !fits(spec, a);
+    });
+    for (const [name, { type }] of misfits) this.fault(op, `attribute ${name} must be of the kind ${type}`);
+    // The row's rules read attributes at their types.
+    if (misfits.length > 0) return;
     for (const r of op.regions) this.region(op, r, op.kind === 'fusion' ? new Set() : scope);
     switch (op.kind) {
       case 'call':
@@ -145,7 +146,7 @@ class FuncVerifier {
     if (op.regions.length !== 2) return this.fault(op, 'takes two regions');
     for (const r of op.regions) {
       this.same(op, [], r.params, 'parameter');
-      this.same(op, typesOf(op.results), r.results, 'value of a branch');
+      this.same(op, typesOf(op.results), r.results, 'branch value');
     }
   }
 
@@ -170,7 +171,7 @@ class FuncVerifier {
   /** Types must be equal; two sizes that differ in form only where the function's checks make them equal. */
   private same(op: Op, wanted: readonly TensorType[], given: readonly Value[], what: string): void {
     if (wanted.length !== given.length) {
-      return this.fault(op, `has ${given.length} ${what}s where ${wanted.length} are due`);
+      return this.fault(op, `${what}s: ${given.length} where ${wanted.length} are due`);
     }
     wanted.forEach((t, i) => {
       const g = given[i]!.type;
