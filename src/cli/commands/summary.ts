@@ -1,0 +1,58 @@
+/** `netwright summary`: the layers with output shapes, parameters, FLOPs and memory. */
+import { Command } from 'commander';
+import type { StaticValue } from '../../check/elaborated.ts';
+import { fault } from '../fault.ts';
+import { dimSetting, setting } from '../options.ts';
+import { compileFile } from '../program.ts';
+import { layerCosts } from '../summary/cost.ts';
+import { bytesText, flopsText, grouped, renderSummary, summaryRows, totals } from '../summary/table.ts';
+import { plannedBytes } from '../../runtime/plan.ts';
+
+interface SummaryOptions {
+  readonly block?: string;
+  readonly set: Record<string, StaticValue>;
+  readonly dim: Record<string, number>;
+  readonly method: string;
+  readonly json?: boolean;
+}
+
+export function summaryCommand(): Command {
+  return new Command('summary')
+    .description('Prints the layers: output shape, parameters, FLOPs, memory (as torchinfo does).')
+    .argument('<file>', 'a .net file')
+    .option('--block <name>', 'only this exported block')
+    .option('--set <name=value>', 'a hyper-parameter of the block (repeatable)', setting, {})
+    .option('--dim <NAME=n>', 'a size such as B=256 (repeatable; what is not given stays a symbol, B is 1)', dimSetting, {})
+    .option('--method <name>', 'the method to follow', 'forward')
+    .option('--json', 'the table as JSON')
+    .addHelpText('after', '\nExample:\n  netwright summary examples/resnet18.net --dim B=16')
+    .action((file: string, options: SummaryOptions) => {
+      const compiled = compileFile(file, options);
+      const sizes = new Map(Object.entries({ B: 1, ...options.dim }));
+      for (const { block, artifact } of compiled.blocks) {
+        if (!block.methods.some((m) => m.name === options.method)) {
+          const methods = block.methods.map((m) => `\`${m.name}\``).join(', ');
+          throw fault('no_method', { name: block.name, method: options.method, methods });
+        }
+        const rows = summaryRows(block, layerCosts(block, options.method), sizes);
+        const sum = totals(block, rows);
+        const planned = artifact.programs.map((p) => ({ name: p.name, bytes: plannedBytes(p, sizes) }));
+        const dispatches = artifact.programs.map((p) => ({ name: p.name, kernels: p.steps.length }));
+        if (options.json) {
+          process.stdout.write(`${JSON.stringify({ block: block.name, rows, totals: sum, planned, dispatches })}\n`);
+          continue;
+        }
+        const work = (name: string): string => bytesText(planned.find((p) => p.name === name)?.bytes ?? null);
+        const steps = (name: string): string => String(dispatches.find((p) => p.name === name)?.kernels ?? 0);
+        const lines: [string, string][] = [
+          ['parameters', `${grouped(sum.params)} (${grouped(sum.trainable)} trainable), ${bytesText(sum.paramBytes)}`],
+          [`FLOPs of ${options.method}`, flopsText(sum.flops)],
+          [`working memory of ${options.method}`, `${work(options.method)} in ${steps(options.method)} steps`],
+        ];
+        if (artifact.train) lines.push(['working memory of train_step', `${work('train_step')} in ${steps('train_step')} steps`]);
+        const at = [...sizes].map(([k, v]) => `${k} = ${v}`).join(', ');
+        const width = Math.max(...lines.map(([k]) => k.length));
+        process.stdout.write(`${renderSummary(rows)}\n${lines.map(([k, v]) => `${k.padEnd(width)}  ${v}`).join('\n')}\n(${at})\n`);
+      }
+    });
+}

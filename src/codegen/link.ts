@@ -1,0 +1,137 @@
+/** Links one program: flattens it, lets values share memory, and writes the result down as the runtime's data. */
+import { add, dim, type Dim } from '../ir/dim.ts';
+import type { Entry } from '../ir/entry.ts';
+import type { Func, TensorType } from '../ir/ir.ts';
+import { mergeChecks, symbolsOfTypes } from '../ir/symbols.ts';
+import type { BufferEntry, Program, ProgramInput, ProgramOutput, Slot, Step, TensorSpec } from '../runtime/artifact.ts';
+import { coalesce, type Home } from './link/coalesce.ts';
+import type { Buffer, Instr, Place } from './link/flat.ts';
+import { flatten, samePlace, whole, type KernelIndex } from './link/flatten.ts';
+import type { Lowered } from './lowered.ts';
+import { sizeExpr } from './sizes.ts';
+
+export function link(entry: Entry, func: Func, lowered: ReadonlyMap<string, Lowered>, indexOf: KernelIndex): Program {
+  const flat = flatten(entry, lowered, indexOf);
+  const out = new Writer(coalesce(flat), flat.buffers, flat.end);
+  const steps = out.steps(flat.instrs);
+  const params = func.body.params;
+  return {
+    name: entry.name,
+    symbols: [...symbolsOfTypes(params.map((p) => p.type))],
+    inputs: entry.inputs.map((role, i): ProgramInput => {
+      const buffer = out.place(whole(flat.inputs[i]!)).buffer;
+      return role.role === 'arg' ? { ...role, spec: tensorSpec(params[i]!.type), buffer } : { ...role, buffer };
+    }),
+    outputs: entry.outputs.map((role, i): ProgramOutput => {
+      const at = out.place(flat.outputs[i]!);
+      const offset = sizeExpr(at.offset);
+      return role.role === 'result'
+        ? { ...role, spec: tensorSpec(func.body.results[i]!.type), buffer: at.buffer, offset }
+        : { ...role, buffer: at.buffer, offset };
+    }),
+    buffers: out.buffers(),
+    slots: out.slots,
+    steps,
+    checks: mergeChecks([flat.checks]).map((c) => ({
+      kind: c.kind,
+      left: sizeExpr(c.left),
+      right: sizeExpr(c.right),
+      message: c.message,
+    })),
+  };
+}
+
+export const tensorSpec = (t: TensorType): TensorSpec => ({ elem: t.elem, shape: t.shape.map(sizeExpr) });
+
+class Writer {
+  readonly slots: Slot[] = [];
+  private readonly homes: ReadonlyMap<Buffer, Home>;
+  private readonly roots: readonly Buffer[];
+  private readonly numbers: ReadonlyMap<Buffer, number>;
+  private readonly live = new Map<Buffer, [number, number]>();
+  private readonly slotNumbers = new Map<string, number>();
+
+  constructor(homes: ReadonlyMap<Buffer, Home>, buffers: readonly Buffer[], end: number) {
+    this.homes = homes;
+    this.roots = buffers.filter((b) => homes.get(b)!.root === b && (b.kind !== 'temp' || b.accesses.length > 0));
+    this.numbers = new Map(this.roots.map((b, i) => [b, i]));
+    for (const b of buffers) {
+      const { root } = homes.get(b)!;
+      const range = this.live.get(root) ?? [end, 0];
+      for (const a of b.accesses) {
+        range[0] = Math.min(range[0], a.time);
+        range[1] = Math.max(range[1], a.time);
+      }
+      this.live.set(root, range);
+    }
+  }
+
+  place(p: Place): { buffer: number; offset: Dim; root: Buffer } {
+    const home = this.homes.get(p.buffer)!;
+    return { buffer: this.numbers.get(home.root)!, offset: add(home.shift, p.offset), root: home.root };
+  }
+
+  buffers(): BufferEntry[] {
+    return this.roots.map((b) => ({
+      kind: b.kind,
+      bytes: sizeExpr(b.bytes),
+      live: this.live.get(b)!,
+      data: null,
+      segment: b.segment,
+    }));
+  }
+
+  steps(instrs: readonly Instr[]): Step[] {
+    return instrs.flatMap((i): Step[] => {
+      switch (i.kind) {
+        case 'kernel':
+          return [
+            {
+              kind: 'kernel',
+              kernel: i.kernel,
+              slots: i.args.map((a) => ('buffer' in a ? this.address(a) : this.size(a))),
+            },
+          ];
+        case 'copy': {
+          const from = this.place(i.from);
+          const to = this.place(i.to);
+          if (
+            samePlace(
+              { ...i.from, buffer: from.root, offset: from.offset },
+              { ...i.to, buffer: to.root, offset: to.offset },
+            )
+          )
+            return [];
+          return [{ kind: 'copy', from: this.address(i.from), to: this.address(i.to), bytes: this.size(i.from.bytes) }];
+        }
+        case 'for':
+          return [
+            { kind: 'for', count: this.size(i.count), counter: this.address(i.counter), body: this.steps(i.body) },
+          ];
+        case 'while':
+          return [{ kind: 'while', cond: this.steps(i.cond), flag: this.address(i.flag), body: this.steps(i.body) }];
+        case 'if':
+          return [{ kind: 'if', flag: this.address(i.flag), then: this.steps(i.then), else: this.steps(i.else) }];
+      }
+    });
+  }
+
+  private address(p: Place): number {
+    const { buffer, offset } = this.place(p);
+    return this.slot(`@${buffer}+${offset.key}`, { kind: 'address', buffer, offset: sizeExpr(offset) });
+  }
+
+  private size(d: Dim): number {
+    return this.slot(d.key, { kind: 'size', value: sizeExpr(dim(d)) });
+  }
+
+  private slot(key: string, slot: Slot): number {
+    let n = this.slotNumbers.get(key);
+    if (n === undefined) {
+      n = this.slots.length;
+      this.slotNumbers.set(key, n);
+      this.slots.push(slot);
+    }
+    return n;
+  }
+}

@@ -1,0 +1,61 @@
+/** The linker's working form of one program: straight and structured instructions over buffers that are not placed yet. */
+import type { Dim } from '../../ir/dim.ts';
+import type { Origin } from '../../ir/ir.ts';
+
+/** Memory of one value (or of the parts of a pack). Bytes may depend on the program's symbols. */
+export interface Buffer {
+  readonly id: number;
+  readonly bytes: Dim;
+  /** Whose memory it is: the caller's (`input`, `output`), an arena's, or the program's own. */
+  kind: 'input' | 'output' | 'segment' | 'temp';
+  readonly segment: string | null;
+  readonly accesses: Access[];
+}
+
+/** One read or write of a range at a time (position of a leaf instruction). Loops stretch reads to their end. */
+export interface Access {
+  readonly time: number;
+  readonly write: boolean;
+  readonly offset: Dim;
+  readonly bytes: Dim;
+}
+
+/** A range of a buffer. */
+export interface Place {
+  readonly buffer: Buffer;
+  readonly offset: Dim; // bytes
+  readonly bytes: Dim;
+}
+
+export type Instr =
+  | { readonly kind: 'kernel'; readonly time: number; readonly kernel: number; readonly args: readonly (Place | Dim)[] }
+  | { readonly kind: 'copy'; readonly time: number; readonly from: Place; readonly to: Place }
+  | { readonly kind: 'for'; readonly count: Dim; readonly counter: Place; readonly body: readonly Instr[] }
+  | { readonly kind: 'while'; readonly cond: readonly Instr[]; readonly flag: Place; readonly body: readonly Instr[] }
+  | { readonly kind: 'if'; readonly flag: Place; readonly then: readonly Instr[]; readonly else: readonly Instr[] };
+
+/** At `time` the kernel may write `result` over `operand`: it reads each element before it writes it. */
+export interface InPlace {
+  readonly time: number;
+  readonly result: Place;
+  readonly operand: Place;
+}
+
+/** `from` should lie inside `to`, so that the copy at `time` becomes a copy onto itself. */
+export interface Wish {
+  readonly from: Place;
+  readonly to: Place;
+}
+
+export interface FlatProgram {
+  readonly buffers: readonly Buffer[];
+  readonly instrs: readonly Instr[];
+  readonly inPlace: readonly InPlace[];
+  /** In the order in which they should be granted. */
+  readonly wishes: readonly Wish[];
+  readonly inputs: readonly Buffer[];
+  /** Where each result of the entry ends up. */
+  readonly outputs: readonly Place[];
+  readonly end: number;
+  readonly origins: ReadonlyMap<number, Origin>;
+}

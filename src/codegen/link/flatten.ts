@@ -1,0 +1,287 @@
+/**
+ * Flattens one program: calls are replaced by the callee's items over the caller's memory, aliases by places, packs by
+ * copies (which coalescing turns into direct writes), regions by loops over carried buffers.
+ */
+import { add, dim, mul, product, substitute, type Dim } from '../../ir/dim.ts';
+import type { Entry } from '../../ir/entry.ts';
+import type { DimCheck, Origin, TensorType, Value } from '../../ir/ir.ts';
+import { bindSymbols, substituteCheck, type SymbolEnv } from '../../ir/symbols.ts';
+import type { CallArg, Scratch } from '../call.ts';
+import type { Kernel } from '../kernel.ts';
+import type { Lowered, LoweredBlock, LoweredItem } from '../lowered.ts';
+import type { Access, Buffer, FlatProgram, InPlace, Instr, Place, Wish } from './flat.ts';
+
+const BYTES: Readonly<Record<string, number>> = { f16: 2, bf16: 2 };
+export const bytesOfElem = (elem: string): number => BYTES[elem] ?? 4;
+
+/** Gives each kernel its index in the artifact; equal kernels share one. */
+export type KernelIndex = (kernel: Kernel) => number;
+
+export function flatten(
+  entry: Entry,
+  lowered: ReadonlyMap<string, Lowered>,
+  indexOf: KernelIndex,
+): FlatProgram & { checks: readonly DimCheck[] } {
+  const f = new Flattener(lowered, indexOf);
+  return f.run(entry, lowered.get(entry.func)!);
+}
+
+/** Values of one instance of a block with where they are; symbols of its function by the program's. */
+interface Scope {
+  readonly places: Map<Value | Scratch, Place>;
+  readonly env: SymbolEnv;
+}
+
+class Flattener {
+  private readonly lowered: ReadonlyMap<string, Lowered>;
+  private readonly indexOf: KernelIndex;
+  private readonly buffers: Buffer[] = [];
+  private readonly inPlace: InPlace[] = [];
+  private readonly wishes: Wish[] = [];
+  private readonly checks: DimCheck[] = [];
+  private readonly origins = new Map<number, Origin>();
+  private instrs: Instr[] = [];
+  private time = 0;
+
+  constructor(lowered: ReadonlyMap<string, Lowered>, indexOf: KernelIndex) {
+    this.lowered = lowered;
+    this.indexOf = indexOf;
+  }
+
+  run(entry: Entry, program: Lowered): FlatProgram & { checks: readonly DimCheck[] } {
+    const scope: Scope = { places: new Map(), env: new Map() };
+    const segments = new Map<string, Buffer>();
+    const inputs = program.body.params.map((p, i) => {
+      const role = entry.inputs[i]!;
+      const bytes = this.bytes(p.type, scope);
+      const b = role.role === 'segment' ? this.buffer(bytes, 'segment', role.segment) : this.buffer(bytes, 'input');
+      if (role.role === 'segment') segments.set(role.segment, b);
+      scope.places.set(p, whole(b));
+      return b;
+    });
+    this.checks.push(...program.checks);
+    this.items(program.body.items, scope);
+    const taken = new Set<Buffer>();
+    const outputs = program.body.results.map((v, i): Place => {
+      const role = entry.outputs[i]!;
+      const from = this.place(v, scope);
+      if (role.role === 'segment') {
+        let target = segments.get(role.segment);
+        if (!target) segments.set(role.segment, (target = this.buffer(from.bytes, 'segment', role.segment)));
+        return this.deliver(from, whole(target));
+      }
+      // A result is memory of its own: not an argument, an arena, or another result.
+      if (
+        from.buffer.kind === 'temp' &&
+        from.offset.value === 0 &&
+        from.bytes.key === from.buffer.bytes.key &&
+        !taken.has(from.buffer)
+      ) {
+        taken.add(from.buffer);
+        from.buffer.kind = 'output';
+        return from;
+      }
+      const out = this.buffer(from.bytes, 'output');
+      taken.add(out);
+      return this.deliver(from, whole(out));
+    });
+    for (const o of outputs) this.touch(o, false, this.time);
+    // An arena that gets no new content keeps the old one.
+    const renewed = new Set(outputs.map((o) => o.buffer));
+    for (const s of segments.values()) if (!renewed.has(s)) this.touch(whole(s), false, this.time);
+    const { buffers, instrs, inPlace, wishes, time, origins, checks } = this;
+    // Outer wishes first: the parts of a pack can only move into an arena where the pack has.
+    return { buffers, instrs, inPlace, wishes: [...wishes].reverse(), inputs, outputs, end: time, origins, checks };
+  }
+
+  private buffer(bytes: Dim, kind: Buffer['kind'], segment: string | null = null): Buffer {
+    const b: Buffer = { id: this.buffers.length, bytes, kind, segment, accesses: [] };
+    this.buffers.push(b);
+    return b;
+  }
+
+  private bytes(t: TensorType, scope: Scope): Dim {
+    return substitute(mul(product(t.shape), bytesOfElem(t.elem)), scope.env);
+  }
+
+  private touch(p: Place, write: boolean, time: number): void {
+    p.buffer.accesses.push({ time, write, offset: p.offset, bytes: p.bytes } satisfies Access);
+  }
+
+  /** Copies unless they are the same place; coalescing may make them so later. */
+  private deliver(from: Place, to: Place): Place {
+    if (!samePlace(from, to)) {
+      this.touch(from, false, this.time);
+      this.touch(to, true, this.time);
+      this.wishes.push({ from, to });
+      this.instrs.push({ kind: 'copy', time: this.time++, from, to });
+    }
+    return to;
+  }
+
+  private place(v: Value, scope: Scope): Place {
+    let p = scope.places.get(v);
+    if (!p) scope.places.set(v, (p = whole(this.buffer(this.bytes(v.type, scope), 'temp'))));
+    return p;
+  }
+
+  private items(items: readonly LoweredItem[], scope: Scope): void {
+    for (const item of items) this.item(item, scope);
+  }
+
+  private item(item: LoweredItem, scope: Scope): void {
+    switch (item.kind) {
+      case 'kernel':
+        return this.kernel(item, scope);
+      case 'alias': {
+        const source = this.place(item.source, scope);
+        const unit = bytesOfElem(item.source.type.elem);
+        const offset = substitute(mul(item.offset, unit), scope.env);
+        scope.places.set(item.result, {
+          buffer: source.buffer,
+          offset: add(source.offset, offset),
+          bytes: this.bytes(item.result.type, scope),
+        });
+        return;
+      }
+      case 'pack': {
+        const target = this.place(item.result, scope);
+        const unit = bytesOfElem(item.result.type.elem);
+        for (const part of item.parts) {
+          const offset = add(target.offset, substitute(mul(part.offset, unit), scope.env));
+          const from = this.place(part.value, scope);
+          this.deliver(from, { buffer: target.buffer, offset, bytes: from.bytes });
+        }
+        return;
+      }
+      case 'call': {
+        const callee = this.lowered.get(item.callee)!;
+        const actual = item.operands.map((o) => ({
+          elem: o.type.elem,
+          shape: o.type.shape.map((d) => substitute(d, scope.env)),
+        }));
+        const env = bindSymbols(
+          callee.body.params.map((p) => p.type),
+          actual,
+        );
+        const inner: Scope = { places: new Map(), env };
+        callee.body.params.forEach((p, i) => inner.places.set(p, this.place(item.operands[i]!, scope)));
+        this.checks.push(...callee.checks.map((c) => substituteCheck(c, env)));
+        this.items(callee.body.items, inner);
+        item.results.forEach((r, i) => scope.places.set(r, this.place(callee.body.results[i]!, inner)));
+        return;
+      }
+      case 'if':
+        return this.branch(item, scope);
+      case 'for':
+      case 'while':
+        return this.loop(item, scope);
+    }
+  }
+
+  private kernel(item: LoweredItem & { kind: 'kernel' }, scope: Scope): void {
+    const { call } = item;
+    const arg = (a: CallArg): Place | Dim => {
+      if (a.kind === 'size') return substitute(a.size, scope.env);
+      if (a.kind === 'value') return this.place(a.value, scope);
+      // Kernels of one op share scratch: it is found again by its object.
+      let p = scope.places.get(a.scratch);
+      if (!p) scope.places.set(a.scratch, (p = whole(this.buffer(substitute(a.scratch.bytes, scope.env), 'temp'))));
+      return p;
+    };
+    const args = call.args.map(arg);
+    args.forEach((a, i) => {
+      const param = call.kernel.params[i]!;
+      if (!('buffer' in a) || param.kind !== 'buffer') return;
+      if (param.access !== 'write') this.touch(a, false, this.time);
+      if (param.access !== 'read') this.touch(a, true, this.time);
+    });
+    for (const pair of call.inPlace) {
+      this.inPlace.push({
+        time: this.time,
+        result: this.place(pair.result, scope),
+        operand: this.place(pair.operand, scope),
+      });
+    }
+    this.origins.set(this.time, call.origin);
+    this.instrs.push({ kind: 'kernel', time: this.time++, kernel: this.indexOf(call.kernel), args });
+  }
+
+  /** Runs `body` into an instruction list of its own. */
+  private nested(body: () => void): Instr[] {
+    const outer = this.instrs;
+    const inner: Instr[] = [];
+    this.instrs = inner;
+    body();
+    this.instrs = outer;
+    return inner;
+  }
+
+  private branch(item: LoweredItem & { kind: 'if' }, scope: Scope): void {
+    const flag = this.place(item.cond, scope);
+    this.touch(flag, false, this.time);
+    const results = item.results.map((r) => this.place(r, scope));
+    const arm = (b: LoweredBlock): Instr[] =>
+      this.nested(() => {
+        this.items(b.items, scope);
+        b.results.forEach((v, i) => this.copy(this.place(v, scope), results[i]!));
+      });
+    this.instrs.push({ kind: 'if', flag, then: arm(item.then), else: arm(item.else) });
+  }
+
+  /** A copy that is never coalesced: its target has several writers. */
+  private copy(from: Place, to: Place): void {
+    if (samePlace(from, to)) return;
+    this.touch(from, false, this.time);
+    this.touch(to, true, this.time);
+    this.instrs.push({ kind: 'copy', time: this.time++, from, to });
+  }
+
+  /** Carries live in one buffer each: copied in, rewritten at the end of every iteration. */
+  private loop(item: LoweredItem & { kind: 'for' | 'while' }, scope: Scope): void {
+    const carries = item.results.map((r) => this.place(r, scope));
+    item.init.forEach((v, i) => this.copy(this.place(v, scope), carries[i]!));
+    const start = this.time;
+    const before = this.buffers.length;
+    const bind = (b: LoweredBlock, params: readonly Place[]): void =>
+      b.params.forEach((p, i) => scope.places.set(p, params[i]!));
+    const round = (b: LoweredBlock): void => {
+      this.items(b.items, scope);
+      const next = b.results.map((v) => this.place(v, scope));
+      // A result that is another carry must be saved before that carry is overwritten.
+      const saved = next.map((p, i) => {
+        if (!carries.some((c, j) => j !== i && c.buffer === p.buffer)) return p;
+        const temp = whole(this.buffer(p.bytes, 'temp'));
+        this.copy(p, temp);
+        return temp;
+      });
+      saved.forEach((p, i) => this.copy(p, carries[i]!));
+    };
+    if (item.kind === 'for') {
+      const counter = whole(this.buffer(dim(4), 'temp'));
+      this.touch(counter, true, start);
+      bind(item.body, [counter, ...carries]);
+      const body = this.nested(() => round(item.body));
+      this.touch(counter, false, this.time);
+      this.instrs.push({ kind: 'for', count: substitute(item.count, scope.env), counter, body });
+    } else {
+      bind(item.cond, carries);
+      bind(item.body, carries);
+      const cond = this.nested(() => this.items(item.cond.items, scope));
+      const flag = this.place(item.cond.results[0]!, scope);
+      this.touch(flag, false, this.time);
+      const body = this.nested(() => round(item.body));
+      this.instrs.push({ kind: 'while', cond, flag, body });
+    }
+    // What exists outside and is used inside must survive every iteration.
+    for (const b of this.buffers.slice(0, before)) {
+      if (b.accesses.some((a) => a.time >= start)) this.touch(whole(b), false, this.time);
+    }
+    for (const c of carries) this.touch(c, false, this.time);
+    this.time++;
+  }
+}
+
+export const whole = (buffer: Buffer): Place => ({ buffer, offset: dim(0), bytes: buffer.bytes });
+
+export const samePlace = (a: Place, b: Place): boolean => a.buffer === b.buffer && a.offset.key === b.offset.key;

@@ -1,0 +1,91 @@
+/** The whole compiler on one screen: from sources to artifacts, and to classes in memory. Pure: sources come from a host. */
+import { checkSource, elaborate, type Project, type SourceHost } from './check/index.ts';
+import type { Elaborated, StaticValue } from './check/elaborated.ts';
+import type { Kernel } from './codegen/kernel.ts';
+import { assemble } from './codegen/assemble.ts';
+import { WASM } from './codegen/targets.ts';
+import { DiagnosticBag, type Diagnostic } from './diagnostics/index.ts';
+import type { Module } from './ir/ir.ts';
+import { buildPrograms } from './ir/programs.ts';
+import { prepareMethods, runPipeline } from './ir/pipeline.ts';
+import type { Artifact } from './runtime/artifact.ts';
+import { modelClass, type ModelClass } from './runtime/index.ts';
+
+/** A file with everything it imports, checked. */
+export interface OpenProject {
+  readonly project: Project;
+  readonly bag: DiagnosticBag;
+  readonly sources: ReadonlyMap<string, string>;
+  /** Names of the blocks that the entry file exports. */
+  readonly exports: readonly string[];
+}
+
+export interface CompileOptions {
+  /** Hyper-parameters of the block, by name. */
+  readonly hyper?: Readonly<Record<string, StaticValue>>;
+  /** Check the legality of the IR after every pass; a fault is a mistake of the compiler and throws. */
+  readonly verify?: boolean;
+  readonly onPass?: (pass: string, module: Module) => void;
+  /** false leaves every op a kernel of its own: for tests of fusion. */
+  readonly fuse?: boolean;
+}
+
+export interface Compiled {
+  readonly block: Elaborated;
+  readonly artifact: Artifact;
+  /** The IR that code was generated from. */
+  readonly ir: Module;
+  readonly kernels: readonly Kernel[];
+}
+
+/** Reads and checks a file with its imports. All faults are in the bag. */
+export function openProject(host: SourceHost, file: string): OpenProject {
+  const bag = new DiagnosticBag();
+  const project = checkSource(host, file, bag);
+  return { project, bag, sources: project.sources, exports: project.exports };
+}
+
+/** Compiles one exported block. Null where it has faults: they are in the project's bag. */
+export function compileProject(open: OpenProject, block: string, options: CompileOptions = {}): Compiled | null {
+  const elaborated = elaborate(open.project, block, options.hyper ?? {}, open.bag);
+  if (!elaborated || open.bag.hasErrors) return null;
+  const programs = runPipeline(buildPrograms(prepareMethods(elaborated, WASM, options)), WASM, options);
+  const { artifact, kernels } = assemble(programs, WASM, open.sources);
+  return { block: elaborated, artifact, ir: programs.module, kernels };
+}
+
+export interface CompileResult {
+  /** A class per exported block, by name; empty where there are errors. */
+  readonly blocks: Readonly<Record<string, ModelClass>>;
+  readonly artifacts: readonly Artifact[];
+  readonly diagnostics: readonly Diagnostic[];
+  readonly sources: ReadonlyMap<string, string>;
+}
+
+/**
+ * Compiles source text in memory: `const { blocks } = compile(text); const model = await blocks.LeNet.create()`.
+ * Never throws for faults of the source: they are in `diagnostics`. `block` and `hyper` pick one block and set its
+ * hyper-parameters; other files come from `host`.
+ */
+export function compile(
+  source: string | { readonly file: string; readonly host: SourceHost },
+  options: CompileOptions & { readonly block?: string } = {},
+): CompileResult {
+  const file = typeof source === 'string' ? 'main.net' : source.file;
+  const host: SourceHost = typeof source === 'string' ? { read: (p) => (p === file ? source : null) } : source.host;
+  const open = openProject(host, file);
+  const compiled: Compiled[] = [];
+  if (!open.bag.hasErrors) {
+    for (const name of open.exports) {
+      if (options.block !== undefined && options.block !== name) continue;
+      const c = compileProject(open, name, options);
+      if (c) compiled.push(c);
+    }
+  }
+  return {
+    blocks: Object.fromEntries(compiled.map((c) => [c.artifact.name, modelClass(c.artifact)])),
+    artifacts: compiled.map((c) => c.artifact),
+    diagnostics: open.bag.all,
+    sources: open.sources,
+  };
+}
