@@ -1,7 +1,7 @@
 /** Philox-4x32-10 as kernel IR, at any number of lanes: bit for bit what `src/runtime/rng.ts` computes on the host. */
 import { FOLD_TAG, PHILOX } from '../runtime/rng.ts';
 import type { KernelBuilder } from './builder.ts';
-import { add, bin, bitcast, cast, coerce, eq, mul, select } from './builder.ts';
+import { add, bin, bitcast, cast, coerce, eq, mul, select, splat, u32, vector } from './builder.ts';
 import type { KExpr } from './kernel.ts';
 import { halves, mulhi } from './words.ts';
 
@@ -28,13 +28,24 @@ export function philoxBlock(k: KernelBuilder, key0: KExpr, key1: KExpr, c0: KExp
   return [k.let(c[0]), c[1], k.let(c[2]), c[3]];
 }
 
-/** Element `linear` (i32) of `random_bits`. */
+/** Element `linear` (i32) of `random_bits`: a quarter of the block is used, see `philoxVectors` for all of it. */
 export function philoxWord(k: KernelBuilder, key0: KExpr, key1: KExpr, linear: KExpr): KExpr {
   const i = k.let(bitcast(linear, 'u32'));
-  const block = philoxBlock(k, key0, key1, k.let(bin('shr', i, 2)), coerce(0, i.type));
-  const word = k.let(bin('and', i, 3));
+  const counter = k.let(bin('or', bin('and', bin('shr', i, 2), 0x3ffffffc), bin('and', i, 3)));
+  const block = philoxBlock(k, key0, key1, counter, coerce(0, i.type));
+  const word = k.let(bin('and', bin('shr', i, 2), 3));
   const low = select(eq(word, 0), block[0], block[1]);
   return select(bin('lt', word, 2), low, select(eq(word, 2), block[2], block[3]));
+}
+
+/**
+ * Elements `first` to `first + 15` of `random_bits` as four vectors of four lanes; `first` (i32, scalar) is a multiple of
+ * 16. The blocks of four counters stand side by side in the lanes, which is why element i lies where it does.
+ */
+export function philoxVectors(k: KernelBuilder, key0: KExpr, key1: KExpr, first: KExpr): PhiloxBlock {
+  const lanes = vector([0, 1, 2, 3].map((n) => u32(n)));
+  const counter = k.let(add(splat(bin('shr', bitcast(first, 'u32'), 2), 4), lanes));
+  return philoxBlock(k, key0, key1, counter, coerce(0, counter.type));
 }
 
 /** Element `linear` (0 or 1) of `fold_in`. */

@@ -43,9 +43,20 @@ export function foldIn(key: Key, data: number): [number, number] {
   return [a, b];
 }
 
-/** n words: element i is word i mod 4 of the block at counter i div 4. */
+/**
+ * n words: element i is word (i div 4) mod 4 of the block at counter 4 (i div 16) + i mod 4. So sixteen elements in a row
+ * are four blocks, and a machine with four lanes computes the blocks in its lanes and stores their words as they are.
+ */
 export function randomBits(key: Key, n: number): Uint32Array {
   const out = new Uint32Array(n);
-  for (let i = 0; i < n; i += 4) out.set(philox([i / 4, 0, 0, 0], key).slice(0, n - i), i);
+  for (let first = 0; first < n; first += 16) {
+    for (let lane = 0; lane < 4; lane++) {
+      const block = philox([first / 4 + lane, 0, 0, 0], key);
+      for (let word = 0; word < 4; word++) {
+        const at = first + 4 * word + lane;
+        if (at < n) out[at] = block[word]!;
+      }
+    }
+  }
   return out;
 }

@@ -27,7 +27,15 @@ for (const { counter, key, words } of KNOWN) {
 test('a draw is a prefix of every longer draw', (t) => {
   const long = randomBits([1, 2], 67);
   for (const n of [0, 1, 3, 4, 5, 64]) t.deepEqual(randomBits([1, 2], n), long.slice(0, n));
-  t.deepEqual([...long.slice(4, 8)], [...philox([1, 0, 0, 0], [1, 2])]);
+  for (const [first, counter] of [
+    [0, 0],
+    [1, 1],
+    [16, 4],
+    [35, 11],
+  ] as const) {
+    const words = [0, 4, 8, 12].map((n) => long[first + n]!);
+    t.deepEqual(words, [...philox([counter, 0, 0, 0], [1, 2])]);
+  }
 });
 
 test('derived keys differ from each other and from draws', (t) => {

@@ -75,7 +75,7 @@ export const generatorOps = {
     },
   }),
   random_bits: defineOp({
-    doc: 'Uniform random 32-bit integers: element i is word i mod 4 of Philox-4x32-10 at counter i div 4 under the key (Salmon et al. 2011).',
+    doc: 'Uniform random 32-bit integers: element i is word (i div 4) mod 4 of Philox-4x32-10 (Salmon et al. 2011) at counter 4 (i div 16) + i mod 4 under the key.',
     operands: [KEY],
     attrs: { shape: { type: 'dims' } },
     shape: ([key], attrs, ctx) => keyFault(key!, ctx) ?? [{ elem: 'u32', shape: sizes(attrs, 'shape') }],
