@@ -4,6 +4,7 @@
  */
 import { elementwiseKernel } from '../runtime/kernels/elementwise.ts';
 import { contractionKernels } from '../runtime/kernels/contraction.ts';
+import { randomBitsKernel } from '../runtime/kernels/random.ts';
 import { rowwiseKernel } from '../runtime/kernels/rowwise.ts';
 import { scatterAddKernel } from '../runtime/kernels/scatter.ts';
 import { add, dim, product, type Dim } from '../ir/dim.ts';
@@ -97,6 +98,8 @@ function kernelsOf(op: Op, target: Target): readonly KernelCall[] {
       return [rowwiseKernel(op, target, name)];
     case 'scatter_add':
       return [scatterAddKernel(op, target, name)];
+    case 'random_bits':
+      return [randomBitsKernel(op, name)];
     case 'matmul':
     case 'conv2d':
     case 'conv2d_input_grad':

@@ -1,7 +1,7 @@
 /** Rows that make tensors from nothing but attributes and keys: constants, positions, sizes, random bits. */
 import * as K from '../../codegen/builder.ts';
 import * as M from '../../codegen/math.ts';
-import { philoxFoldIn, philoxWord } from '../../codegen/random.ts';
+import { philoxFoldIn } from '../../codegen/random.ts';
 import { foldIn, randomBits } from '../../runtime/rng.ts';
 import { dim } from '../dim.ts';
 import type { TensorType } from '../ir.ts';
@@ -80,10 +80,7 @@ export const generatorOps = {
     attrs: { shape: { type: 'dims' } },
     shape: ([key], attrs, ctx) => keyFault(key!, ctx) ?? [{ elem: 'u32', shape: sizes(attrs, 'shape') }],
     grad: { notDifferentiable: 'bits have no gradient; a draw depends on its key only' },
-    lower: {
-      kind: 'generator',
-      scalar: (k, at) => philoxWord(k, at.load(0, 0), at.load(0, 1), at.linear),
-    },
+    lower: { kind: 'family', family: 'random_bits' },
     reference: single(([key], _op, { elem, shape }) =>
       ndarray(elem, shape, randomBits([key!.data[0]!, key!.data[1]!], sizeOf(shape))),
     ),
