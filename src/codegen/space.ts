@@ -60,7 +60,17 @@ export function walkRegion(
     visit(x, tokens.slice(tokens.length - x.type.shape.length));
 
   const follow = (op: Op, tokens: readonly Token[]): void => {
-    const alone = (i: number): void => void patterns.push([tokens[i]!]);
+    const moved = new Set<number>();
+    /** The axis stands alone, and positions on it change. */
+    const alone = (i: number): void => {
+      patterns.push([tokens[i]!]);
+      moved.add(i);
+    };
+    const onward = (x: Value): void =>
+      visit(
+        x,
+        tokens.map((t, i) => (moved.has(i) ? OTHER : t)),
+      );
     const x = op.operands[0];
     switch (op.kind) {
       case 'constant':
@@ -94,7 +104,7 @@ export function walkRegion(
         x!.type.shape.forEach((d, i) => {
           if (start[i]!.value !== 0 || stop[i]!.key !== d.key || step[i] !== 1) alone(i);
         });
-        return visit(x!, tokens);
+        return onward(x!);
       }
       case 'pad': {
         const [low, high] = [sizes(op.attrs, 'low'), sizes(op.attrs, 'high')];
@@ -102,14 +112,14 @@ export function walkRegion(
         low.forEach((l, i) => {
           if (l.value !== 0 || high[i]!.value !== 0 || (gap[i] ?? 0) > 0) alone(i);
         });
-        return visit(x!, tokens);
+        return onward(x!);
       }
       case 'flip':
         ints(op.attrs, 'axes').forEach(alone);
-        return visit(x!, tokens);
+        return onward(x!);
       case 'concat':
         alone(num(op.attrs, 'axis'));
-        return op.operands.forEach((o) => visit(o, tokens));
+        return op.operands.forEach(onward);
       case 'take': {
         const axis = num(op.attrs, 'axis');
         const rank = op.operands[1]!.type.shape.length;

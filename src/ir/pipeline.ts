@@ -20,6 +20,8 @@ export interface PassContext {
   /** Functions that are entered from outside. */
   readonly roots: readonly string[];
   readonly target: Target;
+  /** false: every op becomes a kernel of its own. */
+  readonly merge: boolean;
 }
 
 /** On the methods of a block, before programs are made of them: autodiff works on what these leave. */
@@ -61,7 +63,7 @@ export const PROGRAM_PASSES: readonly Pass[] = [
   {
     name: 'fuse',
     why: 'Last: after it, an op is a kernel.',
-    run: (module, { target }) => fuse(module, target),
+    run: (module, { target, merge }) => fuse(module, target, { merge }),
   },
 ];
 
@@ -87,19 +89,18 @@ export class IllegalIr extends Error {
 
 /** To be run before programs are built from the block. */
 export function prepareMethods(block: Elaborated, target: Target, options: PipelineOptions = {}): Elaborated {
-  const context = { roots: entryPoints(block), target };
+  const context = { roots: entryPoints(block), target, merge: options.fuse ?? true };
   return { ...block, module: run(METHOD_PASSES, block.module, context, options) };
 }
 
 export function runPipeline(programs: Programs, target: Target, options: PipelineOptions = {}): Programs {
-  const context = { roots: programs.entries.map((e) => e.func), target };
+  const context = { roots: programs.entries.map((e) => e.func), target, merge: options.fuse ?? true };
   return { ...programs, module: run(PROGRAM_PASSES, programs.module, context, options) };
 }
 
 function run(passes: readonly Pass[], module: Module, context: PassContext, options: PipelineOptions): Module {
   let m = module;
   for (const pass of passes) {
-    if (pass.name === 'fuse' && options.fuse === false) continue;
     m = pass.run(m, context);
     options.onPass?.(pass.name, m);
     const faults = options.verify ? verify(m) : [];

@@ -1,7 +1,7 @@
 /** Before grouping: whole ops that are computations on rows are written out, so that their parts fuse with what is around them. */
 import { IrBuilder } from '../builder.ts';
 import { product, same } from '../dim.ts';
-import type { Op, Value } from '../ir.ts';
+import type { Op, Region, Value } from '../ir.ts';
 import { flag, ints2, ints4, numOrNull } from '../ops/attrs.ts';
 import { opDef } from '../ops/table.ts';
 
@@ -16,9 +16,7 @@ export function expandWhole(ops: readonly Op[]): { parts: readonly Part[]; renam
   const parts: Part[] = [];
   const renamed = new Map<Value, Value>();
   for (const old of ops) {
-    const op = old.operands.some((v) => renamed.has(v))
-      ? { ...old, operands: old.operands.map((v) => renamed.get(v) ?? v) }
-      : old;
+    const op = renameUses(old, renamed);
     const b = new IrBuilder(op.origin);
     const results = expansion(b, op);
     if (!results) {
@@ -29,6 +27,19 @@ export function expandWhole(ops: readonly Op[]): { parts: readonly Part[]; renam
     old.results.forEach((v, i) => renamed.set(v, results[i]!));
   }
   return { parts, renamed };
+}
+
+/** Uses in the op and in its regions, which see the values around them; fusions in there are closed. */
+function renameUses(op: Op, renamed: ReadonlyMap<Value, Value>): Op {
+  if (renamed.size === 0) return op;
+  const rename = (v: Value): Value => renamed.get(v) ?? v;
+  const inside = (r: Region): Region => ({
+    params: r.params,
+    ops: r.ops.map((o) => renameUses(o, renamed)),
+    results: r.results.map(rename),
+  });
+  const regions = op.kind === 'fusion' ? op.regions : op.regions.map(inside);
+  return { ...op, operands: op.operands.map(rename), regions };
 }
 
 function expansion(b: IrBuilder, op: Op): readonly Value[] | null {

@@ -88,7 +88,7 @@ class Writer {
       for (const n of body.nodes) this.ops.push(isFamily(n) ? fusion(c, [n], n.op.results) : n.op);
       return;
     }
-    // A bare reshape at the border is an alias outside of the kernel.
+    // A reshape of what comes from memory is an alias outside of the kernel.
     const inside = new Set(body.nodes);
     const before = body.nodes.filter((n) => n.cls === 'reshape' && body.inputs.includes(n.op.operands[0]!));
     const borders = new Set<Node>(before.filter((n) => !this.plan || this.g.cluster(n) === c));
@@ -96,27 +96,12 @@ class Writer {
       inside.delete(n);
       this.ops.push(n.op);
     }
-    const exports: Value[] = [];
-    const after: Op[] = [];
-    const store = (v: Value): void => {
-      const n = this.g.producer.get(v)!;
-      const from = n.op.operands[0];
-      const source = from && this.g.producer.get(from);
-      if (n.cls === 'reshape' && source && inside.has(source)) {
-        store(from);
-        if (!after.includes(n.op)) after.push(n.op);
-      } else if (!exports.includes(v)) exports.push(v);
-    };
-    for (const n of c.nodes) {
-      if (!inside.has(n)) continue;
-      for (const v of n.op.results) if (this.needed.has(v)) store(v);
-    }
+    const exports = c.nodes.flatMap((n) => (inside.has(n) ? n.op.results.filter((v) => this.needed.has(v)) : []));
     const nodes = this.live([...inside], exports);
     if (exports.length > 0) this.ops.push(fusion(c, nodes, exports));
-    this.ops.push(...after);
   }
 
-  /** Without what only the peeled reshapes needed. */
+  /** Without what only the reshapes needed that are outside now. */
   private live(nodes: readonly Node[], exports: readonly Value[]): Node[] {
     const wanted = new Set<Value>(exports);
     const out: Node[] = [];

@@ -5,7 +5,7 @@
  * (fuse-recompute). Calls, control flow, `view`, `pack` and bare `reshape` stay as they are.
  */
 import type { Target } from '../../codegen/call.ts';
-import type { Module, Op, Region, Value } from '../ir.ts';
+import type { Module, Region, Value } from '../ir.ts';
 import { expandWhole } from './fuse-expand.ts';
 import type { Node } from './fuse-graph.ts';
 import { FusionGraph } from './fuse-graph.ts';
@@ -37,7 +37,7 @@ function fuseRegion(region: Region, target: Target, options: FuseOptions): Regio
   const merge = options.merge ?? true;
   for (const n of g.nodes) grow(g, n, target, merge);
   const built = buildClusters(g, results, merge ? planStores(g) : null);
-  return { params: region.params, ops: built.ops.map((op) => renameInside(op, renamed)), results: built.results };
+  return { params: region.params, ops: built.ops, results: built.results };
 }
 
 /** Joins the cluster of a node with those of its operands, as long as that is legal and worth it. */
@@ -84,19 +84,4 @@ function fits(g: FusionGraph, nodes: readonly Node[], target: Target): boolean {
     }
   }
   return buffers.size <= MAX_BUFFERS[target.kind] && nodes.length <= 200;
-}
-
-/** Regions of control ops may read values that expansion has renamed. */
-function renameInside(op: Op, renamed: ReadonlyMap<Value, Value>): Op {
-  if (renamed.size === 0 || op.kind === 'fusion' || op.regions.length === 0) return op;
-  const visit = (r: Region): Region => ({
-    params: r.params,
-    ops: r.ops.map((o) => ({
-      ...o,
-      operands: o.operands.map((v) => renamed.get(v) ?? v),
-      regions: o.kind === 'fusion' ? o.regions : o.regions.map(visit),
-    })),
-    results: r.results.map((v) => renamed.get(v) ?? v),
-  });
-  return { ...op, regions: op.regions.map(visit) };
 }
