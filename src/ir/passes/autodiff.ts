@@ -89,7 +89,7 @@ class Differentiation implements Variants {
     const grads = gradient.filter((g) => g !== null);
     const backward = liveOps(rev.b.ops, grads);
     const free = freeValues(backward, grads, new Set(cotangents));
-    const { saved, recomputed } = planResiduals(params, ops, free);
+    const { saved, recomputed } = planResiduals(params, ops, results, free);
     const body = [...recomputed, ...backward];
 
     const read = freeValues(body, grads, new Set(cotangents));

@@ -1,9 +1,11 @@
 /**
- * What a forward function hands to its backward function. The rule: memory is dearer than arithmetic, so a value made by a
- * cheap op (elementwise, a view, a generator) is computed again where everything it is made of is at hand anyway; all
- * else that the backward reads is saved. Behind views that copy (broadcast, transpose, reshape) the source is saved.
+ * What a forward function hands to its backward function. Memory is dearer than arithmetic, so a value made by a cheap op
+ * (elementwise, a view, a generator) out of what is at hand is computed again. What is not is saved: the value itself, or
+ * rather the one value that it was cheaply made from, back to the first that the forward uses several times and so keeps
+ * in memory anyway. So two scalings of one product cost one tensor, and a residual stream is saved as such.
  */
 import type { Op, Value } from '../../ir.ts';
+import { allOps } from '../../clone.ts';
 import { opDef } from '../../ops/table.ts';
 
 export interface Residuals {
@@ -13,50 +15,104 @@ export interface Residuals {
   readonly recomputed: readonly Op[];
 }
 
-const SEEN_THROUGH: ReadonlySet<string> = new Set(['broadcast_to', 'transpose', 'reshape']);
-/** Each costs a few scalars or fills memory from nothing. */
+/** Each costs a few scalars or fills memory from nothing. Random bits are left out: a draw is dearer than a load. */
 const GENERATORS: ReadonlySet<string> = new Set(['constant', 'iota', 'size', 'fold_in', 'view']);
 
-export function isCheap(op: Op): boolean {
-  if (op.regions.length > 0) return false;
-  if (GENERATORS.has(op.kind)) return true;
-  const { kind } = opDef(op.kind).lower;
-  return kind === 'elementwise' || kind === 'view';
+const isView = (op: Op): boolean => opDef(op.kind).lower.kind === 'view';
+
+export const isCheap = (op: Op): boolean =>
+  op.regions.length === 0 && (GENERATORS.has(op.kind) || opDef(op.kind).lower.kind === 'elementwise' || isView(op));
+
+export function planResiduals(
+  params: readonly Value[],
+  ops: readonly Op[],
+  results: readonly Value[],
+  used: ReadonlySet<Value>,
+): Residuals {
+  const plan = new Plan(ops, results);
+  for (const p of params) plan.reach(p);
+  const wanted = ops.flatMap((op) => op.results.filter((r) => used.has(r)));
+  for (const v of wanted) if (!plan.isCheap(v)) plan.keep(v);
+  for (const v of wanted) plan.provide(v);
+  return plan.residuals(wanted);
 }
 
-export function planResiduals(params: readonly Value[], ops: readonly Op[], used: ReadonlySet<Value>): Residuals {
-  const producer = new Map<Value, Op>();
-  for (const op of ops) for (const r of op.results) producer.set(r, op);
+class Plan {
+  private readonly ops: readonly Op[];
+  private readonly producer = new Map<Value, Op>();
+  private readonly users = new Map<Value, Op[]>();
+  private readonly uses = new Map<Value, number>();
+  /** Operands of each cheap op that are not at hand yet. */
+  private readonly missing = new Map<Op, number>();
+  private readonly atHand = new Set<Value>();
+  private readonly kept = new Set<Value>();
 
-  const wanted = new Set<Value>();
-  for (let v of used) {
-    for (let op = producer.get(v); op && SEEN_THROUGH.has(op.kind); op = producer.get(v)) v = op.operands[0]!;
-    if (producer.has(v)) wanted.add(v);
+  constructor(ops: readonly Op[], results: readonly Value[]) {
+    this.ops = ops;
+    for (const op of ops) for (const r of op.results) this.producer.set(r, op);
+    for (const op of allOps({ params: [], ops, results })) {
+      for (const v of op.operands) this.use(v);
+      for (const r of op.regions) for (const v of r.results) this.use(v);
+    }
+    for (const v of results) this.use(v);
+    const cheap = ops.filter(isCheap);
+    for (const op of cheap) {
+      this.missing.set(op, op.operands.length);
+      for (const v of op.operands) this.users.set(v, [...(this.users.get(v) ?? []), op]);
+    }
+    for (const op of cheap) if (op.operands.length === 0) op.results.forEach((r) => this.reach(r));
   }
 
-  const atHand = new Set<Value>(params);
-  const saved: Value[] = [];
-  for (const v of wanted) if (!isCheap(producer.get(v)!)) atHand.add(v);
-  const again = new Set<Op>();
-  for (const op of ops) {
-    const possible = isCheap(op) && op.operands.every((v) => atHand.has(v));
-    for (const r of op.results) {
-      if (possible) atHand.add(r);
-      else if (wanted.has(r)) {
-        atHand.add(r);
-        saved.push(r);
+  private use(v: Value): void {
+    this.uses.set(v, (this.uses.get(v) ?? 0) + 1);
+  }
+
+  isCheap(v: Value): boolean {
+    return this.missing.has(this.producer.get(v)!);
+  }
+
+  /** The value is at hand, and so is everything that cheap ops make of it and of what was. */
+  reach(v: Value): void {
+    const open = [v];
+    for (let next = open.pop(); next; next = open.pop()) {
+      if (this.atHand.has(next)) continue;
+      this.atHand.add(next);
+      for (const op of this.users.get(next) ?? []) {
+        const left = this.missing.get(op)! - 1;
+        this.missing.set(op, left);
+        if (left === 0) open.push(...op.results);
       }
     }
-    if (possible) again.add(op);
   }
 
-  const recomputed = new Set<Op>();
-  const need = (v: Value): void => {
-    const op = producer.get(v);
-    if (!op || !again.has(op) || recomputed.has(op)) return;
-    recomputed.add(op);
-    op.operands.forEach(need);
-  };
-  for (const v of used) need(v);
-  return { saved, recomputed: ops.filter((op) => recomputed.has(op)) };
+  keep(v: Value): void {
+    this.kept.add(v);
+    this.reach(v);
+  }
+
+  /** Sees to it that the value is at hand: keeps it, or what it is made from. */
+  provide(v: Value): void {
+    for (let at = v; !this.atHand.has(at);) {
+      const op = this.producer.get(at)!;
+      const sources = isCheap(op) ? [...new Set(op.operands.filter((o) => !this.atHand.has(o)))] : [];
+      const busy = !isView(op) && (this.uses.get(at) ?? 0) > 1;
+      if (sources.length === 1 && !busy) at = sources[0]!;
+      else this.keep(at);
+    }
+  }
+
+  residuals(wanted: readonly Value[]): Residuals {
+    const again = new Set<Op>();
+    const open = [...wanted];
+    for (let v = open.pop(); v; v = open.pop()) {
+      const op = this.producer.get(v);
+      if (!op || this.kept.has(v) || again.has(op)) continue;
+      again.add(op);
+      open.push(...op.operands);
+    }
+    return {
+      saved: this.ops.flatMap((op) => op.results.filter((r) => this.kept.has(r))),
+      recomputed: this.ops.filter((op) => again.has(op)),
+    };
+  }
 }
