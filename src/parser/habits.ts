@@ -1,0 +1,133 @@
+/** What people bring from Python, TypeScript and Rust, recognised where the grammar stumbled over it. */
+import type { IToken } from 'chevrotain';
+import * as t from './tokens.ts';
+
+export type Habit =
+  /** The fault needs a hint. */
+  | { readonly kind: 'hint'; readonly help: string }
+  /** A word of another language is the fault, at `index`. */
+  | { readonly kind: 'word'; readonly index: number; readonly help: string };
+
+/** Words that start something elsewhere. They are ordinary names here, so only a fault right after one gives them away. */
+const WORDS: Readonly<Record<string, string>> = {
+  def: 'a method is written `forward(x: f32[B, 4]) -> f32[B, 2] => ...`, a function `fn name(...) ...`',
+  function: 'a method is written `forward(x: f32[B, 4]) -> f32[B, 2] => ...`, a function `fn name(...) ...`',
+  func: 'a function is written `fn name(x: f32[B]) -> f32[B] => ...`',
+  class: 'a network is a `block`: `export block Name(hidden: int = 8) { ... }`',
+  module: 'a network is a `block`: `export block Name(hidden: int = 8) { ... }`',
+  struct: 'a record type is written `type Name = { field: type, ... }`',
+  return: 'the last expression of a body is its value, so leave `return` out',
+  elif: 'write `else if`',
+  lambda: 'a lambda is written `x => x + 1`',
+  var: 'a local is just assigned: `x = ...`',
+  let: 'a local is just assigned: `x = ...`',
+  const: 'a local is just assigned: `x = ...`',
+  pass: 'leave it out: braces may be empty',
+  use: 'write `import { Name } from "./file.net"`',
+  from: 'write `import { Name } from "./file.net"`',
+  import: 'write `import { Name } from "./file.net"`',
+  pub: 'write `export`',
+  with: 'there is no `with`: call what you need',
+  try: 'nothing throws inside a network, so there is no `try`',
+};
+
+export function habitOf(tokens: readonly IToken[], index: number): Habit | null {
+  const token = tokens[index];
+  const previous = tokens[index - 1];
+  for (const at of [index, index - 1]) {
+    const word = tokens[at];
+    const help = word && startsStatement(tokens, at) ? WORDS[word.image] : undefined;
+    if (help !== undefined && Object.hasOwn(WORDS, word?.image ?? '')) return { kind: 'word', index: at, help };
+  }
+  // `lambda x: x + 1` starts no statement
+  if (previous?.image === 'lambda') return { kind: 'word', index: index - 1, help: WORDS['lambda'] ?? '' };
+  const rule = token && HINTS.find(({ when }) => when(token, previous, tokens, index));
+  return rule ? { kind: 'hint', help: rule.help } : null;
+}
+
+interface Hint {
+  readonly when: (token: IToken, previous: IToken | undefined, tokens: readonly IToken[], index: number) => boolean;
+  readonly help: string;
+}
+
+const HINTS: readonly Hint[] = [
+  {
+    when: (token, _, tokens, i) => token.tokenType === t.Colon && startsWith(tokens, i, t.If, t.Else, t.For, t.While),
+    help: 'what belongs to it stands in braces: `if c { ... } else { ... }`',
+  },
+  {
+    when: (token, previous) => token.tokenType === t.Colon && previous?.tokenType === t.RParen,
+    help: 'the type of the result comes after `->`',
+  },
+  {
+    when: (token, previous, tokens, i) =>
+      token.tokenType === t.Colon && previous?.tokenType === t.Name && startsStatement(tokens, i - 1),
+    help: 'a trained tensor is declared by `param name: type`, a setting by `name = value`',
+  },
+  {
+    when: (token, previous) => token.tokenType === t.Equals && closesType(previous),
+    help: 'a body that is one expression comes after `=>`',
+  },
+  {
+    when: (token, previous) => token.tokenType === t.Arrow && (previous?.tokenType === t.Name || closesType(previous)),
+    help: 'a lambda is written `x => x + 1`',
+  },
+  {
+    when: (token, _, tokens, i) => token.tokenType === t.End && token.image === '\n' && opensBlock(tokens, i),
+    help: 'put the `{` on the same line',
+  },
+  {
+    when: (token, previous) => isOperator(token) && (previous === undefined || previous.tokenType === t.End),
+    help: 'to go on with the line above, end that line with the operator',
+  },
+  {
+    when: (token, previous) => token.tokenType === t.If && previous !== undefined && !isOperator(previous),
+    help: 'a choice is written `if c { a } else { b }`',
+  },
+  {
+    when: (token) => token.tokenType === t.Question,
+    help: 'a choice is written `if c { a } else { b }`',
+  },
+  {
+    when: (token, previous) => token.tokenType === t.For && previous !== undefined,
+    help: 'a list is written `[for i in 0..n: Block(i)]`',
+  },
+  {
+    when: (token) => token.tokenType === t.Comma,
+    help: 'a new line or `;` stands between members, statements and the layers of a `seq`',
+  },
+  {
+    when: (token, previous) =>
+      [t.Param, t.Buffer, t.Tie, t.Init, t.Train].includes(token.tokenType) && previous?.tokenType === t.End,
+    help: `\`param\`, \`buffer\`, \`tie\`, \`init\` and \`train\` stand directly in a block`,
+  },
+  {
+    when: (token) => token.tokenType === t.Name && /^(block|fn|optimizer|type|param|buffer)$/.test(token.image),
+    help: 'a name comes after this word',
+  },
+];
+
+function startsStatement(tokens: readonly IToken[], index: number): boolean {
+  const before = tokens[index - 1];
+  return before === undefined || [t.End, t.LCurly, t.Export].includes(before.tokenType);
+}
+
+/** Whether the statement around `index` begins with one of `types`. */
+function startsWith(tokens: readonly IToken[], index: number, ...types: IToken['tokenType'][]): boolean {
+  let i = index - 1;
+  while (i >= 0 && !startsStatement(tokens, i) && tokens[i]?.tokenType !== t.Else) i--;
+  return types.includes(tokens[i]?.tokenType ?? t.End);
+}
+
+/** A line that only lacks its `{`, which stands on the next. */
+function opensBlock(tokens: readonly IToken[], index: number): boolean {
+  return tokens[index + 1]?.tokenType === t.LCurly;
+}
+
+function closesType(token: IToken | undefined): boolean {
+  return token !== undefined && [t.RSquare, t.RParen, t.Question].includes(token.tokenType);
+}
+
+function isOperator(token: IToken): boolean {
+  return token.tokenType.CATEGORIES?.includes(t.Operator) ?? false;
+}

@@ -1,0 +1,90 @@
+/** Text to tokens: Chevrotain's lexer, then the messages for what no token matched. Never throws. */
+import { Lexer, createToken } from 'chevrotain';
+import type { ILexerErrorMessageProvider, IToken, TokenType } from 'chevrotain';
+import type { DiagnosticBag } from '../diagnostics/bag.ts';
+import type { Span } from '../diagnostics/span.ts';
+import { SLIPS } from './slips.ts';
+import * as t from './tokens.ts';
+
+export interface Lexed {
+  /** Newlines included; comments gone. */
+  readonly tokens: IToken[];
+  /** `///` lines in order. */
+  readonly docs: readonly IToken[];
+}
+
+const Space = createToken({ name: 'Space', pattern: /[ \t\f\v\u00a0\ufeff]+/, group: Lexer.SKIPPED });
+const Doc = createToken({ name: 'Doc', pattern: /\/\/\/(?!\/)[^\n\r]*/, group: 'docs' });
+const Comment = createToken({ name: 'Comment', pattern: /\/\/[^\n\r]*/, group: Lexer.SKIPPED });
+
+const slip = (name: string): TokenType => {
+  const found = SLIPS.find(({ type }) => type.name === name);
+  if (!found) throw new Error(`no slip ${name}`);
+  return found.type;
+};
+
+/** In the order of trial: what starts like something shorter comes first. */
+const ORDER: TokenType[] = [
+  ...[Space, t.Newline, t.Name, Doc, Comment, slip('BlockComment')],
+  ...[t.LParen, t.RParen, t.LSquare, t.RSquare, t.LCurly, t.RCurly, t.Comma, t.Semicolon],
+  ...[t.Ellipsis, t.DotDot, t.Float, slip('HalfFloat'), t.Int, slip('BadNumber'), t.Dot],
+  ...[slip('TripleQuotes'), t.Text, slip('Unterminated'), slip('SingleQuoted'), slip('Backquoted')],
+  ...[slip('Identity'), slip('NonIdentity'), t.EqualEqual, t.FatArrow, t.Equals],
+  ...[t.NotEqual, slip('Bang'), t.LessEqual, t.GreaterEqual, t.Less, t.Greater],
+  ...[t.Arrow, t.Augmented, t.Plus, t.Minus, t.StarStar, t.Star, t.Slash, t.Percent, t.At],
+  ...[slip('ColonEquals'), t.Colon, t.Question, t.Tilde, slip('OrOr'), t.Bar, slip('AndAnd'), slip('HashComment')],
+];
+
+/** Its text is never shown: messages are made from the place alone. */
+const SILENT: ILexerErrorMessageProvider = {
+  buildUnexpectedCharactersMessage: () => '',
+  buildUnableToPopLexerModeMessage: () => '',
+};
+
+/** Made on first use: building one costs about a millisecond, and a program that only runs modules needs none. */
+let lexer: Lexer | null = null;
+
+export function lex(text: string, file: string, bag: DiagnosticBag): Lexed {
+  lexer ??= new Lexer(ORDER, {
+    positionTracking: 'onlyOffset',
+    ensureOptimizations: true,
+    skipValidations: true,
+    errorMessageProvider: SILENT,
+  });
+  const { tokens, groups, errors } = lexer.tokenize(text);
+  for (const { offset, length } of errors) {
+    const found = text.slice(offset, offset + length);
+    bag.report(
+      'unexpected_character',
+      { found },
+      { file, start: offset, end: offset + length },
+      { help: advice(found) },
+    );
+  }
+  return { tokens: mendSlips(tokens, file, bag), docs: groups['docs'] ?? [] };
+}
+
+function mendSlips(tokens: IToken[], file: string, bag: DiagnosticBag): IToken[] {
+  const comments = new Set<TokenType>();
+  return tokens.filter((token) => {
+    const slip = MENDING.get(token.tokenType);
+    if (!slip) return true;
+    const span: Span = { file, start: token.startOffset, end: t.endOf(token) };
+    // Somebody who comments as in Python does it on every line: once is enough to learn it.
+    if (comments.has(slip.type)) return false;
+    const stays = slip.mend(token, span, bag);
+    if (!stays) comments.add(slip.type);
+    return stays;
+  });
+}
+
+const MENDING = new Map(SLIPS.map((slip) => [slip.type, slip]));
+
+function advice(found: string): string {
+  if (/\p{L}/u.test(found)) return 'names are written with the letters a to z, digits and `_`';
+  if (/[\u201c\u201d\u2018\u2019]/.test(found)) return 'write strings between straight double quotes: "text"';
+  if (/[\u2212\u2013\u2014]/.test(found)) return 'for minus, write the hyphen `-`';
+  if (found.startsWith('\\')) return 'a statement goes on to the next line inside brackets or after an operator';
+  if (found.startsWith('^')) return 'for powers, write `pow(x, 2)`';
+  return 'remove it';
+}
