@@ -90,15 +90,20 @@ export class IllegalIr extends Error {
 /** To be run before programs are built from the block. */
 export function prepareMethods(block: Elaborated, target: Target, options: PipelineOptions = {}): Elaborated {
   const context = { roots: entryPoints(block), target, merge: options.fuse ?? true };
-  return { ...block, module: run(METHOD_PASSES, block.module, context, options) };
+  return { ...block, module: runPasses(METHOD_PASSES, block.module, context, options) };
 }
 
 export function runPipeline(programs: Programs, target: Target, options: PipelineOptions = {}): Programs {
   const context = { roots: programs.entries.map((e) => e.func), target, merge: options.fuse ?? true };
-  return { ...programs, module: run(PROGRAM_PASSES, programs.module, context, options) };
+  return { ...programs, module: runPasses(PROGRAM_PASSES, programs.module, context, options) };
 }
 
-function run(passes: readonly Pass[], module: Module, context: PassContext, options: PipelineOptions): Module {
+export function runPasses(
+  passes: readonly Pass[],
+  module: Module,
+  context: PassContext,
+  options: PipelineOptions,
+): Module {
   let m = module;
   for (const pass of passes) {
     m = pass.run(m, context);
