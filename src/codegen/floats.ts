@@ -33,3 +33,7 @@ export const withSign = (magnitude: KExpr, x: KExpr): KExpr =>
 
 /** By its bits: WGSL may assume that no NaN exists. */
 export const isNan = (x: KExpr): KExpr => gt(bin('and', bitcast(x, 'u32'), 0x7fffffff), 0x7f800000);
+
+/** x cut to the upper 12 bits of its mantissa: products of two such numbers are exact. */
+export const upper = (k: KernelBuilder, x: KExpr): KExpr =>
+  k.let(bitcast(bin('and', bitcast(x, 'u32'), 0xfffff000), 'f32'));

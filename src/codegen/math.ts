@@ -15,6 +15,7 @@ import {
   div,
   eq,
   fma,
+  ge,
   gt,
   lt,
   mul,
@@ -25,7 +26,7 @@ import {
   sub,
   un,
 } from './builder.ts';
-import { atLeast, atMost, nearest, poly, pow2, withSign } from './floats.ts';
+import { atLeast, atMost, nearest, poly, pow2, upper, withSign } from './floats.ts';
 import type { KElem, KExpr } from './kernel.ts';
 
 /** ln 2 in two parts: n * LN2_HI is exact for |n| < 2^9 (Cody and Waite). */
@@ -172,7 +173,10 @@ export function floorDiv(k: KernelBuilder, a0: KExpr, b0: KExpr): KExpr {
   return select(none, coerce(0, a.type), select(minus, sub(coerce(0, a.type), a), floored));
 }
 
-/** a - b floor(a / b), with the sign of b; 0 for integers where b = 0. Floats err by an ulp of a. */
+/**
+ * a - b floor(a / b), with the sign of b; 0 for integers where b = 0. Floats: the product is taken in two parts, exact for
+ * quotients below 2^12; from 2^24 on the neighbours of a are further apart than b, and the remainder is 0.
+ */
 export function floorRem(k: KernelBuilder, a0: KExpr, b0: KExpr): KExpr {
   const [a, b] = [k.let(a0), k.let(b0)];
   if (a.type.elem !== 'f32') {
@@ -180,7 +184,10 @@ export function floorRem(k: KernelBuilder, a0: KExpr, b0: KExpr): KExpr {
     return select(eq(b, 0), coerce(0, a.type), sub(a, mul(q, b)));
   }
   const q = k.let(un('floor', div(a, b)));
-  const r = k.let(select(eq(q, 0), a, sub(a, mul(q, b))));
+  const high = upper(k, b);
+  const exact = sub(sub(a, mul(q, high)), mul(q, sub(b, high)));
+  const lost = and(ge(un('abs', q), 2 ** 24), and(lt(un('abs', a), Infinity), ne(b, 0)));
+  const r = k.let(select(eq(q, 0), a, select(lost, coerce(0, a.type), exact)));
   const wrong = and(ne(r, 0), ne(lt(r, 0), lt(b, 0)));
   return select(wrong, add(r, b), r);
 }

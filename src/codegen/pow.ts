@@ -4,11 +4,8 @@
  */
 import type { KernelBuilder } from './builder.ts';
 import { add, and, bin, bitcast, cast, coerce, div, eq, ge, gt, lt, mul, ne, or, select, sub, un } from './builder.ts';
-import { atLeast, atMost, isNan, poly, pow2, signBit } from './floats.ts';
+import { atLeast, atMost, isNan, poly, pow2, signBit, upper } from './floats.ts';
 import type { KExpr } from './kernel.ts';
-
-/** The upper 12 bits of the mantissa: products of two such parts are exact. */
-const upper = (k: KernelBuilder, x: KExpr): KExpr => k.let(bitcast(bin('and', bitcast(x, 'u32'), 0xfffff000), 'f32'));
 
 /** log2 of a positive finite number as (high, low), high of 12 bits. */
 function log2Parts(k: KernelBuilder, ax: KExpr): [KExpr, KExpr] {

