@@ -142,7 +142,7 @@ function fusion(c: Cluster, nodes: readonly Node[], exports: readonly Value[]): 
   return {
     kind: 'fusion',
     operands,
-    attrs: { family: familyOf(c, nodes), label: fusionLabel(nodes) },
+    attrs: { family: familyOf(c, nodes), label: fusionLabel(nodes.filter((n) => c.nodes.includes(n))) },
     results: exports,
     regions: [region],
     origin: main.op.origin,
