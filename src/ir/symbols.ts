@@ -52,6 +52,9 @@ export function bindSymbols(formal: readonly TensorType[], actual: readonly Tens
   return env;
 }
 
+/** Symbols that arguments of these types bind: those of `B*T` alone are not among them. */
+export const boundBy = (types: readonly TensorType[]): Set<string> => new Set(bindSymbols(types, types).keys());
+
 function solve(formal: Dim, given: Dim, env: Map<string, Dim>): void {
   const open = formal.terms.filter((t) => t.atoms.some((a) => a.kind === 'fn' || !env.has(a.name)));
   const [t] = open;

@@ -5,7 +5,7 @@ import type { Dim } from './dim.ts';
 import type { Attr, DimCheck, Func, Module, Op, Region, TensorType, Value } from './ir.ts';
 import type { AttrSpec } from './ops/def.ts';
 import { hasOp, opDef } from './ops/table.ts';
-import { bindSymbols, isDim, isDims, substituteType, symbolsOfAttrs, symbolsOfTypes } from './symbols.ts';
+import { bindSymbols, boundBy, isDim, isDims, substituteType, symbolsOfAttrs, symbolsOfTypes } from './symbols.ts';
 
 /** One line for each fault, with function and op; empty for a legal module. */
 export function verify(module: Module): string[] {
@@ -29,8 +29,7 @@ class FuncVerifier {
     this.module = module;
     this.func = func;
     this.faults = faults;
-    const types = func.body.params.map((p) => p.type);
-    this.bound = new Set(bindSymbols(types, types).keys());
+    this.bound = boundBy(func.body.params.map((p) => p.type));
   }
 
   run(): void {

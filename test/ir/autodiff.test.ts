@@ -226,6 +226,23 @@ func @loss(%x: f32[B, C]) -> (f32[]) {
   t.is(made.module.funcs.get('total.bwd')!.body.params.length, 2);
 });
 
+test('a saved product of sizes does not bind them', (t) => {
+  const m = parseModule(`
+func @f(%x: f32[B, T, 2], %w: f32[2, 2]) -> (f32[B, T, 2]) {
+  %0 = reshape %x {shape = [B*T, 2]} : f32[B*T, 2]
+  %1 = matmul %0, %w {transpose_a = false, transpose_b = false} : f32[B*T, 2]
+  %2 = sin %1 : f32[B*T, 2]
+  %3 = reshape %2 {shape = [B, T, 2]} : f32[B, T, 2]
+  return %3
+}
+func @loss(%x: f32[B, T, 2], %w: f32[2, 2]) -> (f32[]) {
+  %0 = call @f %x, %w : f32[B, T, 2]
+  %1 = sum %0 {axes = (0, 1, 2), keepdims = false} : f32[]
+  return %1
+}`);
+  t.notThrows(() => gradcheck(m, 'loss', [wave([2, 3, 2]), wave([2, 2], 1)], [1]));
+});
+
 test('attention is expanded for its gradient', (t) => {
   const m = parseModule(`
 func @loss(%q: f32[B, 3, 2], %k: f32[B, 3, 2], %v: f32[B, 3, 2]) -> (f32[]) {

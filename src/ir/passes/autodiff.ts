@@ -6,7 +6,7 @@
 import type { Func, Module, Value } from '../ir.ts';
 import { allOps, cloneRegion } from '../clone.ts';
 import { printFunc } from '../print.ts';
-import { symbolsOfAttrs, symbolsOfTypes } from '../symbols.ts';
+import { boundBy, symbolsOfAttrs, symbolsOfTypes } from '../symbols.ts';
 import { typeText, value } from '../builder.ts';
 import { liveOps } from './dce.ts';
 import { Activity, isFloat } from './autodiff/activity.ts';
@@ -155,26 +155,29 @@ function freeValues(ops: Func['body']['ops'], results: readonly Value[], bound: 
   return free;
 }
 
-/** Every symbol of the backward must be bound by one of its parameters: passes parameters that do. */
+/**
+ * Every symbol of the backward must be bound by one of its parameters: passes parameters that do. A saved `f32[B*T]` binds
+ * neither B nor T, and the gradient of a sum knows the size of what was summed from its type only.
+ */
 function bindAll(
   params: readonly Value[],
   passed: boolean[],
   others: readonly Value[],
   ops: Func['body']['ops'],
 ): void {
-  const bound = symbolsOfTypes([...params.filter((_, i) => passed[i]), ...others].map((v) => v.type));
-  const used = new Set<string>();
+  const used = symbolsOfTypes(others.map((v) => v.type));
   for (const op of allOps({ params: [], ops, results: [] })) {
     symbolsOfAttrs(op.attrs, used);
-    symbolsOfTypes(
-      op.results.map((r) => r.type),
-      used,
-    );
+    for (const r of op.results) symbolsOfTypes([r.type], used);
   }
-  params.forEach((p, i) => {
-    const own = symbolsOfTypes([p.type]);
-    if (passed[i] || ![...own].some((s) => used.has(s) && !bound.has(s))) return;
+  const binders = (): readonly Value[] => [...params.filter((_, i) => passed[i]), ...others];
+  for (const p of binders()) symbolsOfTypes([p.type], used);
+  // Grows while it is walked: a parameter that is passed may bring symbols of its own.
+  for (const s of used) {
+    if (boundBy(binders().map((v) => v.type)).has(s)) continue;
+    const i = params.findIndex((p) => boundBy([p.type]).has(s));
+    if (i < 0) continue;
     passed[i] = true;
-    for (const s of own) bound.add(s);
-  });
+    symbolsOfTypes([params[i]!.type], used);
+  }
 }
