@@ -8,9 +8,10 @@ import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
 import type { Generator } from './generate/generator.ts';
 import { diagnostics } from './generate/diagnostics.ts';
+import { ops } from './generate/ops.ts';
 import { stdlib } from './generate/stdlib.ts';
 
-const GENERATORS: readonly Generator[] = [diagnostics, stdlib];
+const GENERATORS: readonly Generator[] = [diagnostics, ops, stdlib];
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const check = process.argv.includes('--check');

@@ -28,6 +28,22 @@ export const OPS = {
   ...controlOps,
 } satisfies Record<string, OpDef>;
 
+/** The rows by idea, for the reference page `docs/ops.md`. */
+export const OP_GROUPS: readonly (readonly [title: string, rows: Readonly<Record<string, OpDef>>])[] = [
+  ['Elementwise, one tensor', unaryOps],
+  ['Elementwise, more tensors', binaryOps],
+  ['From nothing', generatorOps],
+  ['Movement', movementOps],
+  ['Reductions', reduceOps],
+  ['Whole rows', rowwiseOps],
+  ['Losses', lossOps],
+  ['Matrix products', matmulOps],
+  ['Convolution', convOps],
+  ['Pooling', poolOps],
+  ['Indexing', indexOps],
+  ['Structure', controlOps],
+];
+
 export type OpKind = keyof typeof OPS;
 
 const TABLE: ReadonlyMap<string, OpDef> = new Map(Object.entries(OPS));
