@@ -1,5 +1,5 @@
 /** The whole compiler on one screen: from sources to artifacts, and to classes in memory. Pure: sources come from a host. */
-import { checkSource, elaborate, type Project, type SourceHost } from './check/index.ts';
+import { checkSource, elaborate, exportedBlocks, type Project, type SourceHost } from './check/index.ts';
 import type { Elaborated, StaticValue } from './check/elaborated.ts';
 import type { Kernel } from './codegen/kernel.ts';
 import { assemble } from './codegen/assemble.ts';
@@ -42,7 +42,8 @@ export interface Compiled {
 export function openProject(host: SourceHost, file: string): OpenProject {
   const bag = new DiagnosticBag();
   const project = checkSource(host, file, bag);
-  return { project, bag, sources: project.sources, exports: project.exports };
+  const sources = new Map([...project.files].map(([path, f]) => [path, f.text]));
+  return { project, bag, sources, exports: exportedBlocks(project).map((b) => b.name.name) };
 }
 
 /** Compiles one exported block. Null where it has faults: they are in the project's bag. */

@@ -12,12 +12,11 @@ import type { Entry, EntryOutput, Programs } from './entry.ts';
 import { hashWords } from './hash.ts';
 import type { Func, Value } from './ir.ts';
 import { vjp } from './passes/autodiff.ts';
-import { inline } from './passes/inline.ts';
 import { layoutArena, type Arena, type ArenaGroup } from './programs/arena.ts';
 import { Draft, leaves } from './programs/draft.ts';
 import { initialState, stateSegments, updateGroups } from './programs/update.ts';
 
-/** Inlines the methods first: autodiff works function by function, and leaves of the library are not worth a border. */
+/** The block's functions should have gone through `prepareMethods`: autodiff works on what it finds, function by function. */
 export function buildPrograms(block: Elaborated): Programs {
   const out = new Assembly(block);
   out.init();
@@ -59,7 +58,7 @@ class Assembly {
   constructor(block: Elaborated) {
     this.block = block;
     this.arena = layoutArena(block);
-    this.funcs = new Map(inline(block.module, rootsOf(block)).funcs);
+    this.funcs = new Map(block.module.funcs);
     this.segments = [...this.arena.segments];
   }
 
@@ -190,15 +189,4 @@ class Assembly {
       [{ role: 'result', name: 'loss' }, ...next.outputs, ...packed.outputs],
     );
   }
-}
-
-/** Functions that programs call by name. */
-function rootsOf(block: Elaborated): string[] {
-  const o = block.train?.optimizer;
-  return [
-    ...block.tensors.map((t) => t.init),
-    ...block.methods.flatMap((m) => [m.eval.func, m.training.func]),
-    ...(o ? [...(o.flat === null ? [] : [o.flat]), ...Object.values(o.byShape), ...o.state.map((s) => s.init)] : []),
-    ...(block.train?.schedule ? [block.train.schedule] : []),
-  ];
 }

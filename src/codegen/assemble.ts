@@ -1,0 +1,137 @@
+/** The last leg: programs in IR become kernels, linked programs and WebAssembly, together the artifact of a block. */
+import type { Elaborated, Instance, ValueSpec } from '../check/elaborated.ts';
+import { Lines } from '../diagnostics/index.ts';
+import type { Programs } from '../ir/entry.ts';
+import { hashHex } from '../ir/hash.ts';
+import type { Origin } from '../ir/ir.ts';
+import type { Artifact, MethodEntry, Spec, TrainEntry, TreeNode } from '../runtime/artifact.ts';
+import type { Target } from './call.ts';
+import { kernelKey } from './dedupe.ts';
+import type { Kernel } from './kernel.ts';
+import { link, tensorSpec } from './link.ts';
+import { lowerModule } from './lower.ts';
+import { printWasm } from './wasm/print.ts';
+
+export function assemble(
+  programs: Programs,
+  target: Target,
+  sources: ReadonlyMap<string, string>,
+): { artifact: Artifact; kernels: readonly Kernel[] } {
+  const { block } = programs;
+  const lowered = lowerModule(programs.module, target);
+  const pool = new KernelPool();
+  const linked = programs.entries.map((e) => link(e, programs.module.funcs.get(e.func)!, lowered, (k) => pool.indexOf(k)));
+  const input = { kernels: pool.kernels, programs: linked };
+  const wasm = { simd: printWasm(input, { relaxed: false }), relaxed: printWasm(input, { relaxed: true }) };
+  const lineOf = lineNames(sources);
+  const shape = { segments: programs.segments, tensors: programs.tensors, programs: linked };
+  const artifact: Artifact = {
+    format: 1,
+    name: block.name,
+    doc: block.doc,
+    hash: hashHex(`${JSON.stringify(shape)}\n${[...pool.keys].join('\n')}`),
+    hyper: block.hyper,
+    ...shape,
+    stateDict: block.stateDict,
+    tree: treeNode(block.tree),
+    methods: block.methods.map((m) => methodEntry(block, m.name)),
+    train: trainEntry(programs),
+    kernels: pool.kernels.map((k) => ({ name: k.name, origins: [...new Set(k.origins.map(lineOf))] })),
+    wasm,
+  };
+  return { artifact, kernels: pool.kernels };
+}
+
+/** Equal kernels once, under names that are unique. */
+class KernelPool {
+  readonly kernels: Kernel[] = [];
+  private readonly byKey = new Map<string, number>();
+  private readonly byObject = new Map<Kernel, number>();
+  private readonly names = new Map<string, number>();
+
+  get keys(): Iterable<string> {
+    return this.byKey.keys();
+  }
+
+  indexOf(kernel: Kernel): number {
+    let index = this.byObject.get(kernel);
+    if (index !== undefined) return index;
+    const key = kernelKey(kernel);
+    index = this.byKey.get(key);
+    if (index === undefined) {
+      index = this.kernels.length;
+      const uses = this.names.get(kernel.name) ?? 0;
+      this.names.set(kernel.name, uses + 1);
+      this.kernels.push(uses === 0 ? kernel : { ...kernel, name: `${kernel.name}_${uses + 1}` });
+      this.byKey.set(key, index);
+    }
+    this.byObject.set(kernel, index);
+    return index;
+  }
+}
+
+/** `lenet.net:12 net.0`: the line and the layer. */
+function lineNames(sources: ReadonlyMap<string, string>): (o: Origin) => string {
+  const files = new Map<string, Lines>();
+  return ({ span, path }) => {
+    let lines = files.get(span.file);
+    if (!lines) files.set(span.file, (lines = new Lines(sources.get(span.file) ?? '')));
+    const place = span.file === '' ? '' : `${span.file}:${lines.position(span.start).line}`;
+    return [place, path].filter((s) => s !== '').join(' ');
+  };
+}
+
+const treeNode = (n: Instance): TreeNode => ({
+  name: n.name,
+  path: n.path,
+  id: n.id,
+  type: n.type,
+  kind: n.kind,
+  doc: n.doc,
+  hyper: n.hyper,
+  children: n.children.map(treeNode),
+  own: n.own,
+});
+
+function spec(s: ValueSpec): Spec {
+  switch (s.kind) {
+    case 'tensor':
+      return { kind: 'tensor', ...tensorSpec(s.type) };
+    case 'tuple':
+      return { kind: 'tuple', items: s.items.map(spec) };
+    case 'record':
+      return { kind: 'record', fields: s.fields.map((f) => ({ name: f.name, spec: spec(f.spec) })) };
+  }
+}
+
+function methodEntry(block: Elaborated, name: string): MethodEntry {
+  const m = block.methods.find((x) => x.name === name)!;
+  return {
+    name,
+    doc: m.doc,
+    args: m.args.map((a) => ({ name: a.name, spec: spec(a.spec) })),
+    result: spec(m.result),
+    eval: name,
+    // One program serves both modes where the mode makes no difference.
+    training: m.training.func === m.eval.func ? name : `${name}.training`,
+  };
+}
+
+function trainEntry(programs: Programs): TrainEntry | null {
+  const { train } = programs.block;
+  if (!train || !programs.entries.some((e) => e.name === 'train_step')) return null;
+  return {
+    loss: train.loss,
+    metric: train.metric,
+    optimizer: train.optimizer.name,
+    groups: train.groups.map((g, i) => ({
+      segment: `params.${i}`,
+      hyper: { ...Object.fromEntries(train.optimizer.floats.map((f) => [f.name, f.default])), ...g.hyper },
+      state: programs.state[i] ?? [],
+    })),
+    epochs: train.epochs,
+    batchSize: train.batchSize,
+    data: train.data,
+    seed: train.seed,
+  };
+}

@@ -1,0 +1,98 @@
+/** Checks a call's arguments against a method's signature and binds its sizes; every fault names both sides. */
+import type { Elem, MethodEntry, SizeExpr, Spec, TensorSpec } from './artifact.ts';
+import type { Device } from './device.ts';
+import { DeviceError, DTypeError, ShapeError, UsageError } from './errors.ts';
+import { evaluateSize, isBound, sizeText, solveFor } from './sizes.ts';
+import { Tensor } from './tensor.ts';
+
+export interface BoundArguments {
+  readonly binding: Map<string, number>;
+  /** One per leaf of the arguments, in order. */
+  readonly tensors: readonly Tensor[];
+}
+
+interface Leaf {
+  readonly name: string;
+  readonly spec: TensorSpec;
+  readonly value: unknown;
+}
+
+export function bindArguments(block: string, method: MethodEntry, args: readonly unknown[], device: Device): BoundArguments {
+  const call = `${block}.${method.name}`;
+  if (args.length !== method.args.length) {
+    const want = method.args.map((a) => a.name).join(', ');
+    throw new UsageError(`${call}(${want}) takes ${method.args.length} arguments, not ${args.length}`);
+  }
+  const leaves = method.args.flatMap((a, i) => leavesOf(a.spec, a.name, args[i], call));
+  const binding = new Map<string, number>();
+  /** Which argument's dim gave a symbol its value. */
+  const boundBy = new Map<string, string>();
+  const later: (() => void)[] = [];
+  for (const { name, spec, value } of leaves) {
+    const t = checkTensor(call, name, spec, value, device);
+    spec.shape.forEach((dim, d) => {
+      const have = t.shape[d]!;
+      const where = `dim ${d} of ${name}`;
+      const check = (): void => {
+        const found = solveFor(dim, have, binding);
+        if (found && found[1] >= 0) {
+          binding.set(found[0], found[1]);
+          boundBy.set(found[0], where);
+        } else if (!isBound(dim, binding) || evaluateSize(dim, binding) !== have) {
+          throw new ShapeError(mismatch(call, name, spec, t, d, dim, binding, boundBy));
+        }
+      };
+      // Bare symbols first: `T + 1` may stand before the `T` that it needs.
+      if (typeof dim === 'object') later.push(check);
+      else check();
+    });
+  }
+  for (const check of later) check();
+  return { binding, tensors: leaves.map((l) => l.value as Tensor) };
+}
+
+export const typeText = (elem: Elem, shape: readonly SizeExpr[]): string => `${elem}[${shape.map(sizeText).join(', ')}]`;
+
+function mismatch(
+  call: string,
+  name: string,
+  spec: TensorSpec,
+  t: Tensor,
+  d: number,
+  dim: SizeExpr,
+  binding: ReadonlyMap<string, number>,
+  boundBy: ReadonlyMap<string, string>,
+): string {
+  const head = `${call}: ${name} is ${typeText(t.dtype, t.shape)} and must be ${typeText(spec.elem, spec.shape)}`;
+  if (typeof dim === 'string') return `${head}: dim ${d} is ${t.shape[d]}, but ${dim} is ${binding.get(dim)} (by ${boundBy.get(dim)})`;
+  if (typeof dim === 'object' && isBound(dim, binding)) return `${head}: dim ${d} is ${t.shape[d]}, but ${sizeText(dim)} is ${evaluateSize(dim, binding)}`;
+  return `${head}: dim ${d} is ${t.shape[d]}`;
+}
+
+function leavesOf(spec: Spec, name: string, value: unknown, call: string): Leaf[] {
+  if (spec.kind === 'tensor') return [{ name, spec, value }];
+  if (spec.kind === 'tuple') {
+    if (!Array.isArray(value) || value.length !== spec.items.length) throw new UsageError(`${call}: ${name} is a list of ${spec.items.length}`);
+    return spec.items.flatMap((s, i) => leavesOf(s, `${name}.${i}`, value[i] as unknown, call));
+  }
+  if (typeof value !== 'object' || value === null) {
+    throw new UsageError(`${call}: ${name} is an object with ${spec.fields.map((f) => f.name).join(', ')}`);
+  }
+  return spec.fields.flatMap((f) => leavesOf(f.spec, `${name}.${f.name}`, (value as Record<string, unknown>)[f.name], call));
+}
+
+function checkTensor(call: string, name: string, spec: TensorSpec, value: unknown, device: Device): Tensor {
+  if (!(value instanceof Tensor)) {
+    throw new UsageError(`${call}: ${name} must be a Tensor (make one with tensor(values)), not ${value === null ? 'null' : typeof value}`);
+  }
+  if (value.device !== device) throw new DeviceError(`${call}: ${name} is on ${value.device.name} and the model is on ${device.name}`);
+  if (value.dtype !== spec.elem) {
+    throw new DTypeError(`${call}: ${name} is ${typeText(value.dtype, value.shape)} and must be ${typeText(spec.elem, spec.shape)}`);
+  }
+  if (value.shape.length !== spec.shape.length) {
+    throw new ShapeError(
+      `${call}: ${name} is ${typeText(value.dtype, value.shape)} and must be ${typeText(spec.elem, spec.shape)}: ${value.shape.length} dims, not ${spec.shape.length}`,
+    );
+  }
+  return value;
+}

@@ -1,0 +1,63 @@
+/** What can go wrong when a model is made, fed or loaded: one class per kind, each with a stable `code`. */
+
+export class NetwrightError extends Error {
+  /** Stable, for programs: `shape`, `dtype`, `device`, ... */
+  readonly code: string;
+  constructor(code: string, message: string) {
+    super(message);
+    this.name = new.target.name;
+    this.code = code;
+  }
+}
+
+/** A tensor's shape does not fit, or a size equality that only a run can test does not hold. */
+export class ShapeError extends NetwrightError {
+  constructor(message: string) {
+    super('shape', message);
+  }
+}
+
+/** An element type does not fit, or a value cannot be held by it. */
+export class DTypeError extends NetwrightError {
+  constructor(message: string) {
+    super('dtype', message);
+  }
+}
+
+/** A device is absent, or tensors of two devices met. */
+export class DeviceError extends NetwrightError {
+  constructor(message: string) {
+    super('device', message);
+  }
+}
+
+/** More memory is needed than the device can address; the message has both numbers. */
+export class OutOfMemoryError extends NetwrightError {
+  constructor(message: string) {
+    super('out-of-memory', message);
+  }
+}
+
+/** A file of weights or of a training run is damaged, of another kind, or of another network. */
+export class CheckpointError extends NetwrightError {
+  /** The file, or '' for bytes in memory. */
+  readonly file: string;
+  constructor(file: string, message: string) {
+    super('checkpoint', file === '' ? message : `${file}: ${message}`);
+    this.file = file;
+  }
+}
+
+/** The loss is NaN or infinite. */
+export class NonFiniteError extends NetwrightError {
+  constructor(message: string) {
+    super('non-finite', message);
+  }
+}
+
+/** Something was asked for that the model does not have: a parameter, a method, an optimizer. */
+export class UsageError extends NetwrightError {
+  constructor(message: string) {
+    super('usage', message);
+  }
+}

@@ -1,0 +1,213 @@
+/**
+ * Runs the programs of one model on one device. For each binding of a program's sizes it plans memory and writes a frame
+ * once; a call then copies arguments in (or points at them), updates what moved, and enters WebAssembly once.
+ */
+import type { Artifact, Program, ProgramInput, Segment } from './artifact.ts';
+import type { Device } from './device.ts';
+import { widthOf } from './elem.ts';
+import { OutOfMemoryError, ShapeError } from './errors.ts';
+import { aligned, plan, type Plan } from './plan.ts';
+import { evaluateSize, type Binding } from './sizes.ts';
+import { Tensor, type Storage } from './tensor.ts';
+
+/** Where the memory of a call's inputs comes from. */
+export type InputSource = (input: ProgramInput) => Uint8Array | Storage;
+
+interface Bound {
+  readonly plan: Plan;
+  readonly frame: number;
+  /** Address of each buffer as it stands in the frame. */
+  readonly addresses: Float64Array;
+  readonly outputs: ResultStorage[];
+  /** The program's own memory for inputs and outputs. */
+  readonly regions: ReadonlyMap<number, { at: number; bytes: number }>;
+}
+
+export class Executor {
+  readonly device: Device;
+  private readonly artifact: Artifact;
+  private readonly exports: WebAssembly.Exports;
+  private readonly segments = new Map<string, { at: number; info: Segment }>();
+  private readonly programs: ReadonlyMap<string, Program>;
+  private readonly bound = new Map<string, Bound>();
+  private readonly owned: { at: number; bytes: number }[];
+
+  private constructor(artifact: Artifact, on: Device, exports: WebAssembly.Exports, owned: { at: number; bytes: number }[]) {
+    this.artifact = artifact;
+    this.device = on;
+    this.exports = exports;
+    this.owned = owned;
+    this.programs = new Map(artifact.programs.map((p) => [p.name, p]));
+  }
+
+  /** Compiles the kernels for the device. Memory of a model that is collected goes back to the device. */
+  static async create(artifact: Artifact, on: Device): Promise<Executor> {
+    const bytes = artifact.wasm[on.variant];
+    const { instance } = await WebAssembly.instantiate(bytes as Uint8Array<ArrayBuffer>, { env: { memory: on.memory.wasm } });
+    const owned: { at: number; bytes: number }[] = [];
+    const made = new Executor(artifact, on, instance.exports, owned);
+    REGISTRY.register(made, { on, owned });
+    return made;
+  }
+
+  program(name: string): Program {
+    const p = this.programs.get(name);
+    if (!p) throw new Error(`no program ${name}`);
+    return p;
+  }
+
+  hasProgram(name: string): boolean {
+    return this.programs.has(name);
+  }
+
+  /** Address of a segment, allocated (zeroed) when first asked for. */
+  segment(name: string): number {
+    let s = this.segments.get(name);
+    if (!s) {
+      const info = this.artifact.segments.find((x) => x.name === name)!;
+      s = { at: this.alloc(info.length * widthOf(info.elem)), info };
+      this.segments.set(name, s);
+    }
+    return s.at;
+  }
+
+  hasSegment(name: string): boolean {
+    return this.segments.has(name);
+  }
+
+  private alloc(bytes: number): number {
+    const at = this.device.memory.alloc(bytes);
+    this.owned.push({ at, bytes });
+    return at;
+  }
+
+  /** Runs a program and gives a tensor for each of its results. */
+  run(name: string, binding: Binding, source: InputSource): Tensor[] {
+    const program = this.program(name);
+    const bound = this.bind(program, binding);
+    const { memory } = this.device;
+    // Results of the previous run that are still held move out before their memory is written again.
+    for (const r of bound.outputs) r.retire();
+    const workspace = this.device.workspace(bound.plan.workspace);
+    const addresses = program.buffers.map((b, i) => {
+      if (b.kind === 'temp') return workspace + bound.plan.offsets[i]!;
+      if (b.kind === 'segment') return this.segment(b.segment!);
+      return bound.regions.get(i)!.at;
+    });
+    for (const input of program.inputs) {
+      if (input.role === 'segment') continue;
+      const from = source(input);
+      const here = bound.regions.get(input.buffer)!;
+      if (from instanceof Uint8Array) memory.bytes(here.at, from.length).set(from);
+      else {
+        const at = from.address();
+        if (at !== null) addresses[input.buffer] = at;
+        else memory.bytes(here.at, here.bytes).set(from.read(0, here.bytes));
+      }
+    }
+    this.writeFrame(program, bound, addresses, binding);
+    (this.exports[name] as (frame: number) => void)(bound.frame);
+    let next = 0;
+    return program.outputs.flatMap((o) => {
+      if (o.role !== 'result') return [];
+      const shape = o.spec.shape.map((s) => evaluateSize(s, binding));
+      const bytes = shape.reduce((a, b) => a * b, 1) * widthOf(o.spec.elem);
+      const storage = new ResultStorage(this, addresses[o.buffer]! + evaluateSize(o.offset, binding), bytes);
+      bound.outputs[next++] = storage;
+      return [new Tensor(o.spec.elem, shape, storage, this.device)];
+    });
+  }
+
+  private bind(program: Program, binding: Binding): Bound {
+    const key = `${program.name} ${program.symbols.map((s) => binding.get(s)).join(' ')}`;
+    let bound = this.bound.get(key);
+    if (bound) return bound;
+    for (const c of program.checks) {
+      const left = evaluateSize(c.left, binding);
+      const right = evaluateSize(c.right, binding);
+      if (c.kind === 'equal' ? left !== right : left < right) {
+        const sizes = [...binding].map(([k, v]) => `${k} = ${v}`).join(', ');
+        throw new ShapeError(`${c.message} (here ${left} and ${right}, with ${sizes})`);
+      }
+    }
+    const planned = plan(program, binding);
+    const wanted = planned.workspace + planned.sizes.reduce((n, s, i) => n + (program.buffers[i]!.kind === 'temp' ? 0 : aligned(s)), 0);
+    if (wanted > 2 ** 32) {
+      throw new OutOfMemoryError(`${this.artifact.name}.${program.name} needs ${(wanted / 1e9).toFixed(2)} GB; the cpu device addresses 4.29 GB`);
+    }
+    const regions = new Map<number, { at: number; bytes: number }>();
+    program.buffers.forEach((b, i) => {
+      const bytes = planned.sizes[i]!;
+      if (b.kind === 'input' || b.kind === 'output') regions.set(i, { at: this.alloc(bytes), bytes });
+    });
+    const frame = this.alloc(4 * program.slots.length);
+    bound = { plan: planned, frame, addresses: new Float64Array(program.buffers.length).fill(-1), outputs: [], regions };
+    const words = this.device.memory.i32(frame, program.slots.length);
+    program.slots.forEach((s, i) => {
+      if (s.kind === 'size') words[i] = evaluateSize(s.value, binding);
+    });
+    this.bound.set(key, bound);
+    return bound;
+  }
+
+  /** Rewrites the addresses only of buffers that moved since the last call of this binding. */
+  private writeFrame(program: Program, bound: Bound, addresses: readonly number[], binding: Binding): void {
+    const moved = addresses.some((a, i) => a !== bound.addresses[i]);
+    if (!moved) return;
+    const words = this.device.memory.i32(bound.frame, program.slots.length);
+    program.slots.forEach((s, i) => {
+      if (s.kind === 'address') words[i] = addresses[s.buffer]! + evaluateSize(s.offset, binding);
+    });
+    bound.addresses.set(addresses);
+  }
+
+  /** A storage over part of a segment: what parameters and their gradients are. */
+  slice(segment: string, start: number, bytes: number): Storage {
+    const base = (): number => this.segment(segment) + start;
+    const { memory } = this.device;
+    return {
+      read: (at, length) => memory.bytes(base() + at, length).slice(),
+      write: (at, data) => {
+        if (at + data.length > bytes) throw new RangeError('write past the end of a parameter');
+        memory.bytes(base() + at, data.length).set(data);
+      },
+      address: base,
+    };
+  }
+}
+
+/** A result: in the device's memory until the same program runs again, then in the host's if somebody still holds it. */
+class ResultStorage implements Storage {
+  private readonly owner: Executor;
+  private readonly at: number;
+  private readonly length: number;
+  private host: Uint8Array | null = null;
+
+  constructor(owner: Executor, at: number, length: number) {
+    this.owner = owner;
+    this.at = at;
+    this.length = length;
+  }
+
+  retire(): void {
+    this.host ??= this.owner.device.memory.bytes(this.at, this.length).slice();
+  }
+
+  read(start: number, length: number): Uint8Array {
+    if (this.host) return this.host.subarray(start, start + length);
+    return this.owner.device.memory.bytes(this.at + start, length);
+  }
+
+  write(start: number, bytes: Uint8Array): void {
+    if (this.host) this.host.set(bytes, start);
+    else this.owner.device.memory.bytes(this.at + start, bytes.length).set(bytes);
+  }
+
+  address(): number | null {
+    return this.host ? null : this.at;
+  }
+}
+
+const REGISTRY = new FinalizationRegistry<{ on: Device; owned: { at: number; bytes: number }[] }>(({ on, owned }) => {
+  for (const r of owned) on.memory.release(r.at, r.bytes);
+});

@@ -1,0 +1,14 @@
+/** The runtime: everything a generated module and its user need, and nothing of the compiler. */
+export { Model, modelClass } from './model.ts';
+export type { CallOptions, CreateOptions, DynamicMembers, ModelClass, Result, StepOptions } from './model.ts';
+export { Parameter } from './parameter.ts';
+export { ModuleNode } from './tree.ts';
+export { Optimizer } from './optimizer.ts';
+export { full, ones, Tensor, tensor, zeros } from './tensor.ts';
+export type { Nested, Shape, TensorOptions } from './tensor.ts';
+export { Device, device, devices } from './device.ts';
+export type { DeviceInfo } from './device.ts';
+export * from './errors.ts';
+export type { Artifact, Elem } from './artifact.ts';
+export { fromBase64 } from './base64.ts';
+export { load, save } from './weights.ts';

@@ -1,0 +1,306 @@
+/** A model: one exported block with its parameters, on one device. Generated modules and `compile` make subclasses of it. */
+import type { Artifact, Elem, MethodEntry, ProgramInput, Spec } from './artifact.ts';
+import { bindArguments } from './arguments.ts';
+import { device as findDevice, type Device } from './device.ts';
+import { UsageError } from './errors.ts';
+import { Executor } from './executor.ts';
+import { Optimizer } from './optimizer.ts';
+import { Parameter } from './parameter.ts';
+import { foldIn, type Key } from './rng.ts';
+import type { Storage, Tensor } from './tensor.ts';
+import { attach, buildTree, ModuleNode } from './tree.ts';
+
+export interface CreateOptions {
+  /** Of the initial values, and of dropout where a call gives no other. Default 0. */
+  readonly seed?: number;
+  /** `cpu` (default) or `auto`. */
+  readonly device?: string | Device;
+}
+
+export interface CallOptions {
+  /** Run in training mode (dropout, batch statistics). Direct calls evaluate unless asked, unlike PyTorch. */
+  readonly training?: boolean;
+  /** Of the random draws in this call. */
+  readonly seed?: number;
+}
+
+export interface StepOptions {
+  /** Learning rate of this step for every group, instead of `model.optimizer`'s. */
+  readonly lr?: number;
+}
+
+export type Result = Tensor | readonly Result[] | { readonly [name: string]: Result };
+
+/** Purposes of keys: draws for different purposes never meet. */
+const KEY = { init: 0, step: 1, call: 2 } as const;
+
+export class Model {
+  readonly artifact: Artifact;
+  readonly device: Device;
+  readonly seed: number;
+  /** Null where the block has no `train` block. */
+  readonly optimizer: Optimizer | null;
+  /** Training steps taken. */
+  step = 0;
+  private readonly executor: Executor;
+  private readonly params: readonly Parameter[];
+  private readonly nodes: ReadonlyMap<string, ModuleNode>;
+  private readonly methods: ReadonlyMap<string, MethodEntry>;
+  private calls = 0;
+
+  /** Use `create`. */
+  constructor(executor: Executor, artifact: Artifact, seed: number) {
+    this.artifact = artifact;
+    this.executor = executor;
+    this.device = executor.device;
+    this.seed = seed;
+    this.params = artifact.tensors.map((t) => new Parameter(executor, t));
+    const flipped = new Map<number, Parameter>();
+    this.nodes = buildTree(artifact, (i, transposed) => {
+      if (!transposed) return this.params[i]!;
+      if (!flipped.has(i)) flipped.set(i, this.params[i]!.transpose());
+      return flipped.get(i)!;
+    });
+    this.methods = new Map(artifact.methods.map((m) => [m.name, m]));
+    this.optimizer = artifact.train ? new Optimizer(artifact.train) : null;
+    const root = this.nodes.get('')!;
+    attach(this, artifact.tree, ModuleNode.children(root), this.ownOf(artifact.tree));
+  }
+
+  /** Compiles the kernels and draws the initial values. The same seed gives the same bits on every device. */
+  static async build<M extends Model>(
+    make: new (executor: Executor, artifact: Artifact, seed: number) => M,
+    artifact: Artifact,
+    options: CreateOptions = {},
+  ): Promise<M> {
+    const on = typeof options.device === 'object' ? options.device : findDevice(options.device ?? 'cpu');
+    const executor = await Executor.create(artifact, on);
+    const seed = options.seed ?? 0;
+    const model = new make(executor, artifact, seed);
+    if (artifact.tensors.length > 0) executor.run('init', new Map(), () => keyBytes(foldIn(keyOf(seed), KEY.init)));
+    return model;
+  }
+
+  private ownOf(node: Artifact['tree']): Map<string, Parameter> {
+    return new Map(node.own.map((o) => [o.name, this.params[o.tensor]!]));
+  }
+
+  // ------------------------------------------------------------------------------------------------ running
+
+  /** Calls a method by name. Subclasses have it as a typed method of its own. */
+  call(name: string, args: readonly unknown[], options: CallOptions = {}): Result {
+    const method = this.methods.get(name);
+    if (!method) {
+      throw new UsageError(`${this.artifact.name} has no method ${name}; it has ${[...this.methods.keys()].join(', ')}`);
+    }
+    const { binding, tensors } = bindArguments(this.artifact.name, method, args, this.device);
+    const key = foldIn(foldIn(keyOf(options.seed ?? this.seed), KEY.call), options.seed === undefined ? this.calls++ : 0);
+    const results = this.executor.run(options.training ? method.training : method.eval, binding, this.inputs(tensors, key, {}));
+    let next = 0;
+    const rebuild = (s: Spec): Result => {
+      if (s.kind === 'tensor') return results[next++]!;
+      if (s.kind === 'tuple') return s.items.map(rebuild);
+      return Object.fromEntries(s.fields.map((f) => [f.name, rebuild(f.spec)]));
+    };
+    return rebuild(method.result);
+  }
+
+  /**
+   * One step of the block's `train` block: forward, backward, update, in one program. Arguments are the loss method's.
+   * Returns the loss before the update: f32[].
+   */
+  train_step(...args: readonly [...unknown[]]): { readonly loss: Tensor<'f32', readonly []> } {
+    const { train } = this.artifact;
+    if (!train || !this.optimizer) throw new UsageError(`${this.artifact.name} has no train block: there is no train_step`);
+    const method = this.methods.get(train.loss)!;
+    const options = (args.length > method.args.length ? args[method.args.length] : {}) as StepOptions;
+    const { binding, tensors } = bindArguments(this.artifact.name, method, args.slice(0, method.args.length), this.device);
+    this.prepareState();
+    const key = foldIn(foldIn(keyOf(this.seed), KEY.step), this.step);
+    const [loss] = this.executor.run('train_step', binding, this.inputs(tensors, key, options));
+    this.step++;
+    return { loss: loss as Tensor<'f32', readonly []> };
+  }
+
+  /** Fills `.grad` of every trained parameter with d loss / d parameter (training mode). Returns the loss: f32[]. */
+  backward(...args: readonly unknown[]): { readonly loss: Tensor<'f32', readonly []> } {
+    const name = this.artifact.train?.loss ?? 'loss';
+    const method = this.methods.get(name);
+    if (!method || !this.executor.hasProgram('backward')) throw new UsageError(`${this.artifact.name} has no loss method to differentiate`);
+    const { binding, tensors } = bindArguments(this.artifact.name, method, args, this.device);
+    const key = foldIn(foldIn(keyOf(this.seed), KEY.step), this.step);
+    const [loss] = this.executor.run('backward', binding, this.inputs(tensors, key, {}));
+    return { loss: loss as Tensor<'f32', readonly []> };
+  }
+
+  /** Optimizer state is made when the first step needs it. */
+  private prepareState(): void {
+    const first = this.artifact.train?.groups.flatMap((g) => g.state)[0];
+    if (first !== undefined && !this.executor.hasSegment(first)) this.executor.run('init_state', new Map(), () => new Uint8Array(8));
+  }
+
+  private inputs(tensors: readonly Tensor[], key: Key, options: StepOptions): (input: ProgramInput) => Uint8Array | Storage {
+    let next = 0;
+    return (input) => {
+      switch (input.role) {
+        case 'arg':
+          return tensors[next++]!.storage;
+        case 'key':
+          return keyBytes(key);
+        case 'step':
+          return new Uint8Array(new Int32Array([this.step]).buffer);
+        case 'hyper': {
+          const group = this.optimizer!.groups[input.group]!;
+          const value = input.name === 'lr' && options.lr !== undefined ? options.lr : group[input.name];
+          return new Uint8Array(new Float32Array([value ?? NaN]).buffer);
+        }
+        case 'segment':
+          throw new Error('segments are bound by the executor');
+      }
+    };
+  }
+
+  // ------------------------------------------------------------------------------------------------ parameters
+
+  /** Each parameter once, in PyTorch's order. */
+  *parameters(): Generator<Parameter> {
+    for (const [, p] of this.named_parameters()) yield p;
+  }
+
+  /** Parameters under their first name, as `torch.nn.Module.named_parameters`. */
+  *named_parameters(): Generator<[string, Parameter]> {
+    for (const p of this.params) if (p.kind === 'param') yield [p.name, p];
+  }
+
+  *named_buffers(): Generator<[string, Parameter]> {
+    for (const p of this.params) if (p.kind === 'buffer') yield [p.name, p];
+  }
+
+  /** Values fixed at creation (`const w ~ ...`): not in the state dict. */
+  *named_constants(): Generator<[string, Parameter]> {
+    for (const p of this.params) if (p.kind === 'const') yield [p.name, p];
+  }
+
+  /** Layers by path, the model itself under ''. A shared layer occurs once. */
+  *named_modules(): Generator<[string, ModuleNode]> {
+    const seen = new Set<ModuleNode>();
+    for (const [path, node] of [...this.nodes].sort(([a], [b]) => this.order(a) - this.order(b))) {
+      if (seen.has(node)) continue;
+      seen.add(node);
+      yield [path, node];
+    }
+  }
+
+  *modules(): Generator<ModuleNode> {
+    for (const [, m] of this.named_modules()) yield m;
+  }
+
+  /** A layer by its path, such as `layers.2.attn`. */
+  get_submodule(path: string): ModuleNode {
+    const node = this.nodes.get(path);
+    if (!node) throw new UsageError(`${this.artifact.name} has no layer "${path}"`);
+    return node;
+  }
+
+  private order(path: string): number {
+    return (this.paths ??= new Map(preorder(this.artifact.tree).map((p, i) => [p, i]))).get(path)!;
+  }
+  private paths: Map<string, number> | null = null;
+
+  /** Every name with its live tensor, in PyTorch's order; tied names see one tensor. Constants are not in it. */
+  state_dict(): Map<string, Tensor> {
+    return new Map(
+      this.artifact.stateDict.map((e) => {
+        const p = this.params[e.tensor]!;
+        return [e.name, (e.transposed ? p.transpose() : p).data];
+      }),
+    );
+  }
+
+  /**
+   * Copies values in by name. With `strict` (default) missing and unexpected names are an error, before anything is
+   * changed; otherwise they are returned. Shapes must agree always.
+   */
+  load_state_dict(
+    state: ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>,
+    options: { readonly strict?: boolean } = {},
+  ): { missing_keys: string[]; unexpected_keys: string[] } {
+    const given = state instanceof Map ? (state as ReadonlyMap<string, Tensor>) : new Map(Object.entries(state));
+    const own = this.state_dict();
+    const missing_keys = [...own.keys()].filter((k) => !given.has(k));
+    const unexpected_keys = [...given.keys()].filter((k) => !own.has(k));
+    const wrong = [...own].flatMap(([k, t]) => {
+      const g = given.get(k);
+      return g && !sameShape(g.shape, t.shape) ? [`${k} is [${g.shape.join(', ')}] and must be [${t.shape.join(', ')}]`] : [];
+    });
+    if (options.strict ?? true) {
+      if (missing_keys.length > 0) wrong.push(`missing: ${missing_keys.join(', ')}`);
+      if (unexpected_keys.length > 0) wrong.push(`unexpected: ${unexpected_keys.join(', ')}`);
+    }
+    if (wrong.length > 0) throw new UsageError(`the state dict does not fit ${this.artifact.name}: ${wrong.join('; ')}`);
+    for (const [k, t] of own) {
+      const g = given.get(k);
+      if (g) t.copy_(g);
+    }
+    return { missing_keys, unexpected_keys };
+  }
+
+  /** Raw bytes of the optimizer's state, by segment: for checkpoints of a run. */
+  optimizerState(): Map<string, Tensor> {
+    this.prepareState();
+    const names = this.artifact.train?.groups.flatMap((g) => g.state) ?? [];
+    return new Map(names.map((n) => [n, this.segmentTensor(n)]));
+  }
+
+  private segmentTensor(name: string): Tensor {
+    const s = this.artifact.segments.find((x) => x.name === name)!;
+    return new Parameter<Elem>(this.executor, {
+      name,
+      role: 'buffer',
+      elem: s.elem,
+      shape: [s.length],
+      stored: null,
+      trainable: false,
+      segment: name,
+      offset: 0,
+      grad: null,
+    }).data;
+  }
+}
+
+export type ModelClass = {
+  readonly artifact: Artifact;
+  create(options?: CreateOptions): Promise<Model & DynamicMembers>;
+};
+
+/** Methods and layers of a model whose types are not known at compile time. */
+// eslint-disable-next-line -- the in-memory compiler cannot know the names
+export type DynamicMembers = { readonly [name: string]: unknown } & {
+  forward(...args: unknown[]): Tensor;
+  loss(...args: unknown[]): Tensor;
+};
+
+/** A class for an artifact, with its methods. Generated modules do the same with types. */
+export function modelClass(artifact: Artifact): ModelClass {
+  class Compiled extends Model {
+    static readonly artifact = artifact;
+    static create(options?: CreateOptions): Promise<Compiled & DynamicMembers> {
+      return Model.build(Compiled, artifact, options) as Promise<Compiled & DynamicMembers>;
+    }
+  }
+  Object.defineProperty(Compiled, 'name', { value: artifact.name });
+  for (const m of artifact.methods) {
+    if (m.name in Model.prototype) continue;
+    Object.defineProperty(Compiled.prototype, m.name, {
+      value(this: Model, ...args: unknown[]) {
+        return this.call(m.name, args.slice(0, m.args.length), args[m.args.length] as CallOptions | undefined);
+      },
+    });
+  }
+  return Compiled as unknown as ModelClass;
+}
+
+const keyOf = (seed: number): Key => [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];
+const keyBytes = (key: Key): Uint8Array => new Uint8Array(new Uint32Array(key).buffer);
+const sameShape = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((n, i) => n === b[i]);
+const preorder = (node: Artifact['tree']): string[] => [node.path, ...node.children.flatMap(preorder)];

@@ -1,0 +1,54 @@
+/**
+ * Places a program's own buffers in one block of memory for one binding of its sizes. Deterministic: larger buffers first,
+ * each at the lowest offset that is free during its whole life (greedy by size, as in Pisarchyk & Lee 2020).
+ */
+import type { Program } from './artifact.ts';
+import { evaluateSize, type Binding } from './sizes.ts';
+
+/** Bytes; a cache line, and enough for every vector width. */
+export const ALIGN = 64;
+export const aligned = (n: number): number => Math.ceil(n / ALIGN) * ALIGN;
+
+export interface Plan {
+  /** Offset in the workspace of each `temp` buffer, by number; -1 for the others. */
+  readonly offsets: readonly number[];
+  /** Size in bytes of every buffer. */
+  readonly sizes: readonly number[];
+  readonly workspace: number;
+}
+
+interface Placed {
+  readonly start: number;
+  readonly end: number;
+  readonly live: readonly [number, number];
+}
+
+export function plan(program: Program, binding: Binding): Plan {
+  const sizes = program.buffers.map((b) => evaluateSize(b.bytes, binding));
+  const offsets = new Array<number>(sizes.length).fill(-1);
+  const order = program.buffers.flatMap((b, i) => (b.kind === 'temp' ? [i] : []));
+  order.sort((a, b) => sizes[b]! - sizes[a]! || a - b);
+  const placed: Placed[] = []; // by start
+  let workspace = 0;
+  for (const i of order) {
+    const size = aligned(sizes[i]!);
+    const { live } = program.buffers[i]!;
+    let at = 0;
+    for (const p of placed) {
+      if (p.live[1] < live[0] || live[1] < p.live[0]) continue;
+      if (p.start >= at + size) break;
+      at = Math.max(at, p.end);
+    }
+    offsets[i] = at;
+    const entry = { start: at, end: at + size, live };
+    const where = placed.findIndex((p) => p.start > at);
+    placed.splice(where < 0 ? placed.length : where, 0, entry);
+    workspace = Math.max(workspace, at + size);
+  }
+  return { offsets, sizes, workspace };
+}
+
+/** Bytes of the working memory for those sizes; null where a size is not given. */
+export function plannedBytes(program: Program, binding: Binding): number | null {
+  return program.symbols.every((s) => binding.has(s)) ? plan(program, binding).workspace : null;
+}

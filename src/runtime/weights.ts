@@ -1,0 +1,1 @@
+export const load = 0; export const save = 0;
