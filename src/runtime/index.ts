@@ -11,4 +11,5 @@ export type { DeviceInfo } from './device.ts';
 export * from './errors.ts';
 export type { Artifact, Elem } from './artifact.ts';
 export { fromBase64 } from './base64.ts';
-export { load, save } from './weights.ts';
+export { loadRun, loadWeights, runToBytes, tensorsFromBytes, weightsToBytes } from './weights.ts';
+export type { RunPosition } from './weights.ts';

@@ -245,6 +245,20 @@ export class Model {
     return { missing_keys, unexpected_keys };
   }
 
+  /** Writes the weights as safetensors with PyTorch's keys, whole or not at all. Node only. */
+  async save(path: string): Promise<void> {
+    const { writeFileAtomic } = await import('./node/files.ts');
+    const { weightsToBytes } = await import('./weights.ts');
+    await writeFileAtomic(path, weightsToBytes(this));
+  }
+
+  /** Reads weights by name from a safetensors file; see `load_state_dict` for `strict`. Node only. */
+  async load(path: string, options: { readonly strict?: boolean } = {}): Promise<{ missing_keys: string[]; unexpected_keys: string[] }> {
+    const { readBytes } = await import('./node/files.ts');
+    const { loadWeights } = await import('./weights.ts');
+    return loadWeights(this, await readBytes(path), { ...options, file: path });
+  }
+
   /** Raw bytes of the optimizer's state, by segment: for checkpoints of a run. */
   optimizerState(): Map<string, Tensor> {
     this.prepareState();

@@ -1,36 +1,30 @@
-/** Files for checkpoints and generated modules. A write is whole or has not happened, whatever interrupts it. */
-import { randomBytes } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
+/** Whole files, old or new: written beside the target, flushed, and renamed over it. Node only. */
+import { open, readFile, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
-/**
- * Replaces a file in one step: writes a temporary one in the same folder, flushes it to the disk, renames it over the old.
- * A reader, or a crash at any point, sees the old contents or the new. Throws Node's system errors.
- */
-export async function writeFileAtomic(path: string, contents: string | Uint8Array): Promise<void> {
-  const folder = dirname(path);
-  const temporary = join(folder, `.${basename(path)}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`);
-  const file = await open(temporary, 'wx');
+let counter = 0;
+
+/** Replaces the file's content. Whatever interrupts it, the path holds the old content or the new one, whole. */
+export async function writeFileAtomic(path: string, content: string | readonly Uint8Array[]): Promise<void> {
+  const temp = join(dirname(path), `.${basename(path)}.${process.pid}.${counter++}.tmp`);
   try {
-    await file.writeFile(contents);
-    await file.sync();
-    await file.close();
-    await rename(temporary, path);
+    const file = await open(temp, 'w');
+    try {
+      if (typeof content === 'string') await file.writeFile(content);
+      else for (const part of content) await file.writeFile(part);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temp, path);
   } catch (e) {
-    await file.close().catch(() => undefined);
-    await rm(temporary, { force: true });
+    await unlink(temp).catch(() => undefined);
     throw e;
   }
-  await syncFolder(folder);
+  // The rename itself is durable once the folder is flushed; not every system lets a folder be opened.
+  const folder = await open(dirname(path)).catch(() => null);
+  await folder?.sync().catch(() => undefined);
+  await folder?.close();
 }
 
-/** Makes the rename itself durable. Windows cannot flush folders, and does not need to. */
-async function syncFolder(folder: string): Promise<void> {
-  if (process.platform === 'win32') return;
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
+export const readBytes = (path: string): Promise<Uint8Array> => readFile(path);
