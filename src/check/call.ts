@@ -1,0 +1,288 @@
+/** Calls: of functions (inlined), methods and layers (outlined), primitive ops, casts, and constructors (not yet placed). */
+import type { Arg, BlockDecl, CallExpr, FnDecl, Lambda, OptimizerDecl, Span } from '../parser/ast.ts';
+import { bindArgs, matchArgs, paramSpecs } from './arguments.ts';
+import { BUILTINS, callBuiltin, isStaticCall } from './builtins.ts';
+import { evalBody } from './body.ts';
+import { at, isLibrary, report, staticCx, type Cx, type Wanted } from './context.ts';
+import { describe } from './describe.ts';
+import { evaluate, evalValue, memberOf } from './evaluate.ts';
+import type { InstanceNode } from './instance.ts';
+import { labelOf } from './instance.ts';
+import { callMethod, methodOf } from './method.ts';
+import { callOp } from './op-call.ts';
+import { callTrail } from './random.ts';
+import { Scope } from './scope.ts';
+import { castTo, constantOf } from './tensor.ts';
+import { bindWanted, coerce, tensorTypeOf, unboundIn, type Meeting } from './unify.ts';
+import { floatVal, intVal, isPoison, POISON, settle, type FnVal, type HyperArg, type Val } from './values.ts';
+
+/** Inlined calls that nest deeper are taken for a recursion. */
+const DEEP = 100;
+
+export function callExpr(cx: Cx, e: CallExpr, wanted: Wanted | null): Val {
+  const callee = settle(evaluate(cx, e.callee));
+  return callValue(cx, callee, e.args, e.span, wanted);
+}
+
+export function callValue(cx: Cx, callee: Val, args: readonly Arg[], span: Span, wanted: Wanted | null): Val {
+  switch (callee.kind) {
+    case 'poison':
+      for (const a of args) evaluate(cx, a.value);
+      return POISON;
+    case 'fn':
+      return staticShortcut(cx, callee.name, callee.decl, args, span) ?? callFn(cx, callee, args, span, wanted);
+    case 'op':
+      return staticShortcut(cx, callee.op, null, args, span) ?? callOp(cx, callee.op, args, span, wanted);
+    case 'builtin': {
+      const named = args.find((a) => a.name);
+      if (named?.name)
+        return report(cx, 'unknown_argument', { callee: callee.name, name: named.name.name }, named.span);
+      return callBuiltin(
+        cx,
+        callee.name,
+        args.map((a) => evalValue(cx, a.value)),
+        span,
+      );
+    }
+    case 'elem':
+      return callCast(cx, callee, args, span);
+    case 'block':
+    case 'optimizerDecl':
+      return construct(cx, callee.decl, callee.scope, args, span);
+    case 'method':
+      return callMethod(cx, callee.inst, callee.decl, args, span);
+    case 'instance':
+      return callInstance(cx, callee.inst, args, span, wanted);
+    case 'slot':
+    case 'absent':
+      return callee.kind === 'absent'
+        ? report(cx, 'absent_member', { name: callee.name }, span)
+        : report(cx, 'not_callable', { what: describe(callee) }, span);
+    case 'blockExpr':
+    case 'seq':
+      return report(cx, 'block_without_place', { what: describe(callee) }, span);
+    default:
+      return report(cx, 'not_callable', { what: describe(callee) }, span);
+  }
+}
+
+/** `sqrt(5.0)`, `max(1, n)`: names of tensor functions on compile-time numbers. Only where no argument is named. */
+function staticShortcut(
+  cx: Cx,
+  name: string,
+  decl: FnDecl | Lambda | null,
+  args: readonly Arg[],
+  span: Span,
+): Val | null {
+  if (decl && !isLibrary(decl.span)) return null;
+  if (args.length === 0 || args.some((a) => a.name) || !args.every((a) => cheap(a.value.kind))) return null;
+  if (!isStaticCall(name, [intVal(0)])) return null;
+  const vals = args.map((a) => peek(cx, a));
+  if (vals.some((v) => v === null)) return null;
+  const known = vals.map((v) => v!);
+  return isStaticCall(name, known) ? callBuiltin(cx, name, known, span) : null;
+}
+
+const cheap = (kind: string): boolean =>
+  ['number', 'name', 'member', 'binary', 'unary', 'call', 'index', 'ifExpr'].includes(kind);
+
+/** An argument that is a number without emitting anything: evaluated where no IR can be written, quietly. */
+function peek(cx: Cx, a: Arg): Val | null {
+  if (!isNumeric(cx, a.value)) return null;
+  return settle(evaluate(cx, a.value));
+}
+
+/** Whether an expression can only be compile-time arithmetic: its names are numbers and its functions builtins. */
+function isNumeric(cx: Cx, e: Arg['value']): boolean {
+  switch (e.kind) {
+    case 'number':
+      return true;
+    case 'name': {
+      const v = cx.scope.find(e.name)?.val;
+      return (
+        v !== undefined && (v.kind === 'int' || v.kind === 'float' || (v.kind === 'infer' && v.cell.solved !== null))
+      );
+    }
+    case 'unary':
+      return isNumeric(cx, e.operand);
+    case 'binary':
+      return isNumeric(cx, e.left) && isNumeric(cx, e.right);
+    case 'member':
+    case 'index': {
+      const object = e.object.kind === 'name' ? cx.scope.find(e.object.name)?.val : null;
+      return object !== null && object !== undefined && (object.kind === 'tuple' || object.kind === 'list');
+    }
+    case 'call':
+      return (
+        e.callee.kind === 'name' &&
+        (BUILTINS.includes(e.callee.name) || isStaticCall(e.callee.name, [intVal(0)])) &&
+        e.args.every((a) => isNumericOrList(cx, a.value))
+      );
+    default:
+      return false;
+  }
+}
+
+function isNumericOrList(cx: Cx, e: Arg['value']): boolean {
+  if (isNumeric(cx, e)) return true;
+  if (e.kind !== 'name') return false;
+  const v = cx.scope.find(e.name)?.val;
+  return v?.kind === 'tuple' || v?.kind === 'list';
+}
+
+// ---------------------------------------------------------------- functions
+
+export function callFn(cx: Cx, f: FnVal, args: readonly Arg[], span: Span, wanted: Wanted | null): Val {
+  const decl = f.decl;
+  const scope = new Scope(f.scope, new Map(), true);
+  if (cx.depth > DEEP) return report(cx, 'recursion', { name: f.name }, span);
+  if (decl.kind === 'fn' && decl.grad) return report(cx, 'custom_gradient', { name: f.name }, decl.grad.span);
+  const bound = bindArgs(cx, `\`${f.name}\``, decl.params, args, scope, span);
+  if (!bound) return POISON;
+  const trail = callTrail(cx, f.name);
+  const site = cx.site ?? (isLibrary(decl.span) && !isLibrary(span) ? span : null);
+  const inner: Cx = { ...cx, scope, trail, site, depth: cx.depth + 1, result: null, inDim: false };
+  const declared = decl.kind === 'fn' ? decl.result : null;
+  if (!declared) return use(evalBody(inner, decl.body, wanted));
+  const meeting: Meeting = { scope, what: `the result of \`${f.name}\``, span, fills: true };
+  if (declared.kind !== 'tensorType') {
+    const v = use(evalBody(inner, decl.body, null));
+    return isPoison(v) ? v : coerce(inner, declared, v, { ...meeting, span: decl.body.result?.span ?? decl.body.span });
+  }
+  if (unboundIn(declared, scope) || elemUnbound(declared.elem.name, scope)) {
+    const from = wanted ?? cx.result;
+    if (from) bindWanted(cx, declared, from, scope, span);
+    const open = unboundIn(declared, scope);
+    if (open) return report(cx, 'undetermined_shape', { name: f.name, dim: open.name }, span);
+  }
+  const result = tensorTypeOf(cx, declared, scope);
+  const v = evalBody({ ...inner, result }, decl.body, result);
+  if (isPoison(v)) return v;
+  const made = coerce(inner, declared, v, { ...meeting, span: decl.body.result?.span ?? decl.body.span });
+  // The declared type says where the sizes of the result come from: the arguments.
+  if (made.kind === 'tensor' && result) return { ...made, from: made.from.map((x, i) => result.from[i] ?? x) };
+  return made;
+}
+
+const elemUnbound = (name: string, scope: Scope): boolean => /^[A-Z]/.test(name) && !scope.find(name);
+const use = (v: Val): Val => settle(v);
+
+/** Calls a function value with values rather than expressions: elements of a seq. */
+export function applyTo(
+  cx: Cx,
+  callee: Val,
+  args: readonly { readonly val: Val; readonly span: Span }[],
+  span: Span,
+): Val {
+  const scope = new Scope(cx.scope);
+  const exprs = args.map(({ val, span: s }, i): Arg => {
+    const name = `$${i}`;
+    scope.bind(name, 'local', val, s);
+    return { name: null, value: { kind: 'name', name, span: s }, span: s };
+  });
+  return callValue({ ...cx, scope }, callee, exprs, span, null);
+}
+
+// ---------------------------------------------------------------- layers
+
+function callInstance(cx: Cx, inst: InstanceNode, args: readonly Arg[], span: Span, wanted: Wanted | null): Val {
+  if (!cx.fn) return report(cx, 'tensor_at_compile_time', { what: labelOf(inst) }, span);
+  if (inst.kind === 'fn') return callValue({ ...cx, path: inst.path ?? cx.path }, inst.fn!, args, span, wanted);
+  if (inst.kind === 'list') return report(cx, 'list_called', { what: labelOf(inst) }, span);
+  if (inst.kind === 'seq') return callSeq(cx, inst, args, span);
+  const forward = methodOf(inst, 'forward');
+  if (!forward)
+    return report(cx, 'no_forward', { what: labelOf(inst) }, span, {
+      related: at([inst.decl?.name.span, 'declared here']),
+    });
+  return callMethod(cx, inst, forward, args, span);
+}
+
+/** A seq is not a function of its own: its elements are called one after the other. */
+function callSeq(cx: Cx, inst: InstanceNode, args: readonly Arg[], span: Span): Val {
+  const mode = args.find((a) => a.name?.name === 'training');
+  const given = args.filter((a) => a !== mode);
+  let current = given.map((a) => ({ val: evalValue(cx, a.value), span: a.value.span }));
+  if (current.some((c) => isPoison(c.val))) return POISON;
+  if (inst.children.length === 0) return current[0]?.val ?? POISON;
+  for (const child of inst.children) {
+    const where = isLibrary(child.node.span) ? span : child.node.span;
+    const v = applyWithMode(cx, { kind: 'instance', inst: child.node }, current, where, mode);
+    if (isPoison(v)) return POISON;
+    // A tuple goes on as several arguments only where the next element takes several: never implicitly.
+    current = [{ val: v, span: where }];
+  }
+  return current[0]!.val;
+}
+
+function applyWithMode(
+  cx: Cx,
+  callee: Val,
+  args: readonly { readonly val: Val; readonly span: Span }[],
+  span: Span,
+  mode: Arg | undefined,
+): Val {
+  if (!mode || (callee.kind === 'instance' && callee.inst.kind === 'fn')) return applyTo(cx, callee, args, span);
+  const scope = new Scope(cx.scope);
+  const exprs = args.map(({ val, span: s }, i): Arg => {
+    scope.bind(`$${i}`, 'local', val, s);
+    return { name: null, value: { kind: 'name', name: `$${i}`, span: s }, span: s };
+  });
+  return callValue({ ...cx, scope }, callee, [...exprs, mode], span, null);
+}
+
+export const childOf = memberOf;
+
+// ---------------------------------------------------------------- constructors and casts
+
+/** `Linear(4, 8)`: its arguments are evaluated here and checked where it is placed; `_` waits for the first call. */
+function construct(cx: Cx, decl: BlockDecl | OptimizerDecl, scope: Scope, args: readonly Arg[], span: Span): Val {
+  const matched = matchArgs(cx, decl.name.name, paramSpecs(decl.params), args, span);
+  if (!matched) return POISON;
+  const hyper = new Map<string, HyperArg>();
+  const inner = new Scope(scope);
+  let ok = true;
+  for (const p of decl.params) {
+    const arg = matched.get(p.name.name);
+    let val: Val;
+    let where = span;
+    const what = `\`${p.name.name}\` of ${decl.name.name}`;
+    if (arg) {
+      where = arg.value.span;
+      if (arg.value.kind === 'infer') {
+        val = { kind: 'infer', cell: { name: p.name.name, span: where, solved: null } };
+        if (p.type?.kind !== 'namedType' || p.type.name.name !== 'int' || decl.kind !== 'block') {
+          val = report(cx, 'infer_misplaced', {}, where);
+        }
+      } else val = settle(evaluate(staticCx(cx, cx.scope), arg.value));
+    } else {
+      where = p.default?.span ?? span;
+      val = p.default ? evaluate({ ...staticCx(cx, inner), site: cx.site ?? span }, p.default) : { kind: 'none' };
+    }
+    if (p.type && !isPoison(val))
+      val = coerce(staticCx(cx, inner), p.type, val, { scope: inner, what, span: arg ? where : span, fills: false });
+    if (isPoison(val)) ok = false;
+    hyper.set(p.name.name, { val, span: where });
+    inner.bind(p.name.name, 'hyper', val, where);
+  }
+  if (!ok) return POISON;
+  return decl.kind === 'block'
+    ? { kind: 'blockExpr', decl, scope, hyper, span: cx.site ?? span }
+    : { kind: 'optimizer', decl, scope, hyper, span };
+}
+
+function callCast(cx: Cx, callee: Val & { kind: 'elem' }, args: readonly Arg[], span: Span): Val {
+  const [arg] = args;
+  if (!arg || args.length !== 1 || arg.name)
+    return report(cx, 'bad_builtin_call', { name: callee.elem, found: `${args.length} arguments` }, span);
+  const v = evalValue(cx, arg.value);
+  const float = callee.elem === 'f32' || callee.elem === 'f16' || callee.elem === 'bf16';
+  if (v.kind === 'int' && v.dim.value !== null && float) return floatVal(v.dim.value);
+  if (v.kind === 'int' && v.dim.value !== null && callee.elem !== 'bool') return v;
+  if (v.kind === 'float' && float) return v;
+  if (v.kind === 'int' && cx.fn) return constantOf(cx, v, callee.elem, span);
+  if (v.kind === 'bool' && float) return floatVal(v.value ? 1 : 0);
+  if (v.kind === 'tensor') return castTo(cx, v, callee.elem, span);
+  if (isPoison(v)) return v;
+  return report(cx, 'bad_builtin_call', { name: callee.elem, found: describe(v) }, span);
+}

@@ -1,0 +1,66 @@
+/** The public face of the checker: load and check a project, elaborate one block of it. */
+import { didYouMean, type DiagnosticBag } from '../diagnostics/index.ts';
+import { listOf } from '../diagnostics/words.ts';
+import type { BlockDecl } from '../parser/ast.ts';
+import { elaborateBlock } from './elaborate.ts';
+import type { Elaborated, StaticValue } from './elaborated.ts';
+import { loadProject, type ModuleFile, type Project, type SourceHost } from './project.ts';
+import { resolveFile } from './resolve.ts';
+
+export type { Elaborated, StaticValue } from './elaborated.ts';
+export type { Project, SourceHost } from './project.ts';
+
+/**
+ * Parses and resolves the entry file and all it imports, and elaborates every exported block that can be compiled as it
+ * stands, so that one run shows all errors of all files.
+ */
+export function checkSource(host: SourceHost, entry: string, bag: DiagnosticBag): Project {
+  const project = loadProject(host, entry, bag);
+  const own = [...project.files.values()].filter((f) => !f.path.startsWith('std/'));
+  for (const file of own) resolveFile(project, file, bag);
+  for (const file of own) {
+    for (const d of file.ast.decls)
+      if (d.kind === 'block' && d.exported && hasDefaults(d)) elaborateBlock(project, file, d, {}, bag);
+  }
+  for (const file of own) for (const d of file.ast.decls) if (d.kind === 'block') warnUnused(project, d, bag);
+  return project;
+}
+
+/** Blocks of the entry file that can be compiled, in order of declaration. */
+export function exportedBlocks(project: Project): readonly BlockDecl[] {
+  const file = project.files.get(project.entry);
+  return file ? file.ast.decls.filter((d): d is BlockDecl => d.kind === 'block' && d.exported) : [];
+}
+
+/** One exported block of the entry file with the given hyper-parameters; null where something is wrong, which the bag says. */
+export function elaborate(
+  project: Project,
+  block: string,
+  hyper: Readonly<Record<string, StaticValue>>,
+  bag: DiagnosticBag,
+): Elaborated | null {
+  const file = project.files.get(project.entry);
+  if (!file) return null;
+  const decl = exportedBlocks(project).find((d) => d.name.name === block);
+  if (!decl) {
+    const names = exportedBlocks(project).map((d) => d.name.name);
+    const args = { file: project.entry, name: block, exports: names.length > 0 ? listOf(names, 'and') : 'none' };
+    bag.report('no_such_export', args, file.ast.span, { help: didYouMean(block, names) });
+    return null;
+  }
+  return elaborateBlock(project, file, decl, hyper, bag);
+}
+
+/** Whether a block can be compiled without being told anything. */
+export const hasDefaults = (d: BlockDecl): boolean =>
+  d.params.every((p) => p.default !== null || p.type?.kind === 'optionalType');
+
+/** Bodies are checked per instance: what nothing instantiates has only had its names looked up. */
+function warnUnused(project: Project, d: BlockDecl, bag: DiagnosticBag): void {
+  if (project.instantiated.has(d)) return;
+  const open = d.params.filter((p) => p.default === null && p.type?.kind !== 'optionalType').map((p) => p.name.name);
+  const why = d.exported && open.length > 0 ? `it needs ${listOf(open, 'and')}` : 'nothing uses it';
+  bag.report('never_instantiated', { name: d.name.name, why }, d.name.span);
+}
+
+export type { ModuleFile };

@@ -1,0 +1,291 @@
+/** An optimizer declaration as functions on one tensor, or on a flat run of many where every op of the step is elementwise. */
+import { DiagnosticBag } from '../diagnostics/index.ts';
+import { value } from '../ir/builder.ts';
+import { same, sym, type Dim } from '../ir/dim.ts';
+import type { Func, Value } from '../ir/ir.ts';
+import { opDef } from '../ir/ops/table.ts';
+import type { FnDecl, Member, TensorMember } from '../parser/ast.ts';
+import { evalBody } from './body.ts';
+import { at, newFn, originOf, report, staticCx, type Cx } from './context.ts';
+import { truth } from './control.ts';
+import { describe } from './describe.ts';
+import type { OptimizerPlan } from './elaborated.ts';
+import { evaluate, evalValue } from './evaluate.ts';
+import type { InstanceNode, TensorNode } from './instance.ts';
+import { freeName } from './method.ts';
+import { Scope } from './scope.ts';
+import { fill, toTensor } from './tensor.ts';
+import { bindWanted, coerce, tensorTypeOf } from './unify.ts';
+import { isPoison, tensorVal, type OptimizerVal, type TensorVal } from './values.ts';
+
+/** A trained tensor's shape, with where to point when the optimizer cannot take it. */
+export interface Trained {
+  readonly name: string;
+  readonly shape: readonly Dim[];
+}
+
+interface Step {
+  readonly func: Func;
+  readonly state: OptimizerPlan['state'];
+}
+
+export function planOptimizer(cx: Cx, opt: OptimizerVal, trained: readonly Trained[]): OptimizerPlan | null {
+  const step = findStep(cx, opt, opt.decl.members);
+  if (!step) return (void report(cx, 'optimizer_step', { name: opt.decl.name.name }, opt.span), null);
+  const floats = floatsOf(opt);
+  const flat = lowerFlat(cx, opt, step);
+  const name = opt.decl.name.name;
+  if (flat) return { name, floats, state: flat.state, flat: add(cx, `${name}_step`, flat.func), byShape: {} };
+  const byShape: Record<string, string> = {};
+  let state: OptimizerPlan['state'] = [];
+  for (const t of trained) {
+    const key = t.shape.map((d) => d.key).join('x');
+    if (key in byShape) continue;
+    const made = lowerStep(cx, opt, step, t.shape, t.name);
+    if (!made) return null;
+    byShape[key] = add(cx, `${name}_step`, made.func);
+    state = made.state;
+  }
+  return { name, floats, state, flat: null, byShape };
+}
+
+/** Run-time hyper-parameters, with the values that the declaration is used with. */
+export function floatsOf(opt: OptimizerVal): { readonly name: string; readonly default: number }[] {
+  return opt.decl.params.flatMap((p) => {
+    const v = opt.hyper.get(p.name.name)?.val;
+    return p.type?.kind === 'namedType' && p.type.name.name === 'float' && v?.kind === 'float'
+      ? [{ name: p.name.name, default: v.value }]
+      : [];
+  });
+}
+
+function add(cx: Cx, base: string, func: Func): string {
+  const name = freeName(cx.world, base);
+  cx.world.funcs.set(name, { ...func, name });
+  return name;
+}
+
+function findStep(cx: Cx, opt: OptimizerVal, members: readonly Member[]): FnDecl | null {
+  for (const m of liveMembers(cx, hyperScope(opt, opt.scope), members))
+    if (m.kind === 'method' && m.fn.name.name === 'step') return m.fn;
+  return null;
+}
+
+function hyperScope(opt: OptimizerVal, parent: Scope): Scope {
+  const scope = new Scope(parent);
+  for (const [name, h] of opt.hyper) scope.bind(name, 'hyper', h.val, h.span);
+  return scope;
+}
+
+/** Members through compile-time conditions. */
+function liveMembers(cx: Cx, scope: Scope, members: readonly Member[]): Member[] {
+  return members.flatMap((m): Member[] => {
+    if (m.kind !== 'ifMember') return [m];
+    const inner = staticCx(cx, scope);
+    const v = evaluate(inner, m.cond);
+    const known = isPoison(v) ? null : truth(v, m.cond, inner);
+    if (known === null && !isPoison(v))
+      report(cx, 'not_static', { what: `this condition (${describe(v)})` }, m.cond.span);
+    return known === null ? [] : liveMembers(cx, scope, known ? m.then : m.else);
+  });
+}
+
+/**
+ * On f32[N] where nothing depends on the shape: every op is elementwise, and the program for a matrix is the same one.
+ * Faults here only mean that the optimizer is not of that kind.
+ */
+function lowerFlat(cx: Cx, opt: OptimizerVal, step: FnDecl): Step | null {
+  const quiet: Cx = { ...cx, world: { ...cx.world, bag: new DiagnosticBag(), funcs: new Map(cx.world.funcs) } };
+  const flat = lowerStep(quiet, opt, step, [sym('N')], '');
+  if (!flat || quiet.world.bag.hasErrors || !flat.func.body.ops.every((op) => isElementwise(op.kind, op.operands)))
+    return null;
+  const matrix = lowerStep(quiet, opt, step, [sym('M'), sym('N')], '');
+  const ops = (s: Step): string => s.func.body.ops.map((o) => `${o.kind}${String(o.attrs['value'] ?? '')}`).join();
+  if (!matrix || ops(matrix) !== ops(flat)) return null;
+  return lowerStep(cx, opt, step, [sym('N')], '');
+}
+
+function isElementwise(kind: string, operands: readonly Value[]): boolean {
+  if (kind === 'constant' || kind === 'stop_gradient') return true;
+  if (kind === 'broadcast_to') return operands[0]!.type.shape.length === 0;
+  return opDef(kind).lower.kind === 'elementwise';
+}
+
+/** (p, g, state..., floats...) -> (p', state'...) for one shape. */
+function lowerStep(cx: Cx, opt: OptimizerVal, step: FnDecl, shape: readonly Dim[], tensor: string): Step | null {
+  const fn = newFn(null, true);
+  const node = stateHolder(cx, opt);
+  const scope = new Scope(node.methodScope, new Map(), true);
+  const inner: Cx = { ...cx, scope, fn, self: node, path: '', trail: '', site: null, result: null, inDim: false };
+  const params: Value[] = [];
+  for (const p of step.params.slice(0, 2)) {
+    const v = value({ elem: 'f32', shape }, p.name.name);
+    params.push(v);
+    const given: TensorVal = tensorVal(v, null);
+    const what = tensor === '' ? 'a parameter' : `the parameter \`${tensor}\``;
+    const made = p.type ? coerce(inner, p.type, given, { scope, what, span: opt.span, fills: false }) : given;
+    if (isPoison(made)) {
+      report(inner, 'optimizer_shape', { name: opt.decl.name.name, tensor, shape: `[${shape.join(', ')}]` }, opt.span);
+      return null;
+    }
+    scope.bind(p.name.name, 'arg', made, p.name.span);
+  }
+  if (step.params.length !== 2)
+    return (void report(inner, 'optimizer_step', { name: opt.decl.name.name }, step.name.span), null);
+
+  const floats = floatsOf(opt).map((f) => {
+    const v = value({ elem: 'f32', shape: [] }, f.name);
+    node.hyper.set(f.name, { val: tensorVal(v, null), span: opt.span });
+    node.members.set(f.name, { kind: 'hyper', val: tensorVal(v, null), span: opt.span });
+    return v;
+  });
+  const members = liveMembers(inner, hyperScope(opt, opt.scope), opt.decl.members);
+  const state: (OptimizerPlan['state'][number] | null)[] = [];
+  const tensors: TensorNode[] = [];
+  for (const m of members) {
+    if (m.kind === 'const')
+      node.members.set(m.name.name, {
+        kind: 'member',
+        val: evaluate({ ...inner, scope: node.methodScope! }, m.value),
+        span: m.span,
+      });
+    else if (m.kind === 'method') {
+      if (m.fn !== step)
+        node.members.set(m.fn.name.name, {
+          kind: 'member',
+          val: { kind: 'fn', name: m.fn.name.name, decl: m.fn, scope: node.methodScope! },
+          span: m.fn.span,
+        });
+    } else if (m.kind === 'buffer') {
+      const made = stateTensor(inner, node, m, scope, shape);
+      if (!made) return null;
+      tensors.push(made.node);
+      state.push(stateInit(cx, opt, m, made.like, made.node, scope));
+    } else
+      report(inner, 'optimizer_member', { kind: m.kind === 'sub' || m.kind === 'let' ? 'a block' : m.kind }, m.span);
+  }
+  // State comes in declaration order, also what a step only writes.
+  const uses = tensors.map((t) => {
+    const param = value(t.type, t.member.name.name);
+    fn.tensors.set(t, { param, current: param });
+    return param;
+  });
+  const result = evalBody(inner, step.body, { elem: 'f32', shape, from: shape.map(() => null) });
+  if (result.kind !== 'tensor' || state.includes(null)) return null;
+  const declared = step.result;
+  const checked = declared
+    ? coerce(inner, declared, result, {
+        scope,
+        what: 'the result of `step`',
+        span: step.body.result?.span ?? step.span,
+        fills: false,
+      })
+    : result;
+  if (checked.kind !== 'tensor') return null;
+  if (fn.keyParam) return (void report(inner, 'optimizer_random', { name: opt.decl.name.name }, step.span), null);
+  return {
+    func: {
+      name: '',
+      body: {
+        params: [...params, ...uses, ...floats],
+        ops: fn.b.ops,
+        results: [checked.value, ...tensors.map((t) => fn.tensors.get(t)!.current)],
+      },
+      checks: fn.checks,
+      origin: originOf(inner, step.name.span),
+    },
+    state: state.map((s) => s!),
+  };
+}
+
+/** Holds the state buffers as a block holds its own, so that `update` works the same. */
+function stateHolder(cx: Cx, opt: OptimizerVal): InstanceNode {
+  const members: InstanceNode['members'] = new Map();
+  const node: InstanceNode = {
+    id: cx.world.nextInstance++,
+    kind: 'block',
+    type: opt.decl.name.name,
+    decl: null,
+    span: opt.span,
+    path: '',
+    drawPath: '',
+    letAt: null,
+    hyper: new Map(opt.hyper),
+    slots: new Map(),
+    children: [],
+    lets: [],
+    methods: new Map(),
+    absent: new Set(),
+    members,
+    declScope: null,
+    methodScope: new Scope(hyperScope(opt, opt.scope), members),
+    fn: null,
+    fnExpr: null,
+    pending: false,
+    key: null,
+    subtree: null,
+  };
+  return node;
+}
+
+function stateTensor(cx: Cx, node: InstanceNode, m: TensorMember, scope: Scope, shape: readonly Dim[]) {
+  const type = m.type.kind === 'tensorType' ? tensorTypeOf(cx, m.type, scope) : null;
+  const like = !type
+    ? null
+    : type.shape.length === 0
+      ? ('scalar' as const)
+      : sameShape(type.shape, shape)
+        ? ('param' as const)
+        : null;
+  if (!type || !like || (type.elem !== 'f32' && type.elem !== 'i32')) {
+    return (void report(cx, 'optimizer_state', { name: m.name.name }, m.type.span), null);
+  }
+  const tensor: TensorNode = {
+    role: 'buffer',
+    type: { elem: type.elem, shape: type.shape },
+    member: m,
+    owner: node,
+    from: type.from,
+  };
+  const slot = { name: m.name.name, owner: node, tensor, transposed: false, tiedAt: null };
+  node.slots.set(m.name.name, slot);
+  node.members.set(m.name.name, { kind: 'member', val: { kind: 'slot', slot }, span: m.span });
+  return { node: tensor, like };
+}
+
+const sameShape = (a: readonly Dim[], b: readonly Dim[]): boolean =>
+  a.length === b.length && a.every((d, i) => same(d, b[i]!));
+
+/** () -> f32[N] or a scalar: state is made for whole groups, so its first value may not depend on the shape. */
+function stateInit(
+  cx: Cx,
+  opt: OptimizerVal,
+  m: TensorMember,
+  like: 'param' | 'scalar',
+  t: TensorNode,
+  outer: Scope,
+): OptimizerPlan['state'][number] | null {
+  const fn = newFn(null, true);
+  const shape = like === 'param' ? [sym('N')] : [];
+  const elem = t.type.elem === 'i32' ? ('i32' as const) : ('f32' as const);
+  const wanted = { elem, shape, from: shape.map(() => null) };
+  const scope = new Scope(hyperScope(opt, outer.parent ?? opt.scope));
+  if (m.type.kind === 'tensorType') bindWanted(cx, m.type, wanted, scope, m.span);
+  const inner: Cx = { ...staticCx(cx, scope), fn, result: wanted };
+  if (!m.init) return (void report(cx, 'no_initial_value', { name: m.name.name }, m.span), null);
+  const given = evalValue(inner, m.init, wanted);
+  const v = toTensor(inner, given, m.init.span, elem);
+  const full = v.kind === 'tensor' && v.value.type.shape.length === 0 ? fill(inner, v, shape, m.init.span) : v;
+  if (full.kind !== 'tensor') return null;
+  if (fn.keyParam || full.value.type.elem !== elem || !sameShape(full.value.type.shape, shape)) {
+    const args = { found: describe(full), type: like === 'param' ? `${elem}[the parameter's shape]` : `${elem}[]` };
+    return (void report(cx, 'init_type', args, m.init.span, { related: at([m.span, 'declared here']) }), null);
+  }
+  const func: Func = {
+    name: '',
+    body: { params: [], ops: fn.b.ops, results: [full.value] },
+    checks: [],
+    origin: originOf(inner, m.span),
+  };
+  return { name: m.name.name, like, elem, init: add(cx, `${opt.decl.name.name}_init_${m.name.name}`, func) };
+}

@@ -1,0 +1,514 @@
+/**
+ * Names: every body of every declaration is walked once, also those that no instance ever takes, so that an unknown name is
+ * reported exactly once and with a suggestion. What names mean is settled later, per instantiation.
+ */
+import { didYouMean, type DiagnosticBag } from '../diagnostics/index.ts';
+import type {
+  Arg,
+  Body,
+  Decl,
+  Expr,
+  FnDecl,
+  Ident,
+  Init,
+  Member,
+  Param,
+  Selector,
+  SeqItem,
+  Span,
+  Stmt,
+  Subscript,
+  Train,
+  TypeExpr,
+} from '../parser/ast.ts';
+import { typeNamed, type ModuleFile, type Project } from './project.ts';
+import { ELEMS, isUpper } from './unify.ts';
+
+/** Names that a place can see, innermost first. `body` marks where a function starts. */
+class Names {
+  readonly parent: Names | null;
+  readonly own = new Map<string, Span | null>();
+  readonly body: boolean;
+
+  constructor(parent: Names | null, body = false) {
+    this.parent = parent;
+    this.body = body;
+  }
+
+  has(name: string): boolean {
+    return this.own.has(name) || (this.parent?.has(name) ?? false);
+  }
+
+  /** Within the function body. */
+  hasLocal(name: string): boolean {
+    return this.own.has(name) || (!this.body && (this.parent?.hasLocal(name) ?? false));
+  }
+
+  *all(): Iterable<string> {
+    yield* this.own.keys();
+    if (this.parent) yield* this.parent.all();
+  }
+}
+
+const BUILTIN_TYPES = ['int', 'float', 'bool', 'string', 'block', 'elem'];
+
+export function resolveFile(project: Project, file: ModuleFile, bag: DiagnosticBag): void {
+  new Resolver(project, file, bag).run();
+}
+
+class Resolver {
+  private readonly project: Project;
+  private readonly file: ModuleFile;
+  private readonly bag: DiagnosticBag;
+  /** Names of members and hyper-parameters, which locals must not shadow. */
+  private taken = new Map<string, Span>();
+
+  constructor(project: Project, file: ModuleFile, bag: DiagnosticBag) {
+    this.project = project;
+    this.file = file;
+    this.bag = bag;
+  }
+
+  run(): void {
+    for (const d of this.file.ast.decls) this.decl(d);
+    for (const [name, i] of this.file.imports) {
+      if (!this.file.used.has(name) && !this.file.path.startsWith('std/'))
+        this.bag.report('unused_import', { name }, i.span);
+    }
+  }
+
+  private decl(d: Decl): void {
+    this.taken = new Map();
+    switch (d.kind) {
+      case 'fn':
+        return this.fn(d, new Names(null));
+      case 'constDecl':
+        return this.expr(d.value, new Names(null));
+      case 'type':
+        return this.type(d.type, new Names(null), true);
+      case 'block':
+      case 'optimizer':
+        return this.block(d.params, d.members, d.kind === 'optimizer');
+    }
+  }
+
+  private block(params: readonly Param[], members: readonly Member[], open: boolean): void {
+    const names = new Names(null);
+    this.duplicates(params.map((p) => p.name));
+    for (const p of params) {
+      if (p.type) this.type(p.type, names, false);
+      if (p.default) this.expr(p.default, names);
+      names.own.set(p.name.name, p.name.span);
+      this.taken.set(p.name.name, p.name.span);
+    }
+    const declared = membersOf(members);
+    this.memberDuplicates(members);
+    for (const m of declared) {
+      names.own.set(m.name, m.span);
+      this.taken.set(m.name, m.span);
+    }
+    for (const m of members) this.member(m, names, open);
+  }
+
+  /** The same name in both branches of an `if` is one member; twice on one road is a mistake. */
+  private memberDuplicates(members: readonly Member[], above: ReadonlyMap<string, Span> = new Map()): void {
+    const seen = new Map(above);
+    for (const m of members) {
+      if (m.kind === 'ifMember') {
+        this.memberDuplicates(m.then, seen);
+        this.memberDuplicates(m.else, seen);
+        for (const x of membersOf([m])) if (!seen.has(x.name)) seen.set(x.name, x.span);
+        continue;
+      }
+      for (const x of membersOf([m])) {
+        const first = seen.get(x.name);
+        if (first)
+          this.bag.report('duplicate_name', { name: x.name }, x.span, {
+            related: [{ span: first, message: 'declared first here' }],
+          });
+        else seen.set(x.name, x.span);
+      }
+    }
+  }
+
+  private duplicates(idents: readonly Ident[]): void {
+    const seen = new Map<string, Span>();
+    for (const i of idents) {
+      const first = seen.get(i.name);
+      if (first)
+        this.bag.report('duplicate_name', { name: i.name }, i.span, {
+          related: [{ span: first, message: 'declared first here' }],
+        });
+      else seen.set(i.name, i.span);
+    }
+  }
+
+  private member(m: Member, names: Names, open: boolean): void {
+    switch (m.kind) {
+      case 'param':
+      case 'buffer':
+      case 'constTensor':
+        // An optimizer's state is shaped as the parameter it belongs to: its dims are variables.
+        this.type(m.type, names, open);
+        if (m.init) this.expr(m.init, names);
+        return;
+      case 'const':
+      case 'sub':
+      case 'let':
+        return this.expr(m.value, names);
+      case 'method':
+        return this.fn(m.fn, names);
+      case 'ifMember':
+        this.expr(m.cond, names);
+        for (const x of [...m.then, ...m.else]) this.member(x, names, open);
+        return;
+      case 'init':
+        return this.init(m, names);
+      case 'train':
+        return this.train(m, names);
+      case 'tie':
+      case 'freeze':
+        return;
+    }
+  }
+
+  private init(m: Init, names: Names): void {
+    for (const r of m.rules) {
+      this.selector(r.selector);
+      this.expr(r.rule, names);
+    }
+  }
+
+  private train(m: Train, names: Names): void {
+    for (const s of m.settings) {
+      // `loss = my_loss` names a method; a name that is no method is reported there with the methods that exist.
+      if ((s.name.name === 'loss' || s.name.name === 'metric') && s.value.kind === 'name') continue;
+      this.expr(s.value, names);
+    }
+    for (const o of m.overrides) {
+      this.selector(o.selector);
+      for (const s of o.settings) this.expr(s.value, names);
+    }
+    for (const s of m.freeze) this.selector(s);
+  }
+
+  /** A block type in a selector counts as a use of its import. */
+  private selector(s: Selector): void {
+    for (const p of s.parts) if (p.kind === 'name') this.file.used.add(p.name);
+  }
+
+  // -------------------------------------------------------------- functions
+
+  private fn(f: FnDecl, outer: Names): void {
+    const names = new Names(outer, true);
+    this.duplicates(f.params.map((p) => p.name));
+    const types = f.params.flatMap((p) => (p.type ? [p.type] : []));
+    for (const t of types) bindDims(t, names, this.project, this.file.path);
+    for (const p of f.params) {
+      this.local(p.name, names);
+      names.own.set(p.name.name, p.name.span);
+    }
+    // What only the result mentions is asked of the caller: `rand() -> f32[...S]`.
+    if (f.result) bindDims(f.result, names, this.project, this.file.path);
+    for (const p of f.params) {
+      if (p.type) this.type(p.type, names, true);
+      if (p.default) this.expr(p.default, names);
+    }
+    if (f.result) this.type(f.result, names, true);
+    this.body(f.body, names);
+    if (f.grad) {
+      const inner = new Names(names);
+      for (const p of f.grad.params) inner.own.set(p.name.name, p.name.span);
+      this.body(f.grad.body, inner);
+    }
+  }
+
+  /** Locals and arguments shadow nothing of the block. */
+  private local(i: Ident, names: Names): void {
+    const member = this.taken.get(i.name);
+    if (member && !names.hasLocal(i.name)) {
+      this.bag.report('shadows_member', { name: i.name }, i.span, {
+        related: [{ span: member, message: 'this is the other one' }],
+      });
+    }
+  }
+
+  private body(b: Body, names: Names): void {
+    for (const s of b.stmts) this.stmt(s, names);
+    if (b.result) this.expr(b.result, names);
+  }
+
+  private stmt(s: Stmt, names: Names): void {
+    switch (s.kind) {
+      case 'assign':
+        for (const i of s.index ?? []) this.subscript(i, names);
+        this.expr(s.value, names);
+        if (s.index && s.targets[0]) this.name(s.targets[0], names);
+        for (const t of s.targets) {
+          if (names.hasLocal(t.name)) continue;
+          this.local(t, names);
+          names.own.set(t.name, t.span);
+        }
+        return;
+      case 'update':
+        this.expr(s.target, names);
+        this.expr(s.value, names);
+        return;
+      case 'if':
+        this.expr(s.cond, names);
+        this.body(s.then, new Names(names));
+        if (s.else) this.body(s.else, new Names(names));
+        return;
+      case 'while':
+        this.expr(s.cond, names);
+        this.body(s.body, new Names(names));
+        return;
+      case 'for': {
+        this.expr(s.iter, names);
+        const inner = new Names(names);
+        for (const v of s.vars) {
+          this.local(v, names);
+          inner.own.set(v.name, v.span);
+        }
+        this.body(s.body, inner);
+        return;
+      }
+      case 'expr':
+        this.expr(s.value, names);
+    }
+  }
+
+  // -------------------------------------------------------------- expressions
+
+  private name(i: { readonly name: string; readonly span: Span }, names: Names): void {
+    this.file.used.add(i.name);
+    if (i.name === 'training' || names.has(i.name) || this.file.scope.find(i.name)) return;
+    const help = didYouMean(i.name, [...names.all(), ...this.file.scope.all()]);
+    this.bag.report('unknown_name', { name: i.name }, i.span, { help: help ?? this.importHelp(i.name) });
+  }
+
+  /** A layer that only lacks its import is the commonest slip of all. */
+  private importHelp(name: string): string | null {
+    for (const [path, f] of this.project.files) {
+      if (path.startsWith('std/') && f.decls.get(name)?.exported) return `add: import { ${name} } from "${path}"`;
+    }
+    return null;
+  }
+
+  private expr(e: Expr, names: Names): void {
+    switch (e.kind) {
+      case 'name':
+        return this.name(e, names);
+      case 'member':
+        return this.expr(e.object, names);
+      case 'index':
+        this.expr(e.object, names);
+        for (const i of e.items) this.subscript(i, names);
+        return;
+      case 'call':
+        this.expr(e.callee, names);
+        for (const a of e.args) this.arg(a, names);
+        return;
+      case 'tuple':
+      case 'list':
+        for (const x of e.items) this.expr(x, names);
+        return;
+      case 'listComp': {
+        this.expr(e.iter, names);
+        const inner = new Names(names);
+        for (const v of e.vars) inner.own.set(v.name, v.span);
+        return this.expr(e.body, inner);
+      }
+      case 'record':
+        for (const f of e.fields) this.expr(f.value, names);
+        return;
+      case 'seq':
+        for (const i of e.items) this.seqItem(i, names);
+        return;
+      case 'lambda': {
+        const inner = new Names(names, true);
+        for (const p of e.params) inner.own.set(p.name.name, p.name.span);
+        return this.body(e.body, inner);
+      }
+      case 'unary':
+        return this.expr(e.operand, names);
+      case 'binary':
+        this.expr(e.left, names);
+        return this.expr(e.right, names);
+      case 'ifExpr':
+        this.expr(e.cond, names);
+        this.body(e.then, new Names(names));
+        return this.body(e.else, new Names(names));
+      case 'range':
+        this.expr(e.start, names);
+        return this.expr(e.stop, names);
+      case 'number':
+      case 'string':
+      case 'bool':
+      case 'none':
+      case 'infer':
+      case 'error':
+        return;
+    }
+  }
+
+  private arg(a: Arg, names: Names): void {
+    this.expr(a.value, names);
+  }
+
+  private subscript(s: Subscript, names: Names): void {
+    if (s.kind === 'at') this.expr(s.value, names);
+    else if (s.kind === 'slice') for (const x of [s.start, s.stop, s.step]) if (x) this.expr(x, names);
+  }
+
+  private seqItem(i: SeqItem, names: Names): void {
+    if (i.kind === 'item') return this.expr(i.value, names);
+    if (i.kind === 'seqIf') {
+      this.expr(i.cond, names);
+      for (const x of [...i.then, ...i.else]) this.seqItem(x, names);
+      return;
+    }
+    this.expr(i.iter, names);
+    const inner = new Names(names);
+    for (const v of i.vars) inner.own.set(v.name, v.span);
+    for (const x of i.body) this.seqItem(x, inner);
+  }
+
+  // -------------------------------------------------------------- types
+
+  /** `open`: upper-case names are variables here, bound by whoever uses the type. */
+  private type(t: TypeExpr, names: Names, open: boolean): void {
+    switch (t.kind) {
+      case 'tensorType':
+        if (!ELEMS.includes(t.elem.name) && !isUpper(t.elem.name)) this.unknownType(t.elem);
+        for (const d of t.dims) {
+          if (d.kind === 'spread') {
+            if (!isUpper(d.name.name)) this.name(d.name, names);
+          } else this.dim(d.value, names, open);
+        }
+        return;
+      case 'namedType': {
+        const name = t.name.name;
+        this.file.used.add(name);
+        if (BUILTIN_TYPES.includes(name)) return;
+        const found = this.file.scope.find(name)?.val.kind;
+        if (typeNamed(this.project, name, this.file.path) || found === 'block' || found === 'optimizerDecl') return;
+        return this.unknownType(t.name);
+      }
+      case 'tupleType':
+        for (const x of t.items) this.type(x, names, open);
+        return;
+      case 'listType':
+        this.type(t.item, names, open);
+        if (t.length) this.dim(t.length, names, open);
+        return;
+      case 'recordType':
+        this.duplicates(t.fields.map((f) => f.name));
+        for (const f of t.fields) this.type(f.type, names, open);
+        return;
+      case 'optionalType':
+        return this.type(t.item, names, open);
+      case 'fnType':
+        for (const x of [...t.params, t.result]) this.type(x, names, true);
+        return;
+      case 'unionType':
+      case 'errorType':
+        return;
+    }
+  }
+
+  /** In a signature an upper-case name is a variable; a lower-case one must exist. */
+  private dim(e: Expr, names: Names, open: boolean): void {
+    if (e.kind === 'name') {
+      if (isUpper(e.name) && (open || names.has(e.name))) return;
+      if (isUpper(e.name)) return void this.bag.report('symbol_in_declaration', { name: e.name }, e.span);
+      return this.name(e, names);
+    }
+    if (e.kind === 'binary') {
+      this.dim(e.left, names, open);
+      return this.dim(e.right, names, open);
+    }
+    if (e.kind === 'unary') return this.dim(e.operand, names, open);
+    if (e.kind === 'call') {
+      this.expr(e.callee, names);
+      for (const a of e.args) this.dim(a.value, names, open);
+      return;
+    }
+    if (e.kind === 'member' || e.kind === 'index') {
+      if (e.object.kind === 'name' && isUpper(e.object.name)) return;
+      return this.expr(e, names);
+    }
+    this.expr(e, names);
+  }
+
+  private unknownType(i: Ident): void {
+    const types = [
+      ...ELEMS,
+      ...BUILTIN_TYPES,
+      ...[...this.file.decls.values()].filter((d) => d.kind === 'type').map((d) => d.name.name),
+    ];
+    this.bag.report('unknown_type', { name: i.name }, i.span, { help: didYouMean(i.name, types) });
+  }
+}
+
+/** The names that members declare, through both branches of their conditions. */
+export function membersOf(members: readonly Member[]): Ident[] {
+  return members.flatMap((m): Ident[] => {
+    switch (m.kind) {
+      case 'ifMember':
+        return [...membersOf(m.then), ...membersOf(m.else)];
+      case 'method':
+        return [m.fn.name];
+      case 'param':
+      case 'buffer':
+      case 'constTensor':
+      case 'const':
+      case 'sub':
+      case 'let':
+        return [m.name];
+      default:
+        return [];
+    }
+  });
+}
+
+/** Upper-case names of a signature's types are names in its body: `B`, `S`, `E`. */
+function bindDims(t: TypeExpr, names: Names, project: Project, path: string, deep = 0): void {
+  const bind = (e: Expr): void => {
+    if (e.kind === 'name' && isUpper(e.name)) names.own.set(e.name, e.span);
+    else if (e.kind === 'binary') {
+      bind(e.left);
+      bind(e.right);
+    } else if (e.kind === 'unary') bind(e.operand);
+    else if (e.kind === 'call') for (const a of e.args) bind(a.value);
+  };
+  switch (t.kind) {
+    case 'tensorType':
+      if (isUpper(t.elem.name)) names.own.set(t.elem.name, t.elem.span);
+      for (const d of t.dims) {
+        if (d.kind === 'dim') bind(d.value);
+        else if (isUpper(d.name.name)) names.own.set(d.name.name, d.name.span);
+      }
+      return;
+    case 'tupleType':
+      for (const x of t.items) bindDims(x, names, project, path, deep);
+      return;
+    case 'listType':
+      bindDims(t.item, names, project, path, deep);
+      if (t.length) bind(t.length);
+      return;
+    case 'recordType':
+      for (const f of t.fields) bindDims(f.type, names, project, path, deep);
+      return;
+    case 'optionalType':
+      return bindDims(t.item, names, project, path, deep);
+    case 'namedType': {
+      // The variables of a declared type belong to the signature that uses it. Types that mention themselves stop here.
+      const named = deep < 8 ? typeNamed(project, t.name.name, path) : null;
+      if (named) bindDims(named.type, names, project, path, deep + 1);
+      return;
+    }
+    default:
+      return;
+  }
+}
