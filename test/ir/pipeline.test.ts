@@ -24,7 +24,7 @@ test('passes have names of their own and reasons', (t) => {
 test('random programs mean the same after the whole pipeline, and its text is always the same', (t) => {
   t.notThrows(() =>
     fc.assert(
-      fc.property(randomGraph({ control: true, smooth: true, ops: 30 }), ({ module, inputs }) => {
+      fc.property(randomGraph({ control: true, calls: true, smooth: true, ops: 30 }), ({ module, inputs }) => {
         const made = all(module, 'main');
         // Folded constants are rounded to f32, everything else is exact here.
         expectClose(interpret(made, 'main', inputs), interpret(module, 'main', inputs), 1e-5);

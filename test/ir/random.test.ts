@@ -15,7 +15,7 @@ import { randomGraph } from '../support/random-graph.ts';
 test('random modules are legal, print and parse back', (t) => {
   t.notThrows(() =>
     fc.assert(
-      fc.property(randomGraph({ control: true }), ({ module }) => {
+      fc.property(randomGraph({ control: true, calls: true }), ({ module }) => {
         expectNone(verify(module));
         const text = printModule(module);
         if (printModule(parseModule(text)) !== text) throw new Error('the text differs');
@@ -28,7 +28,7 @@ test('random modules are legal, print and parse back', (t) => {
 test('a parsed module means what the printed one meant', (t) => {
   t.notThrows(() =>
     fc.assert(
-      fc.property(randomGraph({ control: true, ops: 12 }), ({ module, inputs }) => {
+      fc.property(randomGraph({ control: true, calls: true, ops: 12 }), ({ module, inputs }) => {
         const again = parseModule(printModule(module));
         expectSameBits(interpret(again, 'main', inputs), interpret(module, 'main', inputs));
       }),
@@ -41,7 +41,7 @@ test('simplify keeps every bit and is deterministic', (t) => {
   const seen = new Map<string, number>();
   t.notThrows(() =>
     fc.assert(
-      fc.property(randomGraph({ control: true, ops: 40 }), ({ module, inputs }) => {
+      fc.property(randomGraph({ control: true, calls: true, ops: 40 }), ({ module, inputs }) => {
         const onRule = (name: string): unknown => seen.set(name, (seen.get(name) ?? 0) + 1);
         const simple = simplify(module, { late: true, onRule });
         expectNone(verify(simple));
@@ -60,7 +60,7 @@ test('simplify keeps every bit and is deterministic', (t) => {
 test('inline and decompose keep every bit', (t) => {
   t.notThrows(() =>
     fc.assert(
-      fc.property(randomGraph({ control: true }), ({ module, inputs }) => {
+      fc.property(randomGraph({ control: true, calls: true }), ({ module, inputs }) => {
         const expanded = decompose(inline(module, ['main']));
         expectNone(verify(expanded));
         expectSameBits(interpret(expanded, 'main', inputs), interpret(module, 'main', inputs));
@@ -73,7 +73,7 @@ test('inline and decompose keep every bit', (t) => {
 test('gradients of random smooth graphs agree with differences', (t) => {
   t.notThrows(() =>
     fc.assert(
-      fc.property(randomGraph({ smooth: true, control: true, ops: 10 }), ({ module, inputs }) => {
+      fc.property(randomGraph({ smooth: true, control: true, calls: true, ops: 10 }), ({ module, inputs }) => {
         const made = gradcheck(module, 'main', inputs, [0, 1, 2, 3, 4]);
         const simple = simplify(made.module, { late: true });
         expectNone(verify(simple));

@@ -5,12 +5,13 @@
 import fc from 'fast-check';
 import { IrBuilder, tensor, value } from '../../src/ir/builder.ts';
 import { dim, evaluate, sameShape, sym, type Dim } from '../../src/ir/dim.ts';
-import type { Module, Op, Region, Value } from '../../src/ir/ir.ts';
+import type { Func, Module, Op, Region, Value } from '../../src/ir/ir.ts';
 import { printModule } from '../../src/ir/print.ts';
 import { ndarray, type NdArray } from '../../src/ir/ndarray.ts';
+import { bindSymbols, substituteType } from '../../src/ir/symbols.ts';
 
 export interface RandomGraph {
-  /** One function, `main`. With `scalar` its first result is an f32[] that depends on most of the graph. */
+  /** `main`, and with `calls` a `helper`. With `smooth` its first result is an f32[] that depends on the last values. */
   readonly module: Module;
   readonly inputs: readonly NdArray[];
   /** What fast-check shows of a counterexample. */
@@ -24,6 +25,8 @@ export interface GraphOptions {
   readonly smooth?: boolean;
   /** Regions (`if`, `for`). */
   readonly control?: boolean;
+  /** A function of its own that is called now and then; the first third of the ops go there. */
+  readonly calls?: boolean;
 }
 
 export function randomGraph(options: GraphOptions = {}): fc.Arbitrary<RandomGraph> {
@@ -47,15 +50,27 @@ function build(steps: readonly Step[], dims: ReadonlyMap<string, number>, seed: 
     value(tensor('f32', []), 'k'),
     value(tensor('i32', [B]), 'n'),
   ];
-  const g = new Grower(params, o);
-  for (const s of steps) g.step(s);
-  const results = g.results();
-  const body: Region = { params, ops: g.b.ops, results };
-  const func = { name: 'main', body, checks: [], origin: g.b.origin };
-  const module = { funcs: new Map([['main', func]]) };
+  const inside = o.calls ? Math.ceil(steps.length / 3) : 0;
+  const helper = o.calls ? buildHelper(steps.slice(0, inside), o) : null;
+  const g = new Grower(params, o, helper);
+  for (const s of steps.slice(inside)) g.step(s);
+  const main = g.func('main', params, g.results());
+  const module = { funcs: new Map((helper ? [helper, main] : [main]).map((f) => [f.name, f])) };
   const inputs = params.map((p, i) => fill(p, dims, seed + i));
   const bound = [...dims].map(([k, v]) => `${k} = ${v}`).join(', ');
   return { module, inputs, [fc.toStringMethod]: () => `${bound}, seed ${seed}\n${printModule(module)}` };
+}
+
+function buildHelper(steps: readonly Step[], o: GraphOptions): Func {
+  const params = [
+    value(tensor('f32', [sym('N'), 4]), 'a'),
+    value(tensor('f32', [4, 3]), 'w'),
+    value(tensor('f32', []), 'k'),
+    value(tensor('i32', []), 'i'),
+  ];
+  const g = new Grower(params, o, null);
+  for (const s of steps) g.step(s);
+  return g.func('helper', params, g.floats(2));
 }
 
 /** A fixed hash of position and seed: floats in (-2, 2) that are exact in f32, now and then 0 or -0; integers 0 to 3. */
@@ -86,15 +101,24 @@ class Grower {
   private readonly options: GraphOptions;
   /** All values in scope, newest last; operands are picked with a leaning towards the new ones. */
   private values: Value[];
+  private readonly helper: Func | null;
 
-  constructor(params: readonly Value[], options: GraphOptions) {
+  constructor(params: readonly Value[], options: GraphOptions, helper: Func | null) {
     this.options = options;
+    this.helper = helper;
     this.values = [...params];
   }
 
+  func(name: string, params: readonly Value[], results: readonly Value[]): Func {
+    return { name, body: { params, ops: this.b.ops, results }, checks: [], origin: this.b.origin };
+  }
+
+  floats(n: number): Value[] {
+    return this.values.filter((v) => v.type.elem === 'f32').slice(-n);
+  }
+
   results(): Value[] {
-    const floats = this.values.filter((v) => v.type.elem === 'f32');
-    const last = floats.slice(-4);
+    const last = this.floats(4);
     if (!this.options.smooth) return [...new Set([...this.values.slice(-3), ...last])];
     let total = this.b.constant(0.5);
     for (const v of last) {
@@ -125,6 +149,7 @@ class Grower {
     if (!this.options.smooth) all.push(this.compare, this.select, this.integers, this.rowwise, this.move);
     else all.push(this.rowwise);
     if (this.options.control) all.push(this.branch, this.loop);
+    if (this.helper) all.push(this.call, this.call);
     return all;
   }
 
@@ -160,6 +185,23 @@ class Grower {
     const like = this.float(c);
     const shape = d % 2 === 0 ? [] : like.type.shape;
     return this.b.one('constant', [], { value: CONSTANTS[a % CONSTANTS.length]!, elem: 'f32', shape });
+  }
+
+  private call(a: number, c: number, d: number): Value | null {
+    const f = this.helper;
+    const x = this.pick(a, (v) => v.type.elem === 'f32' && v.type.shape.length === 2 && v.type.shape[1]!.value === 4);
+    const w = this.pick(c, (v) => v.type.elem === 'f32' && sameShape(v.type.shape, [dim(4), dim(3)]));
+    const k = this.pick(d, (v) => v.type.elem === 'f32' && v.type.shape.length === 0);
+    if (!f || !x || !w || !k) return null;
+    const operands = [x, w, k, this.b.constant(d % 3, 'i32')];
+    const env = bindSymbols(
+      f.body.params.map((p) => p.type),
+      operands.map((v) => v.type),
+    );
+    const types = f.body.results.map((r) => substituteType(r.type, env));
+    const made = this.b.emitTyped('call', operands, { callee: f.name }, types);
+    if (made.length > 1) this.values.push(made[1]!);
+    return made[0] ?? null;
   }
 
   private reduce(a: number, c: number, d: number): Value {
