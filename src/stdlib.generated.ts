@@ -485,10 +485,10 @@ export fn permute(x: E[...S], dims: [int]) => op.transpose(x, perm: [for d in di
 export fn broadcast_to(x: E[...S], shape: [int]) => op.broadcast_to(x, shape: shape)
 
 /// Joins tensors along an existing dim.
-export fn cat(tensors, dim: int = 0) => op.concat(tensors, axis: dim)
+export fn cat(tensors: [tensor], dim: int = 0) => op.concat(tensors, axis: dim)
 
 /// Joins tensors of one shape along a new dim.
-export fn stack(tensors, dim: int = 0) => op.concat([for t in tensors: unsqueeze(t, dim)], axis: dim)
+export fn stack(tensors: [tensor], dim: int = 0) => op.concat([for t in tensors: unsqueeze(t, dim)], axis: dim)
 
 /// The part start..start+length of \`dim\`. It must lie inside: nothing is clamped.
 export fn narrow(x: E[...S], dim: int, start: int, length: int) {
@@ -518,9 +518,6 @@ export fn pad(x: f32[...S], pad: [int], value: float = 0.0) => op.pad(
   high: [for a in 0..len(S): if 2 * (len(S) - 1 - a) < len(pad) { pad[2 * (len(S) - 1 - a) + 1] } else { 0 }],
   value: value
 )
-
-/// \`input\` where the condition holds, \`other\` elsewhere. The gradient flows only to the one taken.
-export fn where(condition, input, other) => select(condition, input, other)
 
 /// x limited to min..max. The gradient passes at the ends, as in torch.clamp.
 export fn clamp(x: f32[...S], min: float? = none, max: float? = none) -> f32[...S] {
@@ -1098,25 +1095,25 @@ fn bias_correction(beta: float, t: f32[]) -> f32[] => -expm1(t * log(beta))
 export fn constant_lr(step: i32[], factor: float, total_steps: int) -> f32[] => select(step < total_steps, factor, f32(1))
 
 /// From start_factor to end_factor in a straight line over total_steps, then constant; torch's LinearLR, for warming up.
-export fn linear(step: i32[], total_steps: int, start_factor: float = 0.0, end_factor: float = 1.0) -> f32[] =>
+export fn linear_lr(step: i32[], total_steps: int, start_factor: float = 0.0, end_factor: float = 1.0) -> f32[] =>
   start_factor + (end_factor - start_factor) * progress(step, 0, total_steps)
 
 /// Multiplied by gamma every step_size steps; torch's StepLR.
-export fn step_decay(step: i32[], step_size: int, gamma: float = 0.1) -> f32[] =>
+export fn step_lr(step: i32[], step_size: int, gamma: float = 0.1) -> f32[] =>
   exp(log(gamma) * f32(step / step_size))
 
 /// Multiplied by gamma at each milestone; torch's MultiStepLR.
-export fn multistep(step: i32[], milestones: [int], gamma: float = 0.1) -> f32[] {
+export fn multistep_lr(step: i32[], milestones: [int], gamma: float = 0.1) -> f32[] {
   factor = f32(1)
   for m in milestones { factor = select(step >= m, factor * gamma, factor) }
   factor
 }
 
 /// Multiplied by gamma every step; torch's ExponentialLR.
-export fn exponential(step: i32[], gamma: float) -> f32[] => exp(log(gamma) * f32(step))
+export fn exponential_lr(step: i32[], gamma: float) -> f32[] => exp(log(gamma) * f32(step))
 
 /// Half a cosine from 1 down to min_factor at total_steps, after a linear rise over warmup_steps; Loshchilov & Hutter 2016.
-export fn cosine(step: i32[], total_steps: int, warmup_steps: int = 0, min_factor: float = 0.0) -> f32[] {
+export fn cosine_lr(step: i32[], total_steps: int, warmup_steps: int = 0, min_factor: float = 0.0) -> f32[] {
   fall = min_factor + (1.0 - min_factor) * 0.5 * (1.0 + cos(pi * progress(step, warmup_steps, total_steps)))
   if warmup_steps == 0 {
     fall
@@ -1126,7 +1123,7 @@ export fn cosine(step: i32[], total_steps: int, warmup_steps: int = 0, min_facto
 }
 
 /// (1 - progress)^power down to 0 at total_steps; torch's PolynomialLR.
-export fn polynomial(step: i32[], total_steps: int, power: float = 1.0) -> f32[] =>
+export fn polynomial_lr(step: i32[], total_steps: int, power: float = 1.0) -> f32[] =>
   pow(1.0 - progress(step, 0, total_steps), power)
 
 /// How far \`step\` is on the way from \`start\` to \`stop\`: 0 to 1.

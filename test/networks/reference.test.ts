@@ -2,7 +2,7 @@
 import test, { type ExecutionContext } from 'ava';
 import { elaborated } from '../support/elaborated.ts';
 import { Interpreted } from '../support/interpreted.ts';
-import { close, NETWORKS, reference, withAdamW, type Reference } from '../support/networks.ts';
+import { close, EVALUATED, NETWORKS, reference, withAdamW, type Reference } from '../support/networks.ts';
 import type { Stored } from '../support/safetensors.ts';
 
 /** A loaded model, whatever runs it. */
@@ -54,7 +54,7 @@ function buffers(t: ExecutionContext, machine: Machine, r: Reference): void {
 for (const name of NETWORKS) {
   test(`${name}: the state dict has PyTorch's names in PyTorch's order`, (t) => {
     const r = reference(name);
-    t.deepEqual(interpreted(r.source).names, [...r.params.keys()]);
+    t.deepEqual(interpreted(r.source).names, r.names);
   });
 
   test(`${name}: outputs, loss, buffers and gradients`, (t) => {
@@ -90,4 +90,13 @@ for (const name of NETWORKS) {
       }
     });
   }
+}
+
+for (const name of EVALUATED) {
+  test(`${name}: outputs`, (t) => {
+    const r = reference(name);
+    const machine = interpreted(r.source);
+    load(machine, r);
+    outputs(t, machine, r, 'eval');
+  });
 }

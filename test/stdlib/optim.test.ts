@@ -32,7 +32,7 @@ const stored = readSafetensors(at('optim.safetensors').pathname);
 
 /** PyTorch's schedules that the runs use, in the language. */
 const SCHEDULES: Readonly<Record<string, string>> = {
-  'torch.optim.lr_scheduler.StepLR(o, 2, .5)': 'step_decay(step_size: 2, gamma: 0.5)',
+  'torch.optim.lr_scheduler.StepLR(o, 2, .5)': 'step_lr(step_size: 2, gamma: 0.5)',
 };
 const OPTIMIZERS = ['SGD', 'Adam', 'AdamW'];
 
@@ -86,13 +86,13 @@ for (const run of runs) {
 
 /** PyTorch's schedules as factors; torch's cosine rises again after its end, ours stays: `until` is how far they agree. */
 const FACTORS: Readonly<Record<string, { readonly factor: string; readonly until?: number }>> = {
-  step: { factor: 'step_decay(step, 5, 0.5)' },
-  multistep: { factor: 'multistep(step, [3, 8, 8, 15], 0.1)' },
-  exp: { factor: 'exponential(step, 0.9)' },
-  cosine: { factor: 'cosine(step, 10, min_factor: 0.01)', until: 11 },
-  linear: { factor: 'linear(step, 6, start_factor: 0.1)' },
+  step: { factor: 'step_lr(step, 5, 0.5)' },
+  multistep: { factor: 'multistep_lr(step, [3, 8, 8, 15], 0.1)' },
+  exp: { factor: 'exponential_lr(step, 0.9)' },
+  cosine: { factor: 'cosine_lr(step, 10, min_factor: 0.01)', until: 11 },
+  linear: { factor: 'linear_lr(step, 6, start_factor: 0.1)' },
   const: { factor: 'constant_lr(step, 0.3, 4)' },
-  poly: { factor: 'polynomial(step, 10, 2.0)' },
+  poly: { factor: 'polynomial_lr(step, 10, 2.0)' },
 };
 
 for (const schedule of schedules) {

@@ -19,15 +19,18 @@ export const NETWORKS = [
   'gpt2_mini',
   'encoder_layer_pre_gelu',
   'vae',
-  'fixed_hidden_0',
-  'fixed_hidden_1',
 ] as const;
+
+/** Networks whose loop over data can be run but not differentiated. */
+export const EVALUATED = ['fixed_hidden_0', 'fixed_hidden_1'] as const;
 
 export interface Reference {
   readonly name: string;
   /** The network in the language, with the SGD of the reference in its train block. */
   readonly file: string;
   readonly source: string;
+  /** Keys of the state dict in PyTorch's order. */
+  readonly names: readonly string[];
   readonly params: ReadonlyMap<string, Stored>;
   /** Tensors that are in no state dict: `const` members. */
   readonly constants: ReadonlyMap<string, Stored>;
@@ -52,6 +55,7 @@ export function reference(name: string): Reference {
     losses_before_each_step: { sgd: number[]; adamw: number[] };
     noise_max_abs_f32_vs_f64: Record<string, Record<string, number>>;
     adamw_noisy_parameters: string[];
+    files: { 'params.safetensors': { tensors: Record<string, unknown> } };
   };
   const file = `${folder('networks')}/${name}.net`;
   const read = (part: string): Map<string, Stored> => readSafetensors(`${at}/${part}.safetensors`);
@@ -60,6 +64,7 @@ export function reference(name: string): Reference {
     name,
     file,
     source: readFileSync(file, 'utf8'),
+    names: Object.keys(meta.files['params.safetensors'].tensors),
     params: read('params'),
     constants: existsSync(`${at}/constants.safetensors`) ? read('constants') : new Map(),
     inputs: read('inputs'),
