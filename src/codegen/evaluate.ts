@@ -257,7 +257,7 @@ function convert(from: KElem, to: KElem, a: number): number {
   if (from !== 'f32' || to === 'f32' || to === 'bool') return round(to, a);
   if (Number.isNaN(a)) return 0;
   const [lo, hi] = to === 'u32' ? [0, 0xffffffff] : [-0x80000000, 0x7fffffff];
-  return Math.min(Math.max(Math.trunc(a), lo), hi);
+  return Math.min(Math.max(Math.trunc(a), lo), hi) + 0; // + 0: an integer has no -0
 }
 
 function reinterpret(from: KElem, to: KElem, a: number): number {

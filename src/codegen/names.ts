@@ -5,7 +5,7 @@ export class Names {
   private readonly taken = new Set<string>();
   private readonly given = new Map<object, string>();
 
-  /** `reserved`: what the target language and the text around the names keep for themselves. */
+  /** `reserved`: what the target language and the text around the names keep for themselves. Some numeric suffix must make any name free. */
   constructor(reserved: (name: string) => boolean) {
     this.reserved = reserved;
   }

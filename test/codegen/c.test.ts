@@ -4,11 +4,15 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
+import { printKernel } from '../../src/codegen/print.ts';
 import { printC } from '../../src/codegen/c/print.ts';
 import type { KernelCall } from '../../src/codegen/call.ts';
 import * as D from '../../src/ir/dim.ts';
 import type { Value } from '../../src/ir/ir.ts';
+import { runKernel } from '../../src/codegen/evaluate.ts';
 import { evaluateCall } from '../support/evaluate-call.ts';
+import { readElements, writeElements } from '../support/elements.ts';
+import { LENGTH, RandomKernels, STORAGE } from '../support/random-kernels.ts';
 import { numbers, samples, sizeOfValue } from '../support/sample-kernels.ts';
 
 const compiler = spawnSync('cc', ['--version']).status === 0;
@@ -40,26 +44,76 @@ int main(int argc, char **argv) {
 `;
 }
 
+/** Compiles strictly, runs on the bytes of a file, gives the bytes that it writes. */
+function compileAndRun(source: string, input: Uint8Array, flags: readonly string[] = []): Uint8Array<ArrayBuffer> {
+  const dir = mkdtempSync(join(tmpdir(), 'netwright-c-'));
+  try {
+    const path = (name: string): string => join(dir, name);
+    writeFileSync(path('k.c'), source);
+    const strict = ['-std=gnu11', '-O1', '-ffp-contract=off', '-Wall', '-Wextra', '-Werror', '-Wno-psabi', ...flags];
+    execFileSync('cc', [...strict, path('k.c'), '-o', path('k'), '-lm'], { encoding: 'utf8' });
+    writeFileSync(path('in'), input);
+    execFileSync(path('k'), [path('in'), path('out')]);
+    return new Uint8Array(readFileSync(path('out')));
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+}
+
 for (const lanes of [4, 8, 16])
   for (const { name, call, inputs, output } of samples({ kind: 'c', lanes, fma: false }))
     withCompiler(`${name} with ${lanes} lanes equals the evaluator bit for bit`, (t) => {
-      const dir = mkdtempSync(join(tmpdir(), 'netwright-c-'));
-      try {
-        const source = join(dir, 'k.c');
-        const program = join(dir, 'k');
-        writeFileSync(source, printC([call.kernel], { fma: false }) + programFor(call, inputs, output));
-        const strict = ['-std=gnu11', '-O1', '-ffp-contract=off', '-Wall', '-Wextra', '-Werror', '-Wno-psabi'];
-        execFileSync('cc', [...strict, source, '-o', program, '-lm']);
-        const data = new Map<Value, Float32Array>(inputs.map((v, i) => [v, numbers(sizeOfValue(v), i + 1)]));
-        writeFileSync(join(dir, 'in'), Buffer.concat([...data.values()].map((d) => new Uint8Array(d.buffer))));
-        execFileSync(program, [join(dir, 'in'), join(dir, 'out')]);
-        const bytes = readFileSync(join(dir, 'out'));
-        const got = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
-        const want = new Float32Array(sizeOfValue(output)).fill(NaN);
-        data.set(output, want);
-        evaluateCall(call, data, 'split');
-        t.deepEqual(got, want);
-      } finally {
-        rmSync(dir, { recursive: true });
-      }
+      const data = new Map<Value, Float32Array>(inputs.map((v, i) => [v, numbers(sizeOfValue(v), i + 1)]));
+      const input = Buffer.concat([...data.values()].map((d) => new Uint8Array(d.buffer)));
+      const source = printC([call.kernel], { fma: false }) + programFor(call, inputs, output);
+      const want = new Float32Array(sizeOfValue(output)).fill(NaN);
+      data.set(output, want);
+      evaluateCall(call, data, 'split');
+      t.deepEqual(new Float32Array(compileAndRun(source, input).buffer), want);
     });
+
+/** Room for a buffer of any format. */
+const BYTES = 4 * LENGTH;
+
+for (const lanes of [4, 8])
+  withCompiler(`random kernels with ${lanes} lanes equal the evaluator bit for bit`, (t) => {
+    const random = new RandomKernels(20 + lanes, lanes, true);
+    const kernels = Array.from({ length: 25 }, (_, i) => random.kernel(`k${i}`));
+    const formats = [...STORAGE, ...STORAGE];
+    const calls = kernels.map((k, i) => {
+      const args = formats.map((_, j) => `(void *)(data + ${(i * formats.length + j) * BYTES})`);
+      return `${k.name}(${args.join(', ')});`;
+    });
+    const size = kernels.length * formats.length * BYTES;
+    const main = `#include <stdio.h>
+int main(int argc, char **argv) {
+  static unsigned char data[${size}] __attribute__((aligned(64)));
+  FILE *f = fopen(argv[argc - 2], "rb");
+  if (fread(data, 1, sizeof data, f) != sizeof data) return 2;
+  ${calls.join('\n  ')}
+  FILE *g = fopen(argv[argc - 1], "wb");
+  fwrite(data, sizeof data, 1, g);
+  return fclose(g);
+}
+`;
+    const memory = new DataView(new ArrayBuffer(size));
+    const at = (kernel: number, buffer: number): number => (kernel * formats.length + buffer) * BYTES;
+    const expected = kernels.map((k, i) => {
+      const buffers = formats.map((e, j) => {
+        const values = random.contents(e);
+        writeElements(memory, at(i, j), e, values);
+        return values;
+      });
+      runKernel(k, buffers, { fma: 'split' });
+      return buffers;
+    });
+    const out = compileAndRun(printC(kernels, { fma: false }) + main, new Uint8Array(memory.buffer), [
+      '-Wno-tautological-compare', // random code compares things with themselves
+    ]);
+    const view = new DataView(out.buffer);
+    kernels.forEach((k, i) =>
+      formats.forEach((e, j) =>
+        t.deepEqual(readElements(view, at(i, j), e, LENGTH), expected[i]![j], `${k.name} ${j}\n${printKernel(k)}`),
+      ),
+    );
+  });

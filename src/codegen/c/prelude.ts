@@ -48,7 +48,7 @@ function lanewise(
   lane: string,
 ): string {
   const list = params.map(([e, p]) => `${e}x${n} ${p}`).join(', ');
-  return `FN ${result}x${n} ${name}(${list}) { ${result}x${n} r; for (int i = 0; i < ${n}; i++) r[i] = ${lane}; return r; }\n`;
+  return `FN ${result}x${n} ${name}(${list}) { ${result}x${n} r = {0}; for (int i = 0; i < ${n}; i++) r[i] = ${lane}; return r; }\n`;
 }
 
 function vectors(n: number): string {
@@ -94,7 +94,7 @@ function vectors(n: number): string {
   out += lanewise('i32', `abs_i32x${n}`, n, [['i32', 'a']], 'abs_i32(a[i])');
   out += lanewise('u32', `clz_u32x${n}`, n, [['u32', 'a']], 'clz_u32(a[i])');
   out += lanewise('u32', `popcnt_u32x${n}`, n, [['u32', 'a']], 'popcnt_u32(a[i])');
-  out += `FN u32x${n} load_half_x${n}(const uint16_t *p) { u32x${n} r; for (int i = 0; i < ${n}; i++) r[i] = p[i]; return r; }\n`;
+  out += `FN u32x${n} load_half_x${n}(const uint16_t *p) { u32x${n} r = {0}; for (int i = 0; i < ${n}; i++) r[i] = p[i]; return r; }\n`;
   out += `FN void store_half_x${n}(uint16_t *p, u32x${n} v) { for (int i = 0; i < ${n}; i++) p[i] = (uint16_t)v[i]; }\n`;
   return out;
 }
@@ -119,4 +119,4 @@ const WORDS: ReadonlySet<string> = new Set(
 
 /** Words of C and of its headers, and everything that looks like a name of the prelude. */
 export const reservedInC = (name: string): boolean =>
-  WORDS.has(name) || /(^|_)(f32|i32|u32|half)(_|x\d|$)|_x\d+$|_t$|_bits$|^U?INT/.test(name);
+  WORDS.has(name) || /(^|_)(f32|i32|u32)(x\d+)?$|_x\d+$|_t$|_bits$|^U?INT\d+_M/.test(name);

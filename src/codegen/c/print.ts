@@ -60,11 +60,17 @@ const ROUNDING: Partial<Record<UnOp, string>> = {
 const vectorName = (t: KType): string => `${t.elem === 'bool' ? 'i32' : t.elem}x${t.lanes}`;
 const typeName = (t: KType): string => (t.lanes === 1 ? SCALAR[t.elem] : vectorName(t));
 
+/** Negative ones in parentheses: two minus signs in a row are another operator. */
 function constant(value: number, elem: KElem): string {
+  const text = literal(value, elem);
+  return text.startsWith('-') ? `(${text})` : text;
+}
+
+function literal(value: number, elem: KElem): string {
   if (elem === 'i32') return value === -2147483648 ? 'INT32_MIN' : `${value}`;
   if (elem !== 'f32') return `${value >>> 0}u`;
   if (Number.isNaN(value)) return '__builtin_nanf("")';
-  if (!Number.isFinite(value)) return value < 0 ? '(-__builtin_inff())' : '__builtin_inff()';
+  if (!Number.isFinite(value)) return value < 0 ? '-__builtin_inff()' : '__builtin_inff()';
   const text = Object.is(value, -0) ? '-0.0' : String(value);
   return `${/[.e]/.test(text) ? text : `${text}.0`}f`;
 }
@@ -155,7 +161,7 @@ class CKernel {
     switch (e.k) {
       case 'const':
         if (lanes === 1) return constant(e.value, elem);
-        return `splat_${vectorName(e.type)}(${elem === 'bool' ? String(-e.value) : constant(e.value, elem)})`;
+        return `splat_${vectorName(e.type)}(${elem === 'bool' ? (e.value ? '(-1)' : '0') : constant(e.value, elem)})`;
       case 'var':
         return this.names.of(e.var);
       case 'un':

@@ -145,6 +145,7 @@ export class ExpressionPrinter {
   private unary(e: KExpr & { k: 'un' }): void {
     const { f } = this;
     const { elem, lanes } = e.type;
+    if (e.op === 'abs' && elem !== 'f32' && elem !== 'i32') return this.expr(e.a);
     const opcode = lanes === 1 ? scalarInstruction(e.op, elem) : vectorInstruction(e.op, elem);
     if (opcode !== undefined) {
       this.expr(e.a);
@@ -166,7 +167,6 @@ export class ExpressionPrinter {
         else f.i32(-1).op(OP.i32Xor);
         return;
       case 'abs':
-        if (elem !== 'i32') return this.expr(e.a);
         return this.named(e.a, (a) =>
           this.expr({ k: 'select', cond: cmp('lt', a, zero(a.type)), a: { ...e, op: 'neg', a }, b: a, type: e.type }),
         );
