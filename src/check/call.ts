@@ -1,11 +1,11 @@
 /** Calls: of functions (inlined), methods and layers (outlined), primitive ops, casts, and constructors (not yet placed). */
-import type { Arg, BlockDecl, CallExpr, FnDecl, Lambda, OptimizerDecl, Span } from '../parser/ast.ts';
+import type { Arg, BlockDecl, CallExpr, OptimizerDecl, Span } from '../parser/ast.ts';
 import { bindArgs, matchArgs, paramSpecs } from './arguments.ts';
-import { BUILTINS, callBuiltin, isStaticCall } from './builtins.ts';
+import { callBuiltin } from './builtins.ts';
 import { evalBody } from './body.ts';
 import { at, isLibrary, report, staticCx, type Cx, type Wanted } from './context.ts';
 import { describe } from './describe.ts';
-import { evaluate, evalValue, memberOf } from './evaluate.ts';
+import { evaluate, evalValue } from './evaluate.ts';
 import type { InstanceNode } from './instance.ts';
 import { labelOf } from './instance.ts';
 import { callMethod, methodOf } from './method.ts';
@@ -14,7 +14,7 @@ import { callTrail } from './random.ts';
 import { Scope } from './scope.ts';
 import { castTo, constantOf } from './tensor.ts';
 import { bindWanted, coerce, tensorTypeOf, unboundIn, type Meeting } from './unify.ts';
-import { floatVal, intVal, isPoison, POISON, settle, type FnVal, type HyperArg, type Val } from './values.ts';
+import { floatVal, isPoison, POISON, settle, type FnVal, type HyperArg, type Val } from './values.ts';
 
 /** Inlined calls that nest deeper are taken for a recursion. */
 const DEEP = 100;
@@ -30,9 +30,9 @@ export function callValue(cx: Cx, callee: Val, args: readonly Arg[], span: Span,
       for (const a of args) evaluate(cx, a.value);
       return POISON;
     case 'fn':
-      return staticShortcut(cx, callee.name, callee.decl, args, span) ?? callFn(cx, callee, args, span, wanted);
+      return callFn(cx, callee, args, span, wanted);
     case 'op':
-      return staticShortcut(cx, callee.op, null, args, span) ?? callOp(cx, callee.op, args, span, wanted);
+      return callOp(cx, callee.op, args, span, wanted);
     case 'builtin': {
       const named = args.find((a) => a.name);
       if (named?.name)
@@ -64,70 +64,6 @@ export function callValue(cx: Cx, callee: Val, args: readonly Arg[], span: Span,
     default:
       return report(cx, 'not_callable', { what: describe(callee) }, span);
   }
-}
-
-/** `sqrt(5.0)`, `max(1, n)`: names of tensor functions on compile-time numbers. Only where no argument is named. */
-function staticShortcut(
-  cx: Cx,
-  name: string,
-  decl: FnDecl | Lambda | null,
-  args: readonly Arg[],
-  span: Span,
-): Val | null {
-  if (decl && !isLibrary(decl.span)) return null;
-  if (args.length === 0 || args.some((a) => a.name) || !args.every((a) => cheap(a.value.kind))) return null;
-  if (!isStaticCall(name, [intVal(0)])) return null;
-  const vals = args.map((a) => peek(cx, a));
-  if (vals.some((v) => v === null)) return null;
-  const known = vals.map((v) => v!);
-  return isStaticCall(name, known) ? callBuiltin(cx, name, known, span) : null;
-}
-
-const cheap = (kind: string): boolean =>
-  ['number', 'name', 'member', 'binary', 'unary', 'call', 'index', 'ifExpr'].includes(kind);
-
-/** An argument that is a number without emitting anything: evaluated where no IR can be written, quietly. */
-function peek(cx: Cx, a: Arg): Val | null {
-  if (!isNumeric(cx, a.value)) return null;
-  return settle(evaluate(cx, a.value));
-}
-
-/** Whether an expression can only be compile-time arithmetic: its names are numbers and its functions builtins. */
-function isNumeric(cx: Cx, e: Arg['value']): boolean {
-  switch (e.kind) {
-    case 'number':
-      return true;
-    case 'name': {
-      const v = cx.scope.find(e.name)?.val;
-      return (
-        v !== undefined && (v.kind === 'int' || v.kind === 'float' || (v.kind === 'infer' && v.cell.solved !== null))
-      );
-    }
-    case 'unary':
-      return isNumeric(cx, e.operand);
-    case 'binary':
-      return isNumeric(cx, e.left) && isNumeric(cx, e.right);
-    case 'member':
-    case 'index': {
-      const object = e.object.kind === 'name' ? cx.scope.find(e.object.name)?.val : null;
-      return object !== null && object !== undefined && (object.kind === 'tuple' || object.kind === 'list');
-    }
-    case 'call':
-      return (
-        e.callee.kind === 'name' &&
-        (BUILTINS.includes(e.callee.name) || isStaticCall(e.callee.name, [intVal(0)])) &&
-        e.args.every((a) => isNumericOrList(cx, a.value))
-      );
-    default:
-      return false;
-  }
-}
-
-function isNumericOrList(cx: Cx, e: Arg['value']): boolean {
-  if (isNumeric(cx, e)) return true;
-  if (e.kind !== 'name') return false;
-  const v = cx.scope.find(e.name)?.val;
-  return v?.kind === 'tuple' || v?.kind === 'list';
 }
 
 // ---------------------------------------------------------------- functions
@@ -230,8 +166,6 @@ function applyWithMode(
   });
   return callValue({ ...cx, scope }, callee, [...exprs, mode], span, null);
 }
-
-export const childOf = memberOf;
 
 // ---------------------------------------------------------------- constructors and casts
 

@@ -5,6 +5,7 @@ import type { Attr, ElemType } from '../ir/ir.ts';
 import type { AttrSpec, OpDef, OperandSpec } from '../ir/ops/def.ts';
 import { opDef } from '../ir/ops/table.ts';
 import type { Arg, Span } from '../parser/ast.ts';
+import { callBuiltin, isStaticCall } from './builtins.ts';
 import { report, type Cx, type Wanted } from './context.ts';
 import { describe } from './describe.ts';
 import { evalValue } from './evaluate.ts';
@@ -25,6 +26,9 @@ export function callOp(cx: Cx, kind: string, args: readonly Arg[], span: Span, w
   const def = opDef(kind);
   const split = sortArgs(cx, kind, def, args, span, wanted);
   if (!split) return POISON;
+  // `sqrt(5.0)`, `maximum(1, n)`: on compile-time numbers the op is arithmetic of the compiler.
+  const plain = [...split.operands.values()].flat().map((g) => g.val);
+  if (split.attrs.size === 0 && isStaticCall(kind, plain)) return callBuiltin(cx, kind, plain, span);
   const operands = readOperands(cx, kind, def, split.operands, span);
   if (!operands) return POISON;
   const attrs = readAttrs(cx, kind, def, split.attrs, operands, span, wanted);
