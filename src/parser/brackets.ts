@@ -25,7 +25,8 @@ export function balance(tokens: readonly IToken[], text: string, file: string, b
   let suspect: IToken | null = null;
 
   const closeUnclosed = (open: Open, before: number): void => {
-    const at = open.kind === '{' ? before : endOfUnclosed(tokens, open, before, indents);
+    const end = afterLastLine(tokens, before);
+    const at = open.kind === '{' ? end : endOfUnclosed(tokens, open, end, indents);
     insertions.set(at, [...(insertions.get(at) ?? []), open.kind]);
     const blame = open.kind === '{' ? (suspect ?? open.token) : open.token;
     bag.report(
@@ -61,6 +62,13 @@ export function balance(tokens: readonly IToken[], text: string, file: string, b
   return insertions.size === 0 && dropped.size === 0 ? [...tokens] : rebuild(tokens, insertions, dropped);
 }
 
+/** `index`, or the first of the newlines before it. */
+function afterLastLine(tokens: readonly IToken[], index: number): number {
+  let end = index;
+  while (tokens[end - 1]?.tokenType === t.Newline) end--;
+  return end;
+}
+
 /** Braces are the stronger brackets: a `)` does not reach over a `{`, a `}` does over any `(`. */
 function canClose(stack: readonly Open[], kind: t.Bracket): boolean {
   const wall = kind === '{' ? -1 : stack.findLastIndex((open) => open.kind === '{');
@@ -78,10 +86,8 @@ const NEVER_NESTED = new Set([t.Export, t.Block, t.Fn, t.Optimizer]);
  * Where an unclosed `(` or `[` most likely ends: at the end of its line; or, where lines end in a comma or an
  * operator, where the indentation falls back to that of its line.
  */
-function endOfUnclosed(tokens: readonly IToken[], open: Open, before: number, indents: Indents): number {
+function endOfUnclosed(tokens: readonly IToken[], open: Open, end: number, indents: Indents): number {
   let many = false;
-  let end = before;
-  while (tokens[end - 1]?.tokenType === t.Newline) end--;
   for (let i = open.index + 1; i < end; i++) {
     if (tokens[i]?.tokenType !== t.Newline) continue;
     const next = tokens.slice(i, end).find((token) => token.tokenType !== t.Newline);

@@ -44,7 +44,7 @@ function report(
     token.tokenType === EOF
       ? { file, start: previous ? t.endOf(previous) : length, end: previous ? t.endOf(previous) : length }
       : { file, start: token.startOffset, end: t.endOf(token) };
-  const habit = habitOf(tokens, index);
+  const habit = habitOf(tokens, index, expected);
   if (habit?.kind === 'word') {
     const word = tokens[habit.index] as IToken;
     const place = { file, start: word.startOffset, end: t.endOf(word) };
@@ -80,11 +80,18 @@ function indexOf(token: IToken, tokens: readonly IToken[]): number {
   return index < 0 ? tokens.length : index;
 }
 
-/** Index of the `End` that closes the innermost line around `index`. Lines in braces further on are lines of their own. */
+/**
+ * Index of the `End` that closes the innermost line around `index`. Lines in braces further on are lines of their own, but
+ * braces on a line of their own belong to the line above, which lacks its `{`.
+ */
 function endOfStatement(tokens: readonly IToken[], index: number): number {
+  let depth = 0;
   for (let i = index; i < tokens.length; i++) {
     const type = tokens[i]?.tokenType;
-    if (type === t.End || (type === t.LCurly && i > index)) return i;
+    if (type === t.LCurly && tokens[i - 1]?.tokenType !== t.End && depth === 0 && i > index) return i;
+    if (type === t.LCurly) depth++;
+    if (type === t.RCurly && depth > 0) depth--;
+    if (type === t.End && depth === 0 && tokens[i + 1]?.tokenType !== t.LCurly) return i;
   }
   return tokens.length;
 }

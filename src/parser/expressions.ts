@@ -1,19 +1,20 @@
-/** The grammar of expressions, lowest layer of the parser. The comment above a rule is its line of grammar/net.ebnf. */
-import type { Arg, Body, Expr, Ident, IfStmt, MemberExpr, RecordExpr, SeqItem, Subscript, Unary } from './ast.ts';
-import { BaseParser, MAX_CHAIN } from './base.ts';
+/** The grammar of expressions, from lambdas down to names and numbers. */
+import type { IToken } from 'chevrotain';
+import type { Arg, Body, Expr, IfStmt, MemberExpr, Subscript, Unary } from './ast.ts';
+import { MAX_CHAIN } from './base.ts';
 import type { Rule } from './base.ts';
+import { CollectionParser } from './collections.ts';
 import { ifExpr, lambdaParams, numberLit, stringLit } from './convert.ts';
 import { operatorTree } from './operators.ts';
 import type { Infix, Operand } from './operators.ts';
 import * as t from './tokens.ts';
 
-export abstract class ExpressionParser extends BaseParser {
+export abstract class ExpressionParser extends CollectionParser {
   protected abstract readonly block: Rule<Body>;
   protected abstract readonly ifElse: Rule<IfStmt>;
-  protected abstract readonly forHead: Rule<{ vars: Ident[]; iter: Expr }>;
 
   // expr = range [ "=>" lambdaBody ]
-  protected readonly expr: Rule<Expr> = this.rule('expr', () =>
+  protected override readonly expr: Rule<Expr> = this.rule('expr', () =>
     this.nested((): Expr => {
       const start = this.start();
       const head = this.SUBRULE(this.range);
@@ -78,15 +79,11 @@ export abstract class ExpressionParser extends BaseParser {
     });
   });
 
-  // operand = { "-" | "+" | "not" } postfix
+  // operand = { "-" | "not" } postfix
   protected readonly operand: Rule<Operand> = this.rule('operand', (): Operand => {
     const prefixes: { op: Unary['op']; span: Operand['value']['span'] }[] = [];
     this.MANY(() => {
-      const sign = this.OR([
-        { ALT: () => this.CONSUME(t.Minus) },
-        { ALT: () => this.CONSUME(t.Plus) },
-        { ALT: () => this.CONSUME(t.Not) },
-      ]);
+      const sign = this.OR([{ ALT: () => this.CONSUME(t.Minus) }, { ALT: () => this.CONSUME(t.Not) }]);
       prefixes.push({ op: sign.image as Unary['op'], span: this.spanOf(sign) });
     });
     this.ACTION(() => {
@@ -269,7 +266,7 @@ export abstract class ExpressionParser extends BaseParser {
     return { ...python, span };
   }
 
-  #number(token: ReturnType<BaseParser['LA']>): Expr {
+  #number(token: IToken): Expr {
     return this.ACTION(() => numberLit(token, this.spanOf(token), this.bag));
   }
 
@@ -277,128 +274,6 @@ export abstract class ExpressionParser extends BaseParser {
     const token = this.CONSUME(t.Text);
     return this.ACTION(() => stringLit(token, this.spanOf(token), this.bag));
   }
-
-  // tuple = "(" [ expr { "," expr } [ "," ] ] ")"
-  protected readonly tuple: Rule<Expr> = this.rule('tuple', (): Expr => {
-    const start = this.start();
-    this.CONSUME(t.LParen);
-    const items = this.commaList(
-      t.RParen,
-      () => this.SUBRULE(this.expr),
-      () => this.missing(),
-    );
-    const trailing = this.LA(0).tokenType === t.Comma;
-    this.CONSUME(t.RParen);
-    const [only] = items;
-    // Parentheses that only group belong to the span of what they hold.
-    if (only && items.length === 1 && !trailing) return { ...only, span: this.span(start) };
-    return { kind: 'tuple', items, span: this.span(start) };
-  });
-
-  // list = "[" ( "for" forHead ":" expr | [ expr { "," expr } [ "," ] ] ) "]"
-  protected readonly list: Rule<Expr> = this.rule('list', () => {
-    const start = this.start();
-    this.CONSUME(t.LSquare);
-    const build = this.OR([
-      {
-        ALT: (): (() => Expr) => {
-          this.CONSUME(t.For);
-          const head = this.SUBRULE(this.forHead);
-          this.CONSUME(t.Colon);
-          const body = this.SUBRULE(this.expr);
-          return () => ({ kind: 'listComp', ...head, body, span: this.span(start) });
-        },
-      },
-      {
-        ALT: (): (() => Expr) => {
-          const items = this.commaList(
-            t.RSquare,
-            () => this.SUBRULE2(this.expr),
-            () => this.missing(),
-          );
-          return () => ({ kind: 'list', items, span: this.span(start) });
-        },
-      },
-    ]);
-    this.CONSUME(t.RSquare);
-    return this.ACTION(build);
-  });
-
-  // record = "{" [ recordField { "," recordField } [ "," ] ] "}"
-  protected readonly record: Rule<Expr> = this.rule('record', (): Expr => {
-    const start = this.start();
-    this.CONSUME(t.LCurly);
-    const fields = this.commaList(t.RCurly, () => this.SUBRULE(this.recordField));
-    this.CONSUME(t.RCurly);
-    return { kind: 'record', fields, span: this.span(start) };
-  });
-
-  // recordField = Name ":" expr
-  protected readonly recordField: Rule<RecordExpr['fields'][number]> = this.rule('recordField', () => {
-    const name = this.ident(this.CONSUME(t.Name));
-    this.CONSUME(t.Colon);
-    return { name, value: this.SUBRULE(this.expr) };
-  });
-
-  // seq = "seq" seqBody
-  protected readonly seq: Rule<Expr> = this.rule('seq', (): Expr => {
-    const start = this.start();
-    this.CONSUME(t.Seq);
-    const items = this.SUBRULE(this.seqBody);
-    return { kind: 'seq', items, span: this.span(start) };
-  });
-
-  // seqBody = "{" { seqItem End } "}"
-  protected readonly seqBody: Rule<SeqItem[]> = this.rule('seqBody', () => {
-    this.CONSUME(t.LCurly);
-    const items = this.lines(() => this.SUBRULE(this.seqItem));
-    this.CONSUME(t.RCurly);
-    return items;
-  });
-
-  // seqItem = seqIf | seqFor | [ Name "=" ] expr
-  protected readonly seqItem: Rule<SeqItem> = this.rule('seqItem', () => {
-    const start = this.start();
-    return this.OR([
-      { ALT: () => this.SUBRULE(this.seqIf), IGNORE_AMBIGUITIES: true },
-      { ALT: () => this.SUBRULE(this.seqFor) },
-      {
-        ALT: (): SeqItem => {
-          const name = this.OPTION(() => {
-            const word = this.CONSUME(t.Name);
-            this.CONSUME(t.Equals);
-            return this.ident(word);
-          });
-          const value = this.SUBRULE(this.expr);
-          return { kind: 'item', name: name ?? null, value, span: this.span(start) };
-        },
-      },
-    ]);
-  });
-
-  // seqIf = "if" expr seqBody [ "else" ( seqIf | seqBody ) ]
-  protected readonly seqIf: Rule<SeqItem> = this.rule('seqIf', () =>
-    this.nested((): SeqItem => {
-      const start = this.start();
-      this.CONSUME(t.If);
-      const cond = this.SUBRULE(this.expr);
-      const then = this.SUBRULE(this.seqBody);
-      const otherwise = this.OPTION(() => {
-        this.CONSUME(t.Else);
-        return this.OR([{ ALT: () => [this.SUBRULE(this.seqIf)] }, { ALT: () => this.SUBRULE2(this.seqBody) }]);
-      });
-      return { kind: 'seqIf', cond, then, else: otherwise ?? [], span: this.span(start) };
-    }),
-  );
-
-  // seqFor = "for" forHead seqBody
-  protected readonly seqFor: Rule<SeqItem> = this.rule('seqFor', (): SeqItem => {
-    const start = this.start();
-    this.CONSUME(t.For);
-    const head = this.SUBRULE(this.forHead);
-    const body = this.SUBRULE(this.seqBody);
-    return { kind: 'seqFor', ...head, body, span: this.span(start) };
-  });
 }
 
 const PYTHON_LITERALS: Readonly<Record<string, { kind: 'bool'; value: boolean } | { kind: 'none' }>> = {

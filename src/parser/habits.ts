@@ -1,5 +1,6 @@
 /** What people bring from Python, TypeScript and Rust, recognised where the grammar stumbled over it. */
 import type { IToken } from 'chevrotain';
+import { KEYWORDS } from './keywords.ts';
 import * as t from './tokens.ts';
 
 export type Habit =
@@ -31,7 +32,7 @@ const WORDS: Readonly<Record<string, string>> = {
   try: 'nothing throws inside a network, so there is no `try`',
 };
 
-export function habitOf(tokens: readonly IToken[], index: number): Habit | null {
+export function habitOf(tokens: readonly IToken[], index: number, expected: string): Habit | null {
   const token = tokens[index];
   const previous = tokens[index - 1];
   for (const at of [index, index - 1]) {
@@ -41,12 +42,18 @@ export function habitOf(tokens: readonly IToken[], index: number): Habit | null 
   }
   // `lambda x: x + 1` starts no statement
   if (previous?.image === 'lambda') return { kind: 'word', index: index - 1, help: WORDS['lambda'] ?? '' };
-  const rule = token && HINTS.find(({ when }) => when(token, previous, tokens, index));
+  const rule = token && HINTS.find(({ when }) => when(token, previous, tokens, index, expected));
   return rule ? { kind: 'hint', help: rule.help } : null;
 }
 
 interface Hint {
-  readonly when: (token: IToken, previous: IToken | undefined, tokens: readonly IToken[], index: number) => boolean;
+  readonly when: (
+    token: IToken,
+    previous: IToken | undefined,
+    tokens: readonly IToken[],
+    index: number,
+    expected: string,
+  ) => boolean;
   readonly help: string;
 }
 
@@ -93,7 +100,7 @@ const HINTS: readonly Hint[] = [
     help: 'a list is written `[for i in 0..n: Block(i)]`',
   },
   {
-    when: (token) => token.tokenType === t.Comma,
+    when: (token, _, __, ___, expected) => token.tokenType === t.Comma && expected.startsWith('a new line'),
     help: 'a new line or `;` stands between members, statements and the layers of a `seq`',
   },
   {
@@ -102,8 +109,9 @@ const HINTS: readonly Hint[] = [
     help: `\`param\`, \`buffer\`, \`tie\`, \`init\` and \`train\` stand directly in a block`,
   },
   {
-    when: (token) => token.tokenType === t.Name && /^(block|fn|optimizer|type|param|buffer)$/.test(token.image),
-    help: 'a name comes after this word',
+    when: (_, previous, tokens, i) =>
+      KEYWORDS.includes(previous?.image ?? '') && previous?.tokenType === t.Name && startsStatement(tokens, i - 1),
+    help: 'a name or a path comes after this word',
   },
 ];
 

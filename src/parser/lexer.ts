@@ -52,17 +52,33 @@ export function lex(text: string, file: string, bag: DiagnosticBag): Lexed {
     errorMessageProvider: SILENT,
   });
   const { tokens, groups, errors } = lexer.tokenize(text);
-  for (const { offset, length } of errors) {
-    const found = text.slice(offset, offset + length);
-    bag.report(
-      'unexpected_character',
-      { found },
-      { file, start: offset, end: offset + length },
-      { help: advice(found) },
-    );
-  }
+  for (const { offset, length } of errors)
+    unknownCharacters(tokens, text, { file, start: offset, end: offset + length }, bag);
   return { tokens: mendSlips(tokens, file, bag), docs: groups['docs'] ?? [] };
 }
+
+/** Letters from outside a to z are read as part of the name they stand in, a typographic minus as the minus it is. */
+function unknownCharacters(tokens: IToken[], text: string, span: Span, bag: DiagnosticBag): void {
+  const found = text.slice(span.start, span.end);
+  const next = tokens.findIndex((token) => token.startOffset >= span.end);
+  const at = next < 0 ? tokens.length : next;
+  if (MINUS.test(found)) tokens.splice(at, 0, { ...t.virtualToken(t.Minus, '-', span.start), endOffset: span.end - 1 });
+  if (!LETTER.test(found)) {
+    bag.report('unexpected_character', { found }, span, { help: advice(found) });
+    return;
+  }
+  const parts = [tokens[at - 1], tokens[at]].filter((token) => token?.tokenType === t.Name);
+  const before = parts.find((token) => token && t.endOf(token) === span.start);
+  const after = parts.find((token) => token?.startOffset === span.end);
+  const start = before?.startOffset ?? span.start;
+  const end = after ? t.endOf(after) : span.end;
+  const whole = { ...t.virtualToken(t.Name, text.slice(start, end), start), endOffset: end - 1 };
+  tokens.splice(before ? at - 1 : at, (before ? 1 : 0) + (after ? 1 : 0), whole);
+  bag.report('unexpected_character', { found }, { ...span, start, end }, { help: advice(found) });
+}
+
+const LETTER = /^[\p{L}\p{M}\p{N}]+$/u;
+const MINUS = /^[\u2212\u2013\u2014]$/;
 
 function mendSlips(tokens: IToken[], file: string, bag: DiagnosticBag): IToken[] {
   const comments = new Set<TokenType>();
@@ -81,9 +97,9 @@ function mendSlips(tokens: IToken[], file: string, bag: DiagnosticBag): IToken[]
 const MENDING = new Map(SLIPS.map((slip) => [slip.type, slip]));
 
 function advice(found: string): string {
-  if (/\p{L}/u.test(found)) return 'names are written with the letters a to z, digits and `_`';
+  if (LETTER.test(found)) return 'names are written with the letters a to z, digits and `_`';
   if (/[\u201c\u201d\u2018\u2019]/.test(found)) return 'write strings between straight double quotes: "text"';
-  if (/[\u2212\u2013\u2014]/.test(found)) return 'for minus, write the hyphen `-`';
+  if (MINUS.test(found)) return 'for minus, write the hyphen `-`';
   if (found.startsWith('\\')) return 'a statement goes on to the next line inside brackets or after an operator';
   if (found.startsWith('^')) return 'for powers, write `pow(x, 2)`';
   return 'remove it';

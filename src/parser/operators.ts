@@ -4,7 +4,7 @@ import type { Span } from '../diagnostics/span.ts';
 import type { BinaryOp, Expr, Unary } from './ast.ts';
 
 export interface Operand {
-  /** `-`, `+` and `not` before the value, outermost first. */
+  /** `-` and `not` before the value, outermost first. A sign `+` would read a line that goes on with `+ b` as a new one. */
   readonly prefixes: readonly { readonly op: Unary['op']; readonly span: Span }[];
   readonly value: Expr;
 }

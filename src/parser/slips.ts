@@ -42,7 +42,7 @@ function foreignQuotes(name: string, pattern: RegExp): Slip {
     type: createToken({ name, pattern }),
     mend(token, span, bag) {
       const inner = token.image.slice(1).replace(/['`]$/, '');
-      bag.report('foreign_quotes', { quote: token.image[0] ?? "'", fixed: `"${inner.replaceAll('"', '\\"')}"` }, span);
+      bag.report('foreign_quotes', { fixed: `"${inner.replaceAll('"', '\\"')}"` }, span);
       token.image = `"${inner.replaceAll('"', '\\"')}"`;
       token.endOffset = span.end - 1;
       t.retag(token, t.Text);
