@@ -4,16 +4,18 @@
  */
 import { cloneOps } from '../clone.ts';
 import type { DimCheck, Func, Module, Op, Origin, Region, Value } from '../ir.ts';
+import { opDef } from '../ops/table.ts';
 import { bindSymbols, mergeChecks, substituteCheck, type SymbolEnv } from '../symbols.ts';
 import { calleesOf, reachable } from './dce.ts';
 
 /**
- * A function counts as heavy, everything that it calls included, with two contractions or 24 ops. One contraction with
- * what surrounds it is a leaf of the library (Linear, Conv2d, BatchNorm), and fusion across its border is worth more than
- * a shared kernel, which structural hashing finds again anyway. 24 ops are about two normalisations with their statistics.
+ * A function counts as heavy, everything that it calls included, with two contractions or 32 ops that compute. One
+ * contraction with what surrounds it is a leaf of the library (Linear, Conv2d), and fusion across its border is worth more
+ * than a shared kernel, which structural hashing finds again anyway. The largest leaf without any is batch normalisation
+ * with its running statistics, of 18 ops; 32 are more than one of it and less than two.
  */
 const HEAVY_CONTRACTIONS = 2;
-const HEAVY_OPS = 24;
+const HEAVY_OPS = 32;
 
 const CONTRACTIONS: ReadonlySet<string> = new Set([
   'matmul',
@@ -66,7 +68,7 @@ class Inliner {
       if (CONTRACTIONS.has(op.kind)) contractions++;
       const parts =
         op.kind === 'call' ? [this.weights.get(String(op.attrs['callee']))!] : op.regions.map((r) => this.weigh(r));
-      if (op.kind !== 'call') ops++;
+      if (computes(op)) ops++;
       for (const w of parts) {
         contractions += w.contractions;
         ops += w.ops;
@@ -135,6 +137,12 @@ class Inliner {
     }
     return { params: r.params, ops, results: r.results.map((v) => map.get(v) ?? v) };
   }
+}
+
+/** Constants, views and what only the compiler sees make no kernels of their own. */
+function computes(op: Op): boolean {
+  const { kind } = opDef(op.kind).lower;
+  return kind !== 'view' && kind !== 'control' && kind !== 'generator' && op.kind !== 'stop_gradient';
 }
 
 /** Puts the caller's path in front: the callee's paths are relative to it. */
