@@ -13,7 +13,7 @@ import type { Cluster, FusionGraph, Node } from './fuse-graph.ts';
 const TYPICAL_SIZE = 64;
 /** A value less to store is also one buffer less, and often a kernel less. */
 const BUFFER_BYTES = 512;
-/** More new operands than this make a kernel unwieldy. */
+/** More large operands than this make a kernel unwieldy. */
 const MAX_LEAVES = 3;
 const MAX_NODES = 24;
 
@@ -23,16 +23,16 @@ const OP_BYTES: Readonly<Record<string, number>> = {
   sqrt: 1.5,
   rsqrt: 3,
   rem: 4,
-  exp: 6,
-  expm1: 8,
-  log: 7,
-  log1p: 9,
-  sigmoid: 8,
-  tanh: 8,
-  erf: 10,
-  sin: 10,
-  cos: 10,
-  pow: 20,
+  exp: 4,
+  expm1: 5,
+  log: 5,
+  log1p: 6,
+  sigmoid: 5,
+  tanh: 5,
+  erf: 6,
+  sin: 6,
+  cos: 6,
+  pow: 12,
   random_bits: 40,
   fold_in: 40,
 };
@@ -57,11 +57,41 @@ class Planner {
 
   plan(): ReadonlyMap<Cluster, ReadonlySet<Node>> {
     for (const n of this.g.nodes) for (const v of n.op.results) if (this.mustStore(n, v)) this.stored.add(v);
-    for (const n of this.g.nodes) {
-      if (n.cls === 'free') continue;
-      for (const v of n.op.results) if (!this.stored.has(v)) this.decide(n, v);
+    for (const c of this.g.ordered()) {
+      const open = c.nodes.flatMap((n) =>
+        n.cls === 'free' ? [] : n.op.results.filter((v) => !this.stored.has(v) && this.readers(n, v).length > 0),
+      );
+      if (open.length > 1) this.storeRoots(open);
+      for (const v of open) if (!this.stored.has(v)) this.decide(this.g.producer.get(v)!, v);
     }
     return this.again;
+  }
+
+  /** Several values may be cheaper to make again from something they have in common, which then is stored in their place. */
+  private storeRoots(values: readonly Value[]): void {
+    const nodes = new Set<Node>();
+    const leaves = new Set<Value>();
+    const readers = new Set<Cluster>();
+    let store = 0;
+    for (const v of values) {
+      const chain = this.chain(v);
+      if (!chain) return;
+      chain.nodes.forEach((n) => nodes.add(n));
+      chain.leaves.forEach((l) => leaves.add(l));
+      const own = this.readers(this.g.producer.get(v)!, v);
+      own.forEach((c) => readers.add(c));
+      store += 4 * this.size(v) * (1 + own.length) + BUFFER_BYTES;
+    }
+    let again = this.storing(leaves);
+    for (const c of readers) again += this.costIn(c, { nodes: [...nodes], leaves: [...leaves] });
+    if (again < store) leaves.forEach((l) => this.stored.add(l));
+  }
+
+  /** Bytes written for those of the values that would not be in memory otherwise. */
+  private storing(values: Iterable<Value>): number {
+    let bytes = 0;
+    for (const v of values) if (!this.inMemory(v)) bytes += 4 * this.size(v);
+    return bytes;
   }
 
   /** Clusters other than its own that read it. */
@@ -94,8 +124,7 @@ class Planner {
     }
     const bytes = 4 * this.size(v);
     const store = bytes * (1 + readers.length) + BUFFER_BYTES;
-    let recompute = 0;
-    for (const leaf of chain.leaves) if (!this.inMemory(leaf)) recompute += 4 * this.size(leaf);
+    let recompute = this.storing(chain.leaves);
     for (const c of readers) recompute += this.costIn(c, chain);
     if (recompute >= store) {
       this.stored.add(v);
@@ -130,7 +159,8 @@ class Planner {
       n.op.operands.forEach((o) => visit(o, false));
     };
     visit(v, true);
-    const fits = nodes.size > 0 && nodes.size <= MAX_NODES && leaves.size <= MAX_LEAVES;
+    const large = [...leaves].filter((l) => 4 * this.size(l) > this.size(v));
+    const fits = nodes.size > 0 && nodes.size <= MAX_NODES && large.length <= MAX_LEAVES;
     return fits ? { nodes: [...nodes], leaves: [...leaves] } : null;
   }
 
@@ -150,7 +180,7 @@ class Planner {
       const aligned = values.every((v) => sameShape(v.type.shape, shape) || v.type.shape.every((d) => d.value === 1));
       if (!aligned || chain.nodes.some((n) => n.op.kind === 'transpose')) return Infinity;
     }
-    const passes = form.kind === 'rowwise' ? 2 : 1;
+    const passes = this.passes(c);
     const whole = this.count(shape);
     let cost = 0;
     for (const n of chain.nodes) {
@@ -162,6 +192,18 @@ class Planner {
     }
     for (const leaf of chain.leaves) if (!this.readsOf(c).has(leaf)) cost += 4 * this.size(leaf);
     return cost;
+  }
+
+  /** How often a row-wise kernel goes over its rows: more than once where a reduction depends on another. */
+  private passes(c: Cluster): number {
+    if (c.form.kind !== 'rowwise') return 1;
+    const dependent = new Set<Value>();
+    for (const n of c.nodes) {
+      const below = n.op.operands.some((v) => dependent.has(v));
+      if (n.cls === 'reduction' && below) return 2;
+      if (n.cls === 'reduction' || below) n.op.results.forEach((v) => dependent.add(v));
+    }
+    return 1;
   }
 
   private readsOf(c: Cluster): Set<Value> {
