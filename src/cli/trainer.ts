@@ -1,0 +1,125 @@
+/** The training loop of the command line: epochs over shuffled batches, held-out metric, checkpoints, a clean stop. */
+import { NonFiniteError } from '../runtime/errors.ts';
+import { tensor, type Model, type Tensor } from '../runtime/index.ts';
+import type { Elem, MethodEntry, Spec } from '../runtime/artifact.ts';
+import { BatchLoader, matchColumns, permutation } from './data/loader.ts';
+import type { Column, DataSet } from './data/dataset.ts';
+import type { Progress } from './progress.ts';
+
+export interface TrainerOptions {
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly seed: number;
+  readonly lr: number | null;
+  /** Where to go on: the first epoch (from 0) and batch to do. */
+  readonly start: { readonly epoch: number; readonly batch: number };
+  /** Called after each epoch, with the position that comes next. */
+  readonly checkpoint: (epoch: number, batch: number) => Promise<void>;
+  readonly stopped: () => boolean;
+}
+
+export interface TrainerResult {
+  readonly seconds: number;
+  readonly metric: { readonly name: string; readonly value: number } | null;
+  readonly loss: number;
+  readonly stopped: boolean;
+}
+
+export async function train(model: Model, data: DataSet, heldOut: DataSet | null, options: TrainerOptions, progress: Progress): Promise<TrainerResult> {
+  const entry = model.artifact.train!;
+  const method = (name: string): MethodEntry => model.artifact.methods.find((m) => m.name === name)!;
+  const loader = new BatchLoader(matchColumns(data, method(entry.loss)), options.batchSize);
+  const evaluate = entry.metric !== null && heldOut ? new Evaluation(model, method(entry.metric), heldOut) : null;
+  const inputs = new InputTensors(method(entry.loss));
+  const step = options.lr === null ? {} : { lr: options.lr };
+  let seconds = 0;
+  let metric: TrainerResult['metric'] = null;
+  let mean = NaN;
+
+  for (let epoch = options.start.epoch; epoch < options.epochs; epoch++) {
+    const order = permutation(data.count, options.seed, epoch);
+    const first = epoch === options.start.epoch ? options.start.batch : 0;
+    let total = 0;
+    let samples = 0;
+    const began = performance.now();
+    for (let batch = first; batch < loader.batches; batch++) {
+      const columns = loader.batch(batch, order);
+      const { loss } = model.train_step(...inputs.fill(columns), step);
+      const value = await loss.item();
+      if (!Number.isFinite(value)) {
+        throw new NonFiniteError(
+          `the loss is ${value} at step ${model.step} (epoch ${epoch + 1}, batch ${batch + 1}): the last checkpoint is from before; try a smaller --lr or clip_norm in the train block`,
+        );
+      }
+      const n = columns[0]!.shape[0]!;
+      total += value * n;
+      samples += n;
+      progress.step({ epoch: epoch + 1, step: epoch * loader.batches + batch + 1, loss: value, samples: n });
+      // Lets signals and the terminal have their turn.
+      if (batch % 16 === 15) await new Promise((done) => setImmediate(done));
+      if (options.stopped()) {
+        await options.checkpoint(epoch, batch + 1);
+        return { seconds: seconds + (performance.now() - began) / 1000, metric, loss: total / samples, stopped: true };
+      }
+    }
+    const took = (performance.now() - began) / 1000;
+    seconds += took;
+    mean = total / samples;
+    metric = evaluate ? { name: entry.metric!, value: await evaluate.run() } : null;
+    progress.epoch({ epoch: epoch + 1, loss: mean, metric, samplesPerSecond: samples / took, seconds: took });
+    await options.checkpoint(epoch + 1, 0);
+  }
+  return { seconds, metric, loss: mean, stopped: false };
+}
+
+/** Tensors that batches are copied into: one set per batch size, so that a step makes no new ones. */
+export class InputTensors {
+  private readonly elems: readonly Elem[];
+  private readonly bySize = new Map<string, Tensor[]>();
+
+  constructor(method: MethodEntry) {
+    this.elems = method.args.map((a) => elemOf(a.spec));
+  }
+
+  fill(columns: readonly Column[]): Tensor[] {
+    const key = columns.map((c) => c.shape.join('x')).join(' ');
+    const known = this.bySize.get(key);
+    if (known) {
+      columns.forEach((c, i) => known[i]!.copy_(c.data));
+      return known;
+    }
+    const made = columns.map((c, i) => tensor<Elem>(c.data as ArrayLike<number>, { dtype: this.elems[i]!, shape: c.shape }));
+    this.bySize.set(key, made);
+    return made;
+  }
+}
+
+const elemOf = (s: Spec): Elem => (s.kind === 'tensor' ? s.elem : 'f32');
+
+/** The metric over the held-out samples: the mean over batches, weighted by their size. */
+class Evaluation {
+  private readonly model: Model;
+  private readonly method: MethodEntry;
+  private readonly loader: BatchLoader;
+  private readonly inputs: InputTensors;
+
+  constructor(model: Model, method: MethodEntry, data: DataSet) {
+    this.model = model;
+    this.method = method;
+    this.loader = new BatchLoader(matchColumns(data, method), 250);
+    this.inputs = new InputTensors(method);
+  }
+
+  async run(): Promise<number> {
+    let total = 0;
+    let samples = 0;
+    for (let b = 0; b < this.loader.batches; b++) {
+      const columns = this.loader.batch(b, null);
+      const n = columns[0]!.shape[0]!;
+      const value = this.model.call(this.method.name, this.inputs.fill(columns)) as Tensor;
+      total += (await value.item()) * n;
+      samples += n;
+    }
+    return total / samples;
+  }
+}
