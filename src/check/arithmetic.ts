@@ -1,7 +1,7 @@
 /** Operators: on compile-time values they are computed, with a tensor on either side they become an op. */
 import * as D from '../ir/dim.ts';
 import type { Binary, BinaryOp, Expr, Span } from '../parser/ast.ts';
-import { report, type Cx } from './context.ts';
+import { isLibrary, report, type Cx } from './context.ts';
 import { describe } from './describe.ts';
 import { constantOf, emitOne, reshape, toTensor } from './tensor.ts';
 import { boolVal, floatVal, intVal, isPoison, listVal, POISON, tupleVal, type TensorVal, type Val } from './values.ts';
@@ -50,7 +50,12 @@ function tensorBinary(cx: Cx, op: BinaryOp, left: Val, right: Val, e: Binary): V
   const pair = adopt(cx, [left, right], [e.left, e.right]);
   if (!pair) return POISON;
   const [a, b] = pair as [TensorVal, TensorVal];
-  return op === '@' ? matmul(cx, a, b, e.opSpan) : emitOne(cx, OPS[op], [a, b], {}, e.span);
+  if (op === '@') return matmul(cx, a, b, e.opSpan);
+  if (a.value.type.elem !== b.value.type.elem) {
+    const help = `nothing is converted silently: cast one of them, ${a.value.type.elem}(...) or ${b.value.type.elem}(...)`;
+    return report(cx, 'bad_operands', { op, left: describe(a), right: describe(b) }, e.span, { help });
+  }
+  return emitOne(cx, OPS[op], [a, b], {}, e.span, op);
 }
 
 /** Numbers among tensors take the element type of the first tensor; nothing is ever promoted. */
@@ -77,7 +82,7 @@ export function matmul(cx: Cx, a: TensorVal, b: TensorVal, span: Span): Val {
   const left = sa.length === 1 ? reshape(cx, a, [D.dim(1), sa[0]!], span) : a;
   const right = sb.length === 1 ? reshape(cx, b, [sb[0]!, D.dim(1)], span) : b;
   if (left.kind !== 'tensor' || right.kind !== 'tensor') return POISON;
-  const made = emitOne(cx, 'matmul', [left, right], {}, span);
+  const made = emitOne(cx, 'matmul', [left, right], {}, span, '@');
   if (made.kind !== 'tensor' || (sa.length > 1 && sb.length > 1)) return made;
   const shape = [...made.value.type.shape];
   if (sb.length === 1) shape.splice(shape.length - 1, 1);
@@ -153,7 +158,8 @@ function intBinary(cx: Cx, op: BinaryOp, a: D.Dim, b: D.Dim, e: Binary): Val | n
     case '%':
       if (b.value === 0) return report(cx, 'division_by_zero', {}, e.span);
       if (op === '%') return intVal(D.mod(a, b), null);
-      if (!cx.inDim && a.value !== null && b.value !== null && a.value % b.value !== 0) {
+      // In the library rounding down is meant: its authors know the rule that the warning teaches.
+      if (!cx.inDim && !isLibrary(e.span) && a.value !== null && b.value !== null && a.value % b.value !== 0) {
         report(
           cx,
           'inexact_division',

@@ -143,9 +143,10 @@ function callSeq(cx: Cx, inst: InstanceNode, args: readonly Arg[], span: Span): 
   if (inst.children.length === 0) return current[0]?.val ?? POISON;
   for (const child of inst.children) {
     const where = isLibrary(child.node.span) ? span : child.node.span;
+    // What an element gets from the one before it is blamed on the element; what the seq gets, on the caller.
+    if (child !== inst.children[0]) current = [{ val: current[0]!.val, span: where }];
     const v = applyWithMode(cx, { kind: 'instance', inst: child.node }, current, where, mode);
     if (isPoison(v)) return POISON;
-    // A tuple goes on as several arguments only where the next element takes several: never implicitly.
     current = [{ val: v, span: where }];
   }
   return current[0]!.val;

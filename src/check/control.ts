@@ -179,7 +179,7 @@ function lowerIf(
     if (isPoison(x) || isPoison(y)) return POISON;
     return joinVals(cx, fn, [a.b, b.b], x, y, what, span, results);
   };
-  const value_ = asValue ? merge(a.val ?? POISON, b.val ?? POISON, 'the branches') : null;
+  const value_ = asValue ? merge(a.val ?? POISON, b.val ?? POISON, 'the result') : null;
   const locals = names.map((n) => {
     const old = cx.scope.find(n)?.val ?? POISON;
     return [n, merge(a.changes.locals.get(n) ?? old, b.changes.locals.get(n) ?? old, `\`${n}\``)] as const;

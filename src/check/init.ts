@@ -2,8 +2,8 @@
 import { typeText, value } from '../ir/builder.ts';
 import { dim, same } from '../ir/dim.ts';
 import type { Func, TensorType, Value } from '../ir/ir.ts';
-import { didYouMean, DiagnosticBag } from '../diagnostics/index.ts';
-import type { Expr, Init, Member, Span } from '../parser/ast.ts';
+import { didYouMean, DiagnosticBag, suggest } from '../diagnostics/index.ts';
+import type { Expr, Init, Member, Selector, Span } from '../parser/ast.ts';
 import { at, isLibrary, newFn, originOf, report, staticCx, type Cx, type World } from './context.ts';
 import { truth } from './control.ts';
 import { describe, exprText, staticText } from './describe.ts';
@@ -68,21 +68,28 @@ function reportUnmatched(
   s: Init['rules'][number]['selector'],
   below: readonly Candidate[],
 ): void {
-  const last = s.parts.at(-1);
-  const names = below.map((c) => c.segments.join('.'));
-  const types = [...new Set(below.flatMap((c) => c.types))];
-  const near =
-    didYouMean(pathText(s), names) ??
-    (s.parts[0]?.kind === 'name'
-      ? didYouMean(s.parts[0].name, [...types, ...below.map((c) => c.segments[0] ?? '')])
-      : null) ??
-    (last?.kind === 'name'
-      ? didYouMean(
-          last.name,
-          below.map((c) => c.segments.at(-1) ?? ''),
-        )
-      : null);
-  report(cx, 'selector_unmatched', { selector: pathText(s), type: node.type }, s.span, { help: near, path: node.path });
+  report(cx, 'selector_unmatched', { selector: pathText(s), type: node.type }, s.span, {
+    help: nearSelector(s, below),
+    path: node.path,
+  });
+}
+
+/** The selector with the one part mended that is a slip: a whole path, a block type, or a member. */
+export function nearSelector(s: Selector, below: readonly Candidate[]): string | null {
+  const whole = didYouMean(
+    pathText(s),
+    below.map((c) => c.segments.join('.')),
+  );
+  if (whole) return whole;
+  const words = new Set(below.flatMap((c) => [...c.segments, ...c.types]));
+  for (const [i, part] of s.parts.entries()) {
+    if (part.kind !== 'name' || words.has(part.name)) continue;
+    const name = suggest(part.name, words);
+    if (name === null) continue;
+    const parts = s.parts.map((p, j) => (j === i ? { ...part, name } : p));
+    return `did you mean \`${pathText({ ...s, parts })}\`?`;
+  }
+  return null;
 }
 
 /** Children before parents, so that outer rules come later. */

@@ -45,9 +45,10 @@ const PRELUDE = ['std/functional', 'std/init', 'std/metrics', 'std/optim'];
 export function loadProject(host: SourceHost, entry: string, bag: DiagnosticBag): Project {
   const primitives = new Scope(null);
   for (const name of BUILTINS) primitives.bind(name, 'primitive', { kind: 'builtin', name });
-  // `prod` is that of lists, which shapes need all the time; the reduction is `op.prod`.
+  // These are of numbers and lists, which shapes need all the time; the reductions are `op.prod`, `amin`, `amax`.
+  const compileTime = ['prod', 'min', 'max'];
   for (const op of Object.keys(OPS))
-    if (!INTERNAL_OPS.includes(op) && op !== 'prod') primitives.bind(op, 'primitive', { kind: 'op', op });
+    if (!INTERNAL_OPS.includes(op) && !compileTime.includes(op)) primitives.bind(op, 'primitive', { kind: 'op', op });
   for (const elem of ['f32', 'f16', 'bf16', 'i32', 'u32', 'bool'] as const)
     primitives.bind(elem, 'primitive', { kind: 'elem', elem });
   // PyTorch's name; the two values may be numbers, which no signature could say.

@@ -67,6 +67,7 @@ export function emit(
   operands: readonly TensorVal[],
   given: Attrs,
   span: Span,
+  label: string = kind,
 ): TensorVal[] | null {
   const fn = cx.fn;
   if (!fn) {
@@ -84,7 +85,7 @@ export function emit(
       ]),
     );
   const fail = (what: string): false => {
-    if (!reported) report(cx, 'op_fault', { op: kind, fault: what }, span, { related: places() });
+    if (!reported) report(cx, 'op_fault', { op: label, fault: what }, span, { related: places() });
     reported = true;
     return false;
   };
@@ -94,7 +95,7 @@ export function emit(
       kind: kind_,
       left,
       right,
-      message: messageOf(cx, 'op_fault', { op: kind, fault: what }, span),
+      message: messageOf(cx, 'op_fault', { op: label, fault: what }, span),
       origin: originOf(cx, span),
     });
   };
@@ -131,8 +132,15 @@ export function emit(
 }
 
 /** An op with one result, or poison. */
-export function emitOne(cx: Cx, kind: string, operands: readonly TensorVal[], attrs: Attrs, span: Span): Val {
-  return emit(cx, kind, operands, attrs, span)?.[0] ?? POISON;
+export function emitOne(
+  cx: Cx,
+  kind: string,
+  operands: readonly TensorVal[],
+  attrs: Attrs,
+  span: Span,
+  label: string = kind,
+): Val {
+  return emit(cx, kind, operands, attrs, span, label)?.[0] ?? POISON;
 }
 
 /** Each dim of a result points at where an operand's equal dim came from, or at the op. */

@@ -39,8 +39,8 @@ function join(cx: Cx, owner: InstanceNode, tie: Tie, target: Slot, source: Slot)
       same(given.shape[1]!, wanted.shape[0]!);
     const args = { ...names, left: typeText(wanted), right: typeText({ elem: given.elem, shape }) };
     const related = at(
-      [target.tensor.member.span, `${names.target} is declared here`],
-      [source.tensor.member.span, `${names.source} is declared here`],
+      [target.tensor.owner.span, `\`${names.target}\` is ${args.left} here`],
+      [source.tensor.owner.span, `\`${names.source}\` is ${typeText(given)} here`],
     );
     report(cx, 'tie_shape', args, tie.span, {
       related,

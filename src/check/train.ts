@@ -9,12 +9,13 @@ import { truth } from './control.ts';
 import { describe } from './describe.ts';
 import type { MethodInfo, TrainPlan } from './elaborated.ts';
 import { evaluate } from './evaluate.ts';
+import { nearSelector } from './init.ts';
 import { descendants, type InstanceNode, type TensorNode } from './instance.ts';
 import { freeName } from './method.ts';
 import type { Named } from './names.ts';
 import { floatsOf, planOptimizer } from './optimizer.ts';
 import { Scope } from './scope.ts';
-import { candidatesBelow, matches } from './selector.ts';
+import { candidatesBelow, matches, type Candidate } from './selector.ts';
 import { toTensor } from './tensor.ts';
 import { pathText } from './ties.ts';
 import { isPoison, numberOf, settle, tensorVal, type OptimizerVal, type Val } from './values.ts';
@@ -44,24 +45,16 @@ export function frozenTensors(cx: Cx, root: InstanceNode): Set<TensorNode> {
     const below = candidatesBelow(node);
     for (const s of selectors) {
       const hit = below.filter((c) => matches(s, c));
-      if (hit.length === 0)
-        unmatched(
-          cx,
-          node,
-          s,
-          below.map((c) => c.segments.join('.')),
-        );
+      if (hit.length === 0) unmatched(cx, node, s, below);
       for (const c of hit) if (c.slot?.tensor.role === 'param') out.add(c.slot.tensor);
     }
   }
   return out;
 }
 
-function unmatched(cx: Cx, node: InstanceNode, s: Selector, names: readonly string[]): void {
-  report(cx, 'selector_unmatched', { selector: pathText(s), type: node.type }, s.span, {
-    help: didYouMean(pathText(s), names),
-    path: node.path,
-  });
+function unmatched(cx: Cx, node: InstanceNode, s: Selector, below: readonly Candidate[]): void {
+  const args = { selector: pathText(s), type: node.type };
+  report(cx, 'selector_unmatched', args, s.span, { help: nearSelector(s, below), path: node.path });
 }
 
 function liveMembers(cx: Cx, node: InstanceNode, members: readonly Member[]): Member[] {
@@ -218,13 +211,7 @@ function groupTensors(
   const inner = staticCx(cx, root.declScope!);
   for (const o of train.overrides) {
     const hit = below.filter((c) => matches(o.selector, c));
-    if (hit.length === 0)
-      unmatched(
-        cx,
-        root,
-        o.selector,
-        below.map((c) => c.segments.join('.')),
-      );
+    if (hit.length === 0) unmatched(cx, root, o.selector, below);
     for (const s of o.settings) {
       if (!(s.name.name in base)) {
         const fixed = opt.hyper.has(s.name.name);

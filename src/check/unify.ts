@@ -139,7 +139,24 @@ export function mismatch(cx: Cx, wanted: string, found: Val, m: Meeting): Val {
 
 // ---------------------------------------------------------------- tensors
 
-function coerceTensor(cx: Cx, type: TensorTypeExpr, v: Val, m: Meeting): Val {
+/** `...normalized_shape`, where the name is that of a list known now, is as many dims. One spread may stay open beside it. */
+function spelledOut(type: TensorTypeExpr, scope: Scope): TensorTypeExpr {
+  if (!type.dims.some((d) => d.kind === 'spread' && !isUpper(d.name.name))) return type;
+  const dims = type.dims.flatMap((d): readonly DimExpr[] => {
+    const list = d.kind === 'spread' && !isUpper(d.name.name) ? scope.find(d.name.name)?.val : undefined;
+    if (d.kind !== 'spread' || (list?.kind !== 'list' && list?.kind !== 'tuple')) return [d];
+    const object: Expr = { kind: 'name', name: d.name.name, span: d.span };
+    return list.items.map((_, i) => ({
+      kind: 'dim',
+      span: d.span,
+      value: { kind: 'member', object, member: { name: i, span: d.span }, span: d.span },
+    }));
+  });
+  return { ...type, dims };
+}
+
+function coerceTensor(cx: Cx, written: TensorTypeExpr, v: Val, m: Meeting): Val {
+  const type = spelledOut(written, m.scope);
   if (v.kind === 'int' || v.kind === 'float' || v.kind === 'bool') return scalarAs(cx, type, v, m);
   if (v.kind !== 'tensor') return mismatch(cx, typeExprText(type), v, m);
   if (!bindElem(cx, type, v, m)) return POISON;
@@ -339,9 +356,10 @@ function equalSizes(cx: Cx, want: IntVal, found: IntVal, label: string, m: Meeti
 
 /** The concrete type where every name in it is bound, else null. Never reports. */
 export function tensorTypeOf(cx: Cx, type: TensorTypeExpr, scope: Scope): Wanted | null {
+  const { dims } = spelledOut(type, scope);
   const shape: Dim[] = [];
   const from: (Span | null)[] = [];
-  for (const d of type.dims) {
+  for (const d of dims) {
     if (d.kind === 'spread') {
       const b = scope.find(d.name.name)?.val;
       if (b?.kind !== 'tuple') return null;
@@ -363,7 +381,8 @@ export function tensorTypeOf(cx: Cx, type: TensorTypeExpr, scope: Scope): Wanted
 }
 
 /** Binds the names of a type that nothing has bound from the type that is wanted: `rand() -> f32[...S]`. */
-export function bindWanted(cx: Cx, type: TensorTypeExpr, wanted: Wanted, scope: Scope, span: Span): void {
+export function bindWanted(cx: Cx, written: TensorTypeExpr, wanted: Wanted, scope: Scope, span: Span): void {
+  const type = spelledOut(written, scope);
   const k = type.dims.findIndex((d) => d.kind === 'spread');
   const tail = k < 0 ? 0 : type.dims.length - k - 1;
   const stop = wanted.shape.length - tail;
