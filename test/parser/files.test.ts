@@ -43,7 +43,8 @@ function faultOfSpans(node: unknown, parent: Span): string | null {
   if (typeof node !== 'object' || node === null) return null;
   const span = spanOf(node) ?? parent;
   if (span.start >= span.end) return `empty at ${span.start}`;
-  if (span.start < parent.start || span.end > parent.end) return `${span.start}..${span.end} outside ${parent.start}..${parent.end}`;
+  if (span.start < parent.start || span.end > parent.end)
+    return `${span.start}..${span.end} outside ${parent.start}..${parent.end}`;
   for (const [key, value] of Object.entries(node)) {
     const fault = key === 'span' || key === 'opSpan' ? null : faultOfSpans(value, span);
     if (fault !== null) return fault;

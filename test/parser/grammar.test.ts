@@ -32,7 +32,8 @@ test('net.ebnf and the parser have the same rules', (t) => {
 test('what a rule of net.ebnf names is a rule or a token', (t) => {
   const rules = new Set([...ebnf.matchAll(/^(\w+) =/gm)].map((match) => match[1]));
   const tokens = new Set(['Name', 'Int', 'Float', 'Text', 'End', 'operator']);
-  for (const name of ebnf.replace(/"[^"]*"/g, '').match(/\w+/g) ?? []) t.true(rules.has(name) || tokens.has(name), name);
+  for (const name of ebnf.replace(/"[^"]*"/g, '').match(/\w+/g) ?? [])
+    t.true(rules.has(name) || tokens.has(name), name);
 });
 
 test('every keyword of net.ebnf is one', (t) => {

@@ -15,19 +15,30 @@ function flatten(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(flatten).join(' ')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
   const { head, fields } = parts(value);
+  const literal = literalText(value);
+  if (literal !== null) return literal;
   const inner = fields.map(([k, v]) => `${k}: ${flatten(v)}`);
-  return head !== '' && inner.length === 0 ? head : `(${[head, ...inner].filter((part) => part !== '').join(' ')})`;
+  return isName(value) ? head : `(${[head, ...inner].filter((part) => part !== '').join(' ')})`;
+}
+
+function parts(node: object): { head: string; fields: [string, unknown][] } {
+  const fields = Object.entries(node).filter(([key, value]) => key !== 'span' && key !== 'opSpan' && !isEmpty(value));
+  if (isName(node)) return { head: node.name, fields: [] };
+  const kind = fields.find(([key]) => key === 'kind')?.[1];
+  return { head: typeof kind === 'string' ? kind : '', fields: fields.filter(([key]) => key !== 'kind') };
 }
 
 /** An identifier is its name, and so is the expression that only names something. */
-function parts(node: object): { head: string; fields: [string, unknown][] } {
-  const fields = Object.entries(node).filter(([key, value]) => key !== 'span' && key !== 'opSpan' && !isEmpty(value));
-  const kind = fields.find(([key]) => key === 'kind')?.[1];
-  const rest = fields.filter(([key]) => key !== 'kind');
-  const [only] = rest;
-  if (rest.length === 1 && only && only[0] === 'name' && typeof only[1] === 'string' && (kind === undefined || kind === 'name'))
-    return { head: only[1], fields: [] };
-  return { head: typeof kind === 'string' ? kind : '', fields: rest };
+function isName(node: object): node is { name: string } {
+  if (!('name' in node) || typeof node.name !== 'string') return false;
+  const keys = Object.keys(node).filter((key) => key !== 'span');
+  return keys.length === 1 || (keys.length === 2 && 'kind' in node && node.kind === 'name');
+}
+
+function literalText(node: object): string | null {
+  if (!('kind' in node && 'value' in node)) return null;
+  if (node.kind === 'number') return 'isInt' in node && node.isInt ? `${node.value}` : `${node.value}f`;
+  return node.kind === 'string' ? JSON.stringify(node.value) : null;
 }
 
 function isEmpty(value: unknown): boolean {
