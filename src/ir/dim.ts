@@ -135,11 +135,24 @@ export function div(a: DimLike, b: DimLike): Dim {
       const c = left.find((t) => t.atoms.length === 0)?.coef ?? 0;
       const shift = Math.floor(c / y.value);
       r = sub(r, shift * y.value);
-      return add(add(fromTerms(whole), shift), atomDim('div', r, y));
+      return add(add(fromTerms(whole), shift), nested(r, y.value) ?? atomDim('div', r, y));
     }
     return add(fromTerms(whole), atomDim('div', r, y));
   }
   return atomDim('div', x, y);
+}
+
+/** (x/m + rest)/n is (x + m*rest)/(m*n) for whole m, n > 0: strides in a row become one. */
+function nested(a: Dim, n: number): Dim | null {
+  if (n <= 0) return null;
+  for (const t of a.terms) {
+    const [atom] = t.atoms;
+    if (t.coef !== 1 || t.atoms.length !== 1 || atom?.kind !== 'fn' || atom.fn !== 'div') continue;
+    const m = atom.b.value;
+    if (m === null || m <= 0) continue;
+    return div(add(atom.a, mul(m, sub(a, new Dim([t])))), m * n);
+  }
+  return null;
 }
 
 /** Remainder of the floor division. */
@@ -205,6 +218,11 @@ export const sameShape = (a: readonly Dim[], b: readonly Dim[]): boolean =>
 /** Replaces symbols; those without an entry stay. */
 export function substitute(d: Dim, env: ReadonlyMap<string, Dim>): Dim {
   if (d.value !== null) return d;
+  // Most dims are a symbol: no arithmetic for those.
+  const [first] = d.terms;
+  if (d.terms.length === 1 && first!.coef === 1 && first!.atoms.length === 1 && first!.atoms[0]!.kind === 'sym') {
+    return env.get(first!.atoms[0]!.name) ?? d;
+  }
   let out: Dim = ZERO;
   for (const t of d.terms) {
     let p = dim(t.coef);
