@@ -27,4 +27,8 @@ export async function writeFileAtomic(path: string, content: string | readonly U
   await folder?.close();
 }
 
-export const readBytes = (path: string): Promise<Uint8Array> => readFile(path);
+/** As a plain Uint8Array: a Buffer's `slice` would not copy. */
+export async function readBytes(path: string): Promise<Uint8Array> {
+  const b = await readFile(path);
+  return new Uint8Array(b.buffer, b.byteOffset, b.byteLength);
+}
