@@ -20,17 +20,21 @@ export function valueType(t: KType): ValueType {
 
 export const sizeOfElem = (elem: StorageElem): number => (isHalf(elem) ? 2 : 4);
 
+/** Where buffers lie: at the address in a local, plus a constant. */
+export type Places = (buf: KBuffer) => { readonly local: number; readonly offset: number };
+
 export class ExpressionPrinter {
   readonly f: FunctionWriter;
   private readonly relaxed: boolean;
   private readonly vars = new Map<KVar, number>();
-  /** Emits the byte address of a buffer's start, and gives what remains to be added to it. */
-  private readonly base: (buf: KBuffer) => number;
+  /** Locals that hold addresses of elements at a named index, by the blocks in which they are known. */
+  private readonly addresses: Map<KBuffer, Map<KVar, number>>[] = [new Map()];
+  private readonly places: Places;
 
-  constructor(f: FunctionWriter, relaxed: boolean, base: (buf: KBuffer) => number) {
+  constructor(f: FunctionWriter, relaxed: boolean, places: Places) {
     this.f = f;
     this.relaxed = relaxed;
-    this.base = base;
+    this.places = places;
   }
 
   bind(v: KVar, index: number): void {
@@ -43,6 +47,13 @@ export class ExpressionPrinter {
     const index = this.f.local(valueType(v.type));
     this.vars.set(v, index);
     return index;
+  }
+
+  /** Code of a block that may not run, or runs many times: what it computes is not known after it. */
+  block(body: () => void): void {
+    this.addresses.push(new Map());
+    body();
+    this.addresses.pop();
   }
 
   expr(e: KExpr): void {
@@ -305,23 +316,48 @@ export class ExpressionPrinter {
    * because data starts above the scratch page.
    */
   address(buf: KBuffer, index: KExpr): number {
+    const shift = Math.log2(sizeOfElem(buf.elem));
+    const [rest, constant] = splitConstant(index);
+    if (rest === null) return this.base(buf) + (constant << shift);
+    if (rest.k !== 'var' || rest.var.mutable) {
+      const offset = this.base(buf);
+      this.scaled(rest, shift);
+      return offset + (constant << shift);
+    }
+    return this.namedAddress(buf, rest.var, () => this.scaled(rest, shift)) + (constant << shift);
+  }
+
+  /** Emits the address in a local on which a buffer stands, and gives what remains to be added. */
+  private base(buf: KBuffer): number {
+    const { local, offset } = this.places(buf);
+    this.f.get(local);
+    return offset;
+  }
+
+  private scaled(index: KExpr, shift: number): void {
+    this.expr(index);
+    this.f.i32(shift).op(OP.i32Shl, OP.i32Add);
+  }
+
+  /**
+   * The address for a named index is computed once and named too: neighbouring vectors then visibly share it, which lets
+   * V8 pair their loads and stores into wider ones.
+   */
+  private namedAddress(buf: KBuffer, index: KVar, add: () => void): number {
     const { f } = this;
-    const size = sizeOfElem(buf.elem);
-    let offset = this.base(buf);
-    let rest: KExpr | null = index;
-    if (index.k === 'const') {
-      if (index.value >= 0) {
-        offset += index.value * size;
-        rest = null;
-      }
-    } else if (index.k === 'bin' && index.op === 'add' && index.b.k === 'const' && index.b.value >= 0) {
-      offset += index.b.value * size;
-      rest = index.a;
+    for (const known of this.addresses) {
+      const local = known.get(buf)?.get(index);
+      if (local === undefined) continue;
+      f.get(local);
+      return this.places(buf).offset;
     }
-    if (rest) {
-      this.expr(rest);
-      f.i32(Math.log2(size)).op(OP.i32Shl, OP.i32Add);
-    }
+    const offset = this.base(buf);
+    add();
+    const local = f.local(I32_TYPE);
+    f.tee(local);
+    const block = this.addresses[this.addresses.length - 1]!;
+    const ofBuffer = block.get(buf) ?? new Map<KVar, number>();
+    block.set(buf, ofBuffer.set(index, local));
     return offset;
   }
 
@@ -397,6 +433,13 @@ export class ExpressionPrinter {
       use({ k: 'var', var: v, type });
     });
   }
+}
+
+/** The part of an index that varies and a constant part that is not negative. */
+function splitConstant(index: KExpr): [KExpr | null, number] {
+  if (index.k === 'const') return index.value >= 0 ? [null, index.value] : [index, 0];
+  const added = index.k === 'bin' && index.op === 'add' && index.b.k === 'const' && index.b.value >= 0;
+  return added ? [index.a, (index.b as KExpr & { k: 'const' }).value] : [index, 0];
 }
 
 const zero = (type: KType): KExpr => coerce(0, type);

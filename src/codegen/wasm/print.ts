@@ -40,22 +40,23 @@ export function printWasm(input: WasmInput, options: { readonly relaxed: boolean
 
 function printKernel(kernel: Kernel, relaxed: boolean): WasmFunction {
   const f = new FunctionWriter();
-  const addresses = new Map<KBuffer, number>();
+  const params = new Map<KBuffer, number>();
   const arrays = placeArrays(kernel);
+  let sp = -1;
   const e = new ExpressionPrinter(f, relaxed, (buf) => {
-    const param = addresses.get(buf);
-    if (param !== undefined) {
-      f.get(param);
-      return 0;
-    }
+    const param = params.get(buf);
+    if (param !== undefined) return { local: param, offset: 0 };
     const offset = arrays.get(buf);
     if (offset === undefined) throw new Error(`${kernel.name}: buffer ${buf.name} is not a parameter`);
-    f.op(OP.globalGet, SP);
-    return offset;
+    return { local: sp, offset };
   });
   for (const p of kernel.params) {
-    if (p.kind === 'buffer') addresses.set(p, f.param(I32_TYPE));
+    if (p.kind === 'buffer') params.set(p, f.param(I32_TYPE));
     else e.bind(p, f.param(valueType(p.type)));
+  }
+  if (arrays.size > 0) {
+    sp = f.local(I32_TYPE);
+    f.op(OP.globalGet, SP).set(sp);
   }
   statements(e, kernel.body);
   return { name: kernel.name, params: f.params, locals: f.locals, code: f.code, exported: false };
@@ -79,6 +80,7 @@ function statements(e: ExpressionPrinter, body: readonly KStmt[]): void {
 
 function statement(e: ExpressionPrinter, s: KStmt): void {
   const { f } = e;
+  const nested = (body: readonly KStmt[]): void => e.block(() => statements(e, body));
   switch (s.s) {
     case 'let':
     case 'set':
@@ -91,18 +93,18 @@ function statement(e: ExpressionPrinter, s: KStmt): void {
       return forLoop(e, s);
     case 'while':
       f.op(OP.block, VOID, OP.loop, VOID);
-      e.expr(s.cond);
+      e.block(() => e.expr(s.cond));
       f.op(OP.i32Eqz, OP.brIf, 1);
-      statements(e, s.body);
+      nested(s.body);
       f.op(OP.br, 0, OP.end, OP.end);
       return;
     case 'if':
       e.expr(s.cond);
       f.op(OP.if, VOID);
-      statements(e, s.then);
+      nested(s.then);
       if (s.else.length > 0) {
         f.op(OP.else);
-        statements(e, s.else);
+        nested(s.else);
       }
       f.op(OP.end);
       return;
@@ -127,7 +129,7 @@ function forLoop(e: ExpressionPrinter, s: KStmt & { s: 'for' }): void {
       f.op(OP.i32LtS, OP.if, VOID);
     }
     f.op(OP.loop, VOID);
-    statements(e, s.body);
+    e.block(() => statements(e, s.body));
     f.get(i).i32(s.step).op(OP.i32Add).tee(i);
     limit();
     f.op(OP.i32LtS, OP.brIf, 0, OP.end);

@@ -3,7 +3,7 @@
   (type (;1;) (func (param i32)))
   (import "env" "memory" (memory (;0;) 1))
   (func $axpy (type 0) (param i32 i32 i32)
-    (local i32)
+    (local i32 i32 i32)
     i32.const 0
     local.set 3
     local.get 3
@@ -16,19 +16,17 @@
         i32.const 2
         i32.shl
         i32.add
+        local.tee 4
         local.get 0
         local.get 3
         i32.const 2
         i32.shl
         i32.add
+        local.tee 5
         v128.load align=4
         v128.const i32x4 0x40000000 0x40000000 0x40000000 0x40000000
         f32x4.mul
-        local.get 1
-        local.get 3
-        i32.const 2
-        i32.shl
-        i32.add
+        local.get 4
         v128.load align=4
         f32x4.add
         v128.store align=4
