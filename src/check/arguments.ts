@@ -77,7 +77,7 @@ export interface Bound {
 
 /**
  * Evaluates the arguments of a call in the caller's scope, coerces each to its parameter's type and binds it in `scope`
- * (a child of the declaration's scope). Parameters without tensors come first: `n: int` may size the type of another.
+ * (a child of the declaration's scope). Faults are reported in the layer at `path`. Parameters without tensors come first: `n: int` may size the type of another.
  */
 export function bindArgs(
   cx: Cx,
@@ -86,16 +86,17 @@ export function bindArgs(
   args: readonly Arg[],
   scope: Scope,
   span: Span,
+  path = cx.path,
 ): Map<string, Bound> | null {
   const matched = matchArgs(cx, callee, paramSpecs(params), args, span);
   if (!matched) return null;
   const out = new Map<string, Bound>();
   let ok = true;
-  const late = params.filter((p) => p.type === null || mentionsTensor(p.type.kind));
+  const late = params.filter((p) => p.type === null || WITH_TENSORS.has(p.type.kind));
   const lateNames = new Set(late.map((p) => p.name.name));
   for (const p of [...params.filter((q) => !lateNames.has(q.name.name)), ...late]) {
     const arg = matched.get(p.name.name) ?? null;
-    const bound = bindOne(cx, callee, p, arg?.value ?? null, arg?.value.span ?? span, scope, args);
+    const bound = bindOne(cx, callee, p, arg?.value ?? null, arg?.value.span ?? span, scope, path);
     if (isPoison(bound.val)) ok = false;
     out.set(p.name.name, bound);
     scope.bind(p.name.name, 'arg', bound.val, bound.span, bound.optional);
@@ -105,26 +106,19 @@ export function bindArgs(
   return new Map(params.map((p) => [p.name.name, out.get(p.name.name)!]));
 }
 
-const mentionsTensor = (kind: string): boolean =>
-  !['unionType', 'fnType', 'namedType', 'listType', 'tupleType'].includes(kind) || kind === 'tensorType';
+/** Types that may hold tensors, whose dims may be other arguments. */
+const WITH_TENSORS: ReadonlySet<string> = new Set(['tensorType', 'optionalType', 'recordType', 'errorType']);
 
-function bindOne(
-  cx: Cx,
-  callee: string,
-  p: Param,
-  given: Expr | null,
-  span: Span,
-  scope: Scope,
-  _args: readonly Arg[],
-): Bound {
+function bindOne(cx: Cx, callee: string, p: Param, given: Expr | null, span: Span, scope: Scope, path: string): Bound {
   const type = p.type;
   const optional = type?.kind === 'optionalType';
+  const inLayer: Cx = { ...cx, path };
   const meeting: Meeting = { scope, what: `\`${p.name.name}\` of ${callee}`, span, fills: false };
   if (given === null) {
     if (p.default === null) return { val: { kind: 'none' }, span, optional };
     const made = evaluate({ ...staticCx(cx, scope), fn: cx.fn, site: cx.site ?? span }, p.default);
     return {
-      val: type && !isPoison(made) ? coerce(cx, type, made, { ...meeting, span: p.default.span }) : made,
+      val: type && !isPoison(made) ? coerce(inLayer, type, made, { ...meeting, span: p.default.span }) : made,
       span,
       optional,
     };
@@ -136,8 +130,8 @@ function bindOne(
   if (isPoison(v)) return { val: v, span, optional };
   // `N: int` in capitals binds a dim of the signature.
   if (type?.kind === 'namedType' && type.name.name === 'int' && isUpper(p.name.name) && v.kind === 'int') {
-    const ok = bindDim(cx, { kind: 'name', name: p.name.name, span: p.name.span }, intVal(v.dim, span), meeting);
+    const ok = bindDim(inLayer, { kind: 'name', name: p.name.name, span: p.name.span }, intVal(v.dim, span), meeting);
     return { val: ok ? intVal(v.dim, span) : POISON, span, optional };
   }
-  return { val: type ? coerce(cx, type, v, meeting) : v, span, optional };
+  return { val: type ? coerce(inLayer, type, v, meeting) : v, span, optional };
 }

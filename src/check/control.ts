@@ -12,7 +12,7 @@ import { describe } from './describe.ts';
 import { bindItem, evaluate, evalValue, itemsOf, use } from './evaluate.ts';
 import type { TensorNode } from './instance.ts';
 import { Scope, type Binding } from './scope.ts';
-import { constantOf, emitOne, keyOf, readTensor, requireEqual, reshape, toTensor } from './tensor.ts';
+import { compareAtLeast, constantOf, emitOne, keyOf, readTensor, requireEqual, reshape, toTensor } from './tensor.ts';
 import { isPoison, mapTensors, POISON, settle, tensorsIn, type TensorVal, type Val } from './values.ts';
 
 // ---------------------------------------------------------------- conditions
@@ -293,7 +293,8 @@ function lowerFor(cx: Cx, s: ForStmt, start: D.Dim, stop: D.Dim): void {
     report(cx, 'destructure_mismatch', { names: s.vars.length, found: 'an int' }, s.iter.span);
     return poisonAssigned(cx, [s]);
   }
-  const count = D.max(D.sub(stop, start), 0);
+  const length = D.sub(stop, start);
+  const count = compareAtLeast(length, D.dim(0)) === 'yes' ? length : D.max(length, 0);
   lowerLoop(cx, s.body, s.span, {
     kind: 'for',
     attrs: { count },

@@ -194,7 +194,8 @@ function evalMember(cx: Cx, e: MemberExpr): Val {
 /** A child, a tensor, a constant, a method or a hyper-parameter of an instance. */
 export function memberOf(cx: Cx, inst: InstanceNode, name: string | number, span: Span): Val {
   if (inst.kind === 'seq' || inst.kind === 'list') {
-    const child = inst.children.find((c) => c.name === String(name));
+    // A number counts the elements, named ones included.
+    const child = typeof name === 'number' ? inst.children[name] : inst.children.find((c) => c.name === name);
     if (child) return { kind: 'instance', inst: child.node };
     if (typeof name === 'number') {
       return report(cx, 'index_out_of_range', { index: name, what: labelOf(inst), size: inst.children.length }, span);

@@ -71,8 +71,7 @@ export function callMethod(cx: Cx, inst: InstanceNode, decl: FnDecl, args: reado
   const given = args.filter((a) => a.name?.name !== 'training' || decl.params.some((p) => p.name.name === 'training'));
   const scope = new Scope(scopeOf(inst), new Map(), true);
   const callee = `\`${decl.name.name}\` of ${labelOf(inst)}`;
-  const inner: Cx = inst.span.file !== '' && isLibrary(decl.span) ? { ...cx, path: inst.path || cx.path } : cx;
-  const bound = bindArgs(inner, callee, decl.params, given, scope, span);
+  const bound = bindArgs(cx, callee, decl.params, given, scope, span, inst.path || cx.path);
   if (inst.pending) solvePending(cx, inst, decl, span);
   if (!bound || inst.pending) return POISON;
   const training = mode ?? fn.training;

@@ -26,8 +26,10 @@ export interface Trained {
 
 interface Step {
   readonly func: Func;
-  readonly state: OptimizerPlan['state'];
+  readonly state: readonly State[];
 }
+
+type State = Omit<OptimizerPlan['state'][number], 'init'> & { readonly init: Func };
 
 export function planOptimizer(cx: Cx, opt: OptimizerVal, trained: readonly Trained[]): OptimizerPlan | null {
   const step = findStep(cx, opt, opt.decl.members);
@@ -35,18 +37,20 @@ export function planOptimizer(cx: Cx, opt: OptimizerVal, trained: readonly Train
   const floats = floatsOf(opt);
   const flat = lowerFlat(cx, opt, step);
   const name = opt.decl.name.name;
-  if (flat) return { name, floats, state: flat.state, flat: add(cx, `${name}_step`, flat.func), byShape: {} };
+  const stateOf = (made: Step): OptimizerPlan['state'] =>
+    made.state.map((x) => ({ ...x, init: add(cx, `${name}_init_${x.name}`, x.init) }));
+  if (flat) return { name, floats, state: stateOf(flat), flat: add(cx, `${name}_step`, flat.func), byShape: {} };
   const byShape: Record<string, string> = {};
-  let state: OptimizerPlan['state'] = [];
+  let first: Step | null = null;
   for (const t of trained) {
     const key = t.shape.map((d) => d.key).join('x');
     if (key in byShape) continue;
     const made = lowerStep(cx, opt, step, t.shape, t.name);
     if (!made) return null;
     byShape[key] = add(cx, `${name}_step`, made.func);
-    state = made.state;
+    first ??= made;
   }
-  return { name, floats, state, flat: null, byShape };
+  return { name, floats, state: first ? stateOf(first) : [], flat: null, byShape };
 }
 
 /** Run-time hyper-parameters, with the values that the declaration is used with. */
@@ -95,7 +99,7 @@ function liveMembers(cx: Cx, scope: Scope, members: readonly Member[]): Member[]
  * Faults here only mean that the optimizer is not of that kind.
  */
 function lowerFlat(cx: Cx, opt: OptimizerVal, step: FnDecl): Step | null {
-  const quiet: Cx = { ...cx, world: { ...cx.world, bag: new DiagnosticBag(), funcs: new Map(cx.world.funcs) } };
+  const quiet: Cx = { ...cx, world: { ...cx.world, bag: new DiagnosticBag() } };
   const flat = lowerStep(quiet, opt, step, [sym('N')], '');
   if (!flat || quiet.world.bag.hasErrors || !flat.func.body.ops.every((op) => isElementwise(op.kind, op.operands)))
     return null;
@@ -140,7 +144,7 @@ function lowerStep(cx: Cx, opt: OptimizerVal, step: FnDecl, shape: readonly Dim[
     return v;
   });
   const members = liveMembers(inner, hyperScope(opt, opt.scope), opt.decl.members);
-  const state: (OptimizerPlan['state'][number] | null)[] = [];
+  const state: (State | null)[] = [];
   const tensors: TensorNode[] = [];
   for (const m of members) {
     if (m.kind === 'const')
@@ -264,7 +268,7 @@ function stateInit(
   like: 'param' | 'scalar',
   t: TensorNode,
   outer: Scope,
-): OptimizerPlan['state'][number] | null {
+): State | null {
   const fn = newFn(null, true);
   const shape = like === 'param' ? [sym('N')] : [];
   const elem = t.type.elem === 'i32' ? ('i32' as const) : ('f32' as const);
@@ -287,5 +291,5 @@ function stateInit(
     checks: [],
     origin: originOf(inner, m.span),
   };
-  return { name: m.name.name, like, elem, init: add(cx, `${opt.decl.name.name}_init_${m.name.name}`, func) };
+  return { name: m.name.name, like, elem, init: func };
 }

@@ -2,7 +2,7 @@
 import type { DiagnosticArgs, DiagnosticName, Related } from '../diagnostics/index.ts';
 import { makeDiagnostic } from '../diagnostics/index.ts';
 import { value } from '../ir/builder.ts';
-import { compare, dim, same, sub, type Dim } from '../ir/dim.ts';
+import { compare, dim, sameShape, sub, type Dim } from '../ir/dim.ts';
 import type { Attrs, DimCheck, ElemType, TensorType, Value } from '../ir/ir.ts';
 import type { ShapeContext } from '../ir/ops/def.ts';
 import { withDefaults } from '../ir/ops/define.ts';
@@ -48,7 +48,9 @@ const messageOf = <N extends DiagnosticName>(cx: Cx, name: N, args: DiagnosticAr
 };
 
 export function addCheck(fn: FnState, check: DimCheck): void {
-  const known = fn.checks.some((c) => c.kind === check.kind && same(c.left, check.left) && same(c.right, check.right));
+  // `T - 1 >= 0` and `T >= 1` are one question: the first message serves.
+  const asks = sub(check.left, check.right).key;
+  const known = fn.checks.some((c) => c.kind === check.kind && sub(c.left, c.right).key === asks);
   if (!known) fn.checks.push(check);
 }
 
@@ -195,7 +197,7 @@ export function toTensor(cx: Cx, v: Val, span: Span, elem: ElemType | null = nul
 
 /** A scalar spread over a shape. */
 export function fill(cx: Cx, v: TensorVal, shape: readonly Dim[], span: Span): Val {
-  return shape.length === 0 ? v : emitOne(cx, 'broadcast_to', [v], { shape }, span);
+  return sameShape(shape, v.value.type.shape) ? v : emitOne(cx, 'broadcast_to', [v], { shape }, span);
 }
 
 export function reshape(
@@ -205,7 +207,7 @@ export function reshape(
   span: Span,
   from: readonly (Span | null)[] | null = null,
 ): Val {
-  if (shape.length === v.value.type.shape.length && shape.every((d, i) => same(d, v.value.type.shape[i]!))) return v;
+  if (sameShape(shape, v.value.type.shape)) return v;
   const made = emitOne(cx, 'reshape', [v], { shape }, span);
   return made.kind === 'tensor' && from ? { ...made, from } : made;
 }
