@@ -5,7 +5,7 @@ export { Parameter } from './parameter.ts';
 export { ModuleNode } from './tree.ts';
 export { Optimizer } from './optimizer.ts';
 export { full, ones, Tensor, tensor, zeros } from './tensor.ts';
-export type { Nested, Shape, TensorOptions } from './tensor.ts';
+export type { DynamicShape, Input, Nested, Shape, TensorOptions, TensorValues } from './tensor.ts';
 export { Device, device, devices } from './device.ts';
 export type { DeviceInfo } from './device.ts';
 export * from './errors.ts';

@@ -80,7 +80,9 @@ export class Tensor<E extends Elem = Elem, S extends Shape = Shape> {
   /** Sets one element in place: `t.set([0, 0], 42)`. Tied names and views see it. */
   set(index: readonly number[], value: number): void {
     if (index.length !== this.shape.length) {
-      throw new ShapeError(`[${index.join(', ')}] has ${index.length} indices; the tensor has ${this.shape.length} dims`);
+      throw new ShapeError(
+        `[${index.join(', ')}] has ${index.length} indices; the tensor has ${this.shape.length} dims`,
+      );
     }
     let at = 0;
     index.forEach((i, d) => {
@@ -112,11 +114,26 @@ export class Tensor<E extends Elem = Elem, S extends Shape = Shape> {
   }
 }
 
-export interface TensorOptions<E extends Elem = Elem> {
+/** The shape of a tensor whose dims are known only at run time. Methods of generated classes take it and check. */
+export interface DynamicShape extends ReadonlyArray<number> {
+  readonly [dynamic]: true;
+}
+declare const dynamic: unique symbol;
+
+/** What a method with static dims takes: a tensor of that shape, or one whose shape only a run can tell. */
+export type Input<E extends Elem, S extends Shape> = Tensor<E, S> | Tensor<E, DynamicShape>;
+
+/** The shape as a type: a tuple where its length is known, else dynamic. */
+type ShapeType<S extends Shape> = number extends S['length'] ? DynamicShape : { -readonly [K in keyof S]: S[K] };
+
+type IntegerArray = Int32Array | Int16Array | Int8Array | Uint8Array | Uint16Array | BigInt64Array | BigUint64Array;
+export type TensorValues = Nested | ArrayLike<number | bigint>;
+
+export interface TensorOptions<E extends Elem = Elem, S extends Shape = Shape> {
   /** Default: f32 for numbers and floats, i32 for integer arrays and bigints, bool for booleans. */
   readonly dtype?: E;
   /** Default: the nesting, or one dim. */
-  readonly shape?: Shape;
+  readonly shape?: S | Shape;
   readonly device?: string | Device;
 }
 
@@ -124,42 +141,68 @@ export interface TensorOptions<E extends Elem = Elem> {
  * A tensor from nested arrays, a typed array, or a number; the values are copied.
  * Throws ShapeError for ragged nesting or a wrong count, DTypeError for values that the element type cannot hold.
  */
-export function tensor(values: Float32Array | Float64Array, options?: TensorOptions<'f32'>): Tensor<'f32'>;
-export function tensor(
-  values: Int32Array | Int16Array | Int8Array | Uint8Array | Uint16Array | BigInt64Array,
-  options?: TensorOptions<'i32'>,
-): Tensor<'i32'>;
-export function tensor<E extends Elem = 'f32'>(values: Nested | ArrayLike<number | bigint>, options?: TensorOptions<E>): Tensor<E>;
-export function tensor(values: Nested | ArrayLike<number | bigint>, options: TensorOptions = {}): Tensor {
+export function tensor<const S extends Shape = DynamicShape>(
+  values: Float32Array | Float64Array,
+  options?: TensorOptions<'f32', S>,
+): Tensor<'f32', ShapeType<S>>;
+export function tensor<const S extends Shape = DynamicShape>(
+  values: IntegerArray,
+  options?: TensorOptions<'i32', S>,
+): Tensor<'i32', ShapeType<S>>;
+export function tensor<E extends Elem = 'f32', const S extends Shape = DynamicShape>(
+  values: TensorValues,
+  options?: TensorOptions<E, S>,
+): Tensor<E, ShapeType<S>>;
+export function tensor(values: TensorValues, options: TensorOptions = {}): Tensor {
   const where = resolveDevice(options.device);
-  let shape: number[];
+  let shape: readonly number[];
   let flat: ArrayLike<number | bigint | boolean>;
-  if (typeof values === 'object' && ArrayBuffer.isView(values)) {
-    flat = values as ArrayLike<number | bigint>;
+  if (ArrayBuffer.isView(values)) {
+    flat = values as unknown as ArrayLike<number | bigint>;
     shape = [flat.length];
   } else {
-    shape = shapeOf(values as Nested);
-    flat = flatten(values as Nested, shape);
+    const nested = values as Nested;
+    shape = shapeOf(nested);
+    flat = flatten(nested, shape);
   }
   const dtype = options.dtype ?? defaultType(values, flat);
   if (options.shape) {
     const size = options.shape.reduce((a, b) => a * b, 1);
-    if (size !== flat.length) throw new ShapeError(`${flat.length} values for the shape [${options.shape.join(', ')}], which has ${size}`);
+    if (size !== flat.length) {
+      throw new ShapeError(`${flat.length} values for the shape [${options.shape.join(', ')}], which has ${size}`);
+    }
     shape = [...options.shape];
   }
   return new Tensor(dtype, shape, new HostStorage(encode(flat, dtype)), where);
 }
 
-const filled = <E extends Elem>(value: number, shape: Shape, options: TensorOptions<E>): Tensor<E> => {
+type FilledOptions<E extends Elem> = Omit<TensorOptions<E>, 'shape'>;
+
+/** All elements `value`; f32 unless `dtype` says otherwise. */
+export function full<const S extends Shape, E extends Elem = 'f32'>(
+  shape: S,
+  value: number,
+  options: FilledOptions<E> = {},
+): Tensor<E, ShapeType<S>> {
   const dtype = options.dtype ?? ('f32' as E);
   const size = shape.reduce((a, b) => a * b, 1);
-  return new Tensor(dtype, shape, new HostStorage(encode(new Float32Array(size).fill(value), dtype)), resolveDevice(options.device));
-};
+  const bytes = encode(new Float32Array(size).fill(value), dtype);
+  return new Tensor(
+    dtype,
+    [...shape] as readonly number[] as ShapeType<S>,
+    new HostStorage(bytes),
+    resolveDevice(options.device),
+  );
+}
 
-export const zeros = <E extends Elem = 'f32'>(shape: Shape, options: TensorOptions<E> = {}): Tensor<E> => filled(0, shape, options);
-export const ones = <E extends Elem = 'f32'>(shape: Shape, options: TensorOptions<E> = {}): Tensor<E> => filled(1, shape, options);
-export const full = <E extends Elem = 'f32'>(shape: Shape, value: number, options: TensorOptions<E> = {}): Tensor<E> =>
-  filled(value, shape, options);
+export const zeros = <const S extends Shape, E extends Elem = 'f32'>(
+  shape: S,
+  options: FilledOptions<E> = {},
+): Tensor<E, ShapeType<S>> => full(shape, 0, options);
+export const ones = <const S extends Shape, E extends Elem = 'f32'>(
+  shape: S,
+  options: FilledOptions<E> = {},
+): Tensor<E, ShapeType<S>> => full(shape, 1, options);
 
 const resolveDevice = (d: string | Device | undefined): Device => (typeof d === 'object' ? d : device(d ?? 'cpu'));
 
@@ -180,13 +223,17 @@ function flatten(v: Nested, shape: readonly number[]): (number | bigint | boolea
   const out: (number | bigint | boolean)[] = [];
   const visit = (x: Nested, depth: number, at: string): void => {
     if (typeof x !== 'object') {
-      if (depth !== shape.length) throw new ShapeError(`the nesting is ragged: a number where a list is expected, at ${at || 'the top'}`);
-      if (typeof x !== 'number' && typeof x !== 'boolean' && typeof x !== 'bigint') throw new DTypeError(`${at || 'the value'} is ${String(x)}, no number`);
+      if (depth !== shape.length)
+        throw new ShapeError(`the nesting is ragged: a number where a list is expected, at ${at || 'the top'}`);
+      if (typeof x !== 'number' && typeof x !== 'boolean' && typeof x !== 'bigint')
+        throw new DTypeError(`${at || 'the value'} is ${String(x)}, no number`);
       out.push(x);
       return;
     }
     if (depth >= shape.length || x.length !== shape[depth]) {
-      throw new ShapeError(`the nesting is ragged: ${x.length} items where ${shape[depth] ?? 'a number'} is expected, at ${at || 'the top'}`);
+      throw new ShapeError(
+        `the nesting is ragged: ${x.length} items where ${shape[depth] ?? 'a number'} is expected, at ${at || 'the top'}`,
+      );
     }
     x.forEach((y, i) => visit(y, depth + 1, `${at}[${i}]`));
   };
@@ -196,6 +243,7 @@ function flatten(v: Nested, shape: readonly number[]): (number | bigint | boolea
 
 function nest(values: ArrayLike<number>, shape: Shape): Nested {
   let at = 0;
-  const make = (d: number): Nested => (d === shape.length ? values[at++]! : Array.from({ length: shape[d]! }, () => make(d + 1)));
+  const make = (d: number): Nested =>
+    d === shape.length ? values[at++]! : Array.from({ length: shape[d]! }, () => make(d + 1));
   return make(0);
 }

@@ -1,0 +1,102 @@
+/** The class of one block in a generated module: `create`, its methods with their shapes, its layers as properties. */
+import type { Artifact, MethodEntry } from '../../runtime/artifact.ts';
+import { Model } from '../../runtime/model.ts';
+import { bindingName, docComment, propertyKey, stringLiteral } from './escape.ts';
+import { argumentType, LayerTypes, resultType } from './types.ts';
+
+export type Form = 'ts' | 'js' | 'dts';
+
+/** What every model has; a layer or method of such a name is reached through `get_submodule` or `call`. */
+const RESERVED: ReadonlySet<string> = new Set([
+  ...Object.getOwnPropertyNames(Model.prototype),
+  ...['artifact', 'device', 'seed', 'optimizer', 'step', 'executor', 'params', 'nodes', 'methods', 'calls', 'paths'],
+]);
+
+/** The constant of the module that holds a block's artifact. */
+export const dataName = (artifact: Artifact): string => `$${bindingName(artifact.name)}`;
+
+const LOSS = "{ readonly loss: $Tensor<'f32', []> }";
+
+/** Interfaces of the layers (but in JavaScript), then the class. */
+export function classText(artifact: Artifact, form: Form): string {
+  const layers = new LayerTypes(artifact);
+  const fields = layers.members(artifact.tree, (name) => RESERVED.has(name));
+  const name = bindingName(artifact.name);
+  const exported = name === artifact.name;
+  const members = [
+    ...(form === 'js' ? [] : fields.map((f) => `  ${form === 'ts' ? 'declare ' : ''}readonly ${f.key}: ${f.type};\n`)),
+    ...created(artifact, name, form),
+    ...artifact.methods.filter((m) => !RESERVED.has(m.name)).map((m) => method(m, form)),
+    ...training(artifact, form),
+  ];
+  const head = `${exported ? 'export ' : ''}${form === 'dts' ? 'declare ' : ''}class ${name} extends $Model {\n`;
+  const alias = exported ? '' : `export { ${name} as ${stringLiteral(artifact.name)} };\n`;
+  const types = form === 'js' ? '' : layers.declarations.map((d) => `${d}\n`).join('');
+  return `${types}${docComment(artifact.doc)}${head}${members.join('')}}\n${alias}`;
+}
+
+function created(artifact: Artifact, name: string, form: Form): string[] {
+  const doc = docComment('Compiles the kernels for the device and draws the initial values from the seed.', '  ');
+  const data = dataName(artifact);
+  switch (form) {
+    case 'js':
+      return [
+        `  static artifact = ${data};\n\n`,
+        `${doc}  static create(options) {\n    return $Model.build(${name}, ${data}, options);\n  }\n`,
+      ];
+    case 'ts':
+      return [
+        `  static readonly artifact: $Artifact = ${data};\n\n`,
+        `${doc}  static create(options?: $CreateOptions): Promise<${name}> {\n    return $Model.build(${name}, ${data}, options);\n  }\n`,
+      ];
+    case 'dts':
+      return [
+        `  static readonly artifact: $Artifact;\n`,
+        `${doc}  static create(options?: $CreateOptions): Promise<${name}>;\n`,
+      ];
+  }
+}
+
+function method(m: MethodEntry, form: Form): string {
+  const names = parameterNames(m);
+  const call = `this.call(${stringLiteral(m.name)}, [${names.join(', ')}], options)`;
+  const doc = docComment(m.doc, '  ');
+  if (form === 'js') {
+    return `\n${doc}  ${propertyKey(m.name)}(${[...names, 'options'].join(', ')}) {\n    return ${call};\n  }\n`;
+  }
+  const result = resultType(m.result);
+  const head = `${doc}  ${propertyKey(m.name)}(${parameters(m, names, 'CallOptions')}): ${result}`;
+  return form === 'dts' ? `${head};\n` : `\n${head} {\n    return ${call} as ${result};\n  }\n`;
+}
+
+/** `train_step` and `backward` with the loss method's arguments, where the block can be trained. */
+function training(artifact: Artifact, form: Form): string[] {
+  const has = (name: string): boolean => artifact.programs.some((p) => p.name === name);
+  const loss = artifact.methods.find((m) => m.name === (artifact.train?.loss ?? 'loss'));
+  if (form === 'js' || !loss || !has('backward')) return [];
+  const names = parameterNames(loss);
+  const out: string[] = [];
+  if (artifact.train && has('train_step')) {
+    const doc = docComment(
+      'One step of the `train` block: forward, backward and update. Gives the loss before it.',
+      '  ',
+    );
+    const head = `${doc}  ${form === 'ts' ? 'override ' : ''}train_step(${parameters(loss, names, 'StepOptions')}): ${LOSS}`;
+    const body = `{\n    return super.train_step(${names.map((n) => `${n}, `).join('')}...(options ? [options] : []));\n  }\n`;
+    out.push(form === 'ts' ? `\n${head} ${body}` : `${head};\n`);
+    out.unshift(`  ${form === 'ts' ? '\n  declare ' : ''}readonly optimizer: $Optimizer;\n`);
+  }
+  const doc = docComment('Fills `.grad` of every trained parameter (training mode). Gives the loss.', '  ');
+  const head = `${doc}  ${form === 'ts' ? 'override ' : ''}backward(${parameters(loss, names)}): ${LOSS}`;
+  out.push(form === 'ts' ? `\n${head} {\n    return super.backward(${names.join(', ')});\n  }\n` : `${head};\n`);
+  return out;
+}
+
+function parameterNames(m: MethodEntry): string[] {
+  return m.args.map((a) => (a.name === 'options' ? 'options_' : bindingName(a.name)));
+}
+
+function parameters(m: MethodEntry, names: readonly string[], options?: string): string {
+  const list = m.args.map((a, i) => `${names[i]}: ${argumentType(a.spec)}`);
+  return [...list, ...(options ? [`options?: $${options}`] : [])].join(', ');
+}
