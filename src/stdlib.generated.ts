@@ -12,10 +12,13 @@ export fn relu6(x: f32[...S]) -> f32[...S] => hardtanh(x, 0.0, 6.0)
 export fn leaky_relu(x: f32[...S], negative_slope: float = 0.01) -> f32[...S] => select(x > 0.0, x, x * negative_slope)
 
 /// x where x > 0, alpha * (exp(x) - 1) elsewhere; Clevert et al. 2015.
-export fn elu(x: f32[...S], alpha: float = 1.0) -> f32[...S] => select(x > 0.0, x, alpha * expm1(minimum(x, 0.0)))
+export fn elu(x: f32[...S], alpha: float = 1.0) -> f32[...S] => select(x > 0.0, x, alpha * expm1(not_above_zero(x)))
+
+/// 0 where x > 0: keeps the exponential of the branch that is not taken from overflowing, whose gradient would be 0 * inf.
+fn not_above_zero(x: f32[...S]) -> f32[...S] => select(x > 0.0, 0.0, x)
 
 /// max(0, x) + min(0, alpha * (exp(x / alpha) - 1)); Barron 2017.
-export fn celu(x: f32[...S], alpha: float = 1.0) -> f32[...S] => select(x > 0.0, x, alpha * expm1(minimum(x, 0.0) / alpha))
+export fn celu(x: f32[...S], alpha: float = 1.0) -> f32[...S] => select(x > 0.0, x, alpha * expm1(not_above_zero(x) / alpha))
 
 /// scale * elu(x, alpha) with the fixed point at zero mean and unit variance; Klambauer et al. 2017.
 export fn selu(x: f32[...S]) -> f32[...S] => 1.0507009873554805 * elu(x, 1.6732632423543772)
@@ -303,12 +306,15 @@ export fn nll_loss(
 /// The index along dim 1 at every element.
 fn class_index(x: f32[...S]) -> i32[...S] => op.iota(shape: S, axis: 1, elem: "i32")
 
-/// -(t log p + (1 - t) log(1 - p)) for probabilities p; each logarithm is at least -100, as in PyTorch.
-export fn binary_cross_entropy(input: f32[...S], target: f32[...S], reduction: Reduction = "mean") =>
-  reduced(-(target * log_at_least(input) + (1.0 - target) * log_at_least(1.0 - input)), reduction)
-
-/// max(log x, -100), with gradient 0 (not NaN) where x is 0.
-fn log_at_least(x: f32[...S]) -> f32[...S] => select(x <= 0.0, -100.0, maximum(log(select(x <= 0.0, 1.0, x)), -100.0))
+/// -(t log p + (1 - t) log(1 - p)) for probabilities p; each logarithm is at least -100. The gradient is
+/// (p - t) / max(p (1 - p), 1e-12), as in PyTorch: it stays finite and does not vanish where p is 0 or 1.
+export fn binary_cross_entropy(input: f32[...S], target: f32[...S], reduction: Reduction = "mean") {
+  log_p = stop_gradient(maximum(log(input), -100.0))
+  log_q = stop_gradient(maximum(log(1.0 - input), -100.0))
+  slope = stop_gradient((input - target) / maximum(input * (1.0 - input), 1e-12))
+  // The last term is 0 and carries the gradient.
+  reduced((input - stop_gradient(input)) * slope - (target * log_p + (1.0 - target) * log_q), reduction)
+}
 
 /// Binary cross-entropy of sigmoid(input), in the form that never overflows: (1 - t) x - log sigmoid(x).
 /// \`pos_weight\` weighs the positive term.

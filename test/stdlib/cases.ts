@@ -115,3 +115,6 @@ export const CASES: Readonly<Record<string, string>> = {
   nan_relu: 'relu(x)',
   inf_softmax: 'softmax(x, 0)',
 };
+
+/** Gradients that differ on purpose: ours is clamped like the value (23.9), PyTorch's is infinite where a probability is 0. */
+export const OTHERWISE: Readonly<Record<string, readonly string[]>> = { loss_bce_edge: ['y'] };

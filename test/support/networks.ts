@@ -90,11 +90,13 @@ export function close(t: ExecutionContext, what: string, actual: ArrayLike<numbe
     t.fail(`${what}: ${actual.length} elements instead of ${expected.data.length}`);
     return;
   }
-  const scale = expected.data.reduce((m, x) => Math.max(m, Math.abs(x)), 0);
-  const limit = Math.max(1e-5 * scale, 8 * noise);
+  // NaN and infinities must be the same; they say nothing about the size of rounding errors.
+  const scale = expected.data.reduce((m, x) => (Number.isFinite(x) ? Math.max(m, Math.abs(x)) : m), 0);
+  const limit = Math.max(1e-5 * scale, Number.isFinite(noise) ? 8 * noise : 0);
   let worst = -1;
   let at = 0;
   for (let i = 0; i < actual.length; i++) {
+    if (Object.is(actual[i], expected.data[i])) continue;
     const error = Math.abs(actual[i]! - expected.data[i]!);
     if (Number.isNaN(error) || error > worst) [worst, at] = [Number.isNaN(error) ? Infinity : error, i];
   }
