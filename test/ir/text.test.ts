@@ -1,4 +1,5 @@
 /** The textual form of net IR: prints, parses back, and says where a fault is. */
+import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { parseModule, IrTextFault } from '../../src/ir/parse.ts';
 import { printModule } from '../../src/ir/print.ts';
@@ -43,6 +44,12 @@ test('what is printed is parsed back', (t) => {
   t.is(printModule(parseModule(text)), text);
   // Dims are normalised on the way: only they may differ from what was written.
   t.is(text.replace('((H + 1)/2)', '(H + 1)/2'), PROGRAM);
+});
+
+test('the example of the documentation is as the printer writes it', (t) => {
+  const page = readFileSync(new URL('../../docs/ir.md', import.meta.url), 'utf8');
+  const text = /```\n(func[^`]*)```/.exec(page)?.[1] ?? '';
+  t.is(printModule(parseModule(text)), text);
 });
 
 test('attributes keep their kinds', (t) => {
