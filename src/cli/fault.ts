@@ -33,9 +33,16 @@ export function fault<N extends DiagnosticName>(name: N, args: DiagnosticArgs<N>
 }
 
 /** Prints warnings and errors to stderr (JSON: one object per line to stdout). */
-export function printDiagnostics(all: readonly Diagnostic[], sources: ReadonlyMap<string, string>, json: boolean): void {
+export function printDiagnostics(
+  all: readonly Diagnostic[],
+  sources: ReadonlyMap<string, string>,
+  json: boolean,
+): void {
   if (json) for (const d of toJson(all, sources)) process.stdout.write(`${JSON.stringify(d)}\n`);
-  else if (all.length > 0) process.stderr.write(`${renderAll(all, sources, { color: pc.isColorSupported, width: process.stderr.columns ?? 100 })}\n`);
+  else if (all.length > 0)
+    process.stderr.write(
+      `${renderAll(all, sources, { color: pc.isColorSupported, width: process.stderr.columns ?? 100 })}\n`,
+    );
 }
 
 /** The exit code for whatever a command threw; tells the user what it was. */

@@ -9,13 +9,20 @@ import { summaryCommand } from './commands/summary.ts';
 import { trainCommand } from './commands/train.ts';
 import { EXIT, reportFault } from './fault.ts';
 
-const version = (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+const version = (
+  JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+).version;
 
 const program = new Command('netwright')
-  .description('Compiles neural networks written as .net files: checks shapes, trains, writes typed TypeScript modules.')
+  .description(
+    'Compiles neural networks written as .net files: checks shapes, trains, writes typed TypeScript modules.',
+  )
   .version(version)
   .showHelpAfterError('(netwright --help shows the commands, netwright COMMAND --help their options)')
-  .addHelpText('after', '\nExit codes: 0 done, 1 a fault in the program or its input, 2 wrong usage, 130 interrupted.\nA code such as NW3001 has a page in docs/diagnostics/.');
+  .addHelpText(
+    'after',
+    '\nExit codes: 0 done, 1 a fault in the program or its input, 2 wrong usage, 130 interrupted.\nA code such as NW3001 has a page in docs/diagnostics/.',
+  );
 
 for (const command of [checkCommand(), buildCommand(), trainCommand(), predictCommand(), summaryCommand()]) {
   command.exitOverride();

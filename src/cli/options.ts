@@ -16,7 +16,8 @@ export function wholeNumber(text: string): number {
 
 export function positiveNumber(text: string): number {
   const n = Number(text);
-  if (text.trim() === '' || !Number.isFinite(n) || n <= 0) throw new InvalidArgumentError('It must be a number above 0.');
+  if (text.trim() === '' || !Number.isFinite(n) || n <= 0)
+    throw new InvalidArgumentError('It must be a number above 0.');
   return n;
 }
 
@@ -37,7 +38,12 @@ function staticValue(text: string): StaticValue {
   if (text === 'true' || text === 'false') return text === 'true';
   if (text === 'none') return null;
   if (text.startsWith('(') && text.endsWith(')')) {
-    return text.slice(1, -1).split(',').map((s) => s.trim()).filter((s) => s !== '').map(staticValue);
+    return text
+      .slice(1, -1)
+      .split(',')
+      .map((s) => s.trim())
+      .filter((s) => s !== '')
+      .map(staticValue);
   }
   return text !== '' && Number.isFinite(Number(text)) ? Number(text) : text.replace(/^"(.*)"$/, '$1');
 }

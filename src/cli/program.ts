@@ -18,7 +18,11 @@ export interface CompiledFile {
 }
 
 /** Every exported block of the file, or the one that `--block` names. Throws a Fault with all diagnostics where there are errors. */
-export function compileFile(file: string, options: ProgramOptions, hooks: Pick<CompileOptions, 'onPass' | 'verify'> = {}): CompiledFile {
+export function compileFile(
+  file: string,
+  options: ProgramOptions,
+  hooks: Pick<CompileOptions, 'onPass' | 'verify'> = {},
+): CompiledFile {
   if (!existsSync(file)) throw fault('file_not_found', { path: file });
   const { root, path } = locate(file);
   const project = openProject(diskHost(root), path);
@@ -43,4 +47,5 @@ export function compileBlock(file: string, options: ProgramOptions): CompiledFil
   return { ...compiled, block };
 }
 
-const names = (list: readonly string[]): string => (list.length === 0 ? 'none' : list.map((n) => `\`${n}\``).join(', '));
+const names = (list: readonly string[]): string =>
+  list.length === 0 ? 'none' : list.map((n) => `\`${n}\``).join(', ');

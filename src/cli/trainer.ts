@@ -25,7 +25,13 @@ export interface TrainerResult {
   readonly stopped: boolean;
 }
 
-export async function train(model: Model, data: DataSet, heldOut: DataSet | null, options: TrainerOptions, progress: Progress): Promise<TrainerResult> {
+export async function train(
+  model: Model,
+  data: DataSet,
+  heldOut: DataSet | null,
+  options: TrainerOptions,
+  progress: Progress,
+): Promise<TrainerResult> {
   const entry = model.artifact.train!;
   const method = (name: string): MethodEntry => model.artifact.methods.find((m) => m.name === name)!;
   const loader = new BatchLoader(matchColumns(data, method(entry.loss)), options.batchSize);
@@ -88,7 +94,9 @@ export class InputTensors {
       columns.forEach((c, i) => known[i]!.copy_(c.data));
       return known;
     }
-    const made = columns.map((c, i) => tensor<Elem>(c.data as ArrayLike<number>, { dtype: this.elems[i]!, shape: c.shape }));
+    const made = columns.map((c, i) =>
+      tensor<Elem>(c.data as ArrayLike<number>, { dtype: this.elems[i]!, shape: c.shape }),
+    );
     this.bySize.set(key, made);
     return made;
   }

@@ -17,7 +17,12 @@ interface Leaf {
   readonly value: unknown;
 }
 
-export function bindArguments(block: string, method: MethodEntry, args: readonly unknown[], device: Device): BoundArguments {
+export function bindArguments(
+  block: string,
+  method: MethodEntry,
+  args: readonly unknown[],
+  device: Device,
+): BoundArguments {
   const call = `${block}.${method.name}`;
   if (args.length !== method.args.length) {
     const want = method.args.map((a) => a.name).join(', ');
@@ -51,7 +56,8 @@ export function bindArguments(block: string, method: MethodEntry, args: readonly
   return { binding, tensors: leaves.map((l) => l.value as Tensor) };
 }
 
-export const typeText = (elem: Elem, shape: readonly SizeExpr[]): string => `${elem}[${shape.map(sizeText).join(', ')}]`;
+export const typeText = (elem: Elem, shape: readonly SizeExpr[]): string =>
+  `${elem}[${shape.map(sizeText).join(', ')}]`;
 
 function mismatch(
   call: string,
@@ -64,30 +70,40 @@ function mismatch(
   boundBy: ReadonlyMap<string, string>,
 ): string {
   const head = `${call}: ${name} is ${typeText(t.dtype, t.shape)} and must be ${typeText(spec.elem, spec.shape)}`;
-  if (typeof dim === 'string') return `${head}: dim ${d} is ${t.shape[d]}, but ${dim} is ${binding.get(dim)} (by ${boundBy.get(dim)})`;
-  if (typeof dim === 'object' && isBound(dim, binding)) return `${head}: dim ${d} is ${t.shape[d]}, but ${sizeText(dim)} is ${evaluateSize(dim, binding)}`;
+  if (typeof dim === 'string')
+    return `${head}: dim ${d} is ${t.shape[d]}, but ${dim} is ${binding.get(dim)} (by ${boundBy.get(dim)})`;
+  if (typeof dim === 'object' && isBound(dim, binding))
+    return `${head}: dim ${d} is ${t.shape[d]}, but ${sizeText(dim)} is ${evaluateSize(dim, binding)}`;
   return `${head}: dim ${d} is ${t.shape[d]}`;
 }
 
 function leavesOf(spec: Spec, name: string, value: unknown, call: string): Leaf[] {
   if (spec.kind === 'tensor') return [{ name, spec, value }];
   if (spec.kind === 'tuple') {
-    if (!Array.isArray(value) || value.length !== spec.items.length) throw new UsageError(`${call}: ${name} is a list of ${spec.items.length}`);
+    if (!Array.isArray(value) || value.length !== spec.items.length)
+      throw new UsageError(`${call}: ${name} is a list of ${spec.items.length}`);
     return spec.items.flatMap((s, i) => leavesOf(s, `${name}.${i}`, value[i] as unknown, call));
   }
   if (typeof value !== 'object' || value === null) {
     throw new UsageError(`${call}: ${name} is an object with ${spec.fields.map((f) => f.name).join(', ')}`);
   }
-  return spec.fields.flatMap((f) => leavesOf(f.spec, `${name}.${f.name}`, (value as Record<string, unknown>)[f.name], call));
+  return spec.fields.flatMap((f) =>
+    leavesOf(f.spec, `${name}.${f.name}`, (value as Record<string, unknown>)[f.name], call),
+  );
 }
 
 function checkTensor(call: string, name: string, spec: TensorSpec, value: unknown, device: Device): Tensor {
   if (!(value instanceof Tensor)) {
-    throw new UsageError(`${call}: ${name} must be a Tensor (make one with tensor(values)), not ${value === null ? 'null' : typeof value}`);
+    throw new UsageError(
+      `${call}: ${name} must be a Tensor (make one with tensor(values)), not ${value === null ? 'null' : typeof value}`,
+    );
   }
-  if (value.device !== device) throw new DeviceError(`${call}: ${name} is on ${value.device.name} and the model is on ${device.name}`);
+  if (value.device !== device)
+    throw new DeviceError(`${call}: ${name} is on ${value.device.name} and the model is on ${device.name}`);
   if (value.dtype !== spec.elem) {
-    throw new DTypeError(`${call}: ${name} is ${typeText(value.dtype, value.shape)} and must be ${typeText(spec.elem, spec.shape)}`);
+    throw new DTypeError(
+      `${call}: ${name} is ${typeText(value.dtype, value.shape)} and must be ${typeText(spec.elem, spec.shape)}`,
+    );
   }
   if (value.shape.length !== spec.shape.length) {
     throw new ShapeError(

@@ -5,16 +5,15 @@ import { DTypeError } from './errors.ts';
 export type TypedArray = Float32Array | Int32Array | Uint32Array | Uint16Array;
 
 /** What values of an element type are read as: f16 and bf16 widen to f32, bool is 0 or 1. */
-export type ValuesOf<E extends Elem> = E extends 'i32' ? Int32Array : E extends 'u32' | 'bool' ? Uint32Array : Float32Array;
+export type ValuesOf<E extends Elem> = E extends 'i32'
+  ? Int32Array
+  : E extends 'u32' | 'bool'
+    ? Uint32Array
+    : Float32Array;
 
 export const widthOf = (e: Elem): number => (e === 'f16' || e === 'bf16' ? 2 : 4);
 
-export type NumberSource =
-  | ArrayLike<number>
-  | ArrayLike<boolean>
-  | ArrayLike<bigint>
-  | BigInt64Array
-  | BigUint64Array;
+export type NumberSource = ArrayLike<number> | ArrayLike<boolean> | ArrayLike<bigint> | BigInt64Array | BigUint64Array;
 
 /** Raw little-endian bytes of those values as `elem`. Integers are range-checked; floats are rounded to nearest even. */
 export function encode(values: ArrayLike<number | bigint | boolean>, elem: Elem): Uint8Array {
@@ -39,7 +38,9 @@ export function encode(values: ArrayLike<number | bigint | boolean>, elem: Elem)
       for (let i = 0; i < n; i++) {
         const v = Number(values[i]);
         if (!Number.isInteger(v) || v < low || v > high) {
-          throw new DTypeError(`element ${i} is ${String(values[i])}, which ${elem} cannot hold (${low} to ${high}, whole)`);
+          throw new DTypeError(
+            `element ${i} is ${String(values[i])}, which ${elem} cannot hold (${low} to ${high}, whole)`,
+          );
         }
         a[i] = v;
       }

@@ -32,7 +32,12 @@ export class Executor {
   private readonly bound = new Map<string, Bound>();
   private readonly owned: { at: number; bytes: number }[];
 
-  private constructor(artifact: Artifact, on: Device, exports: WebAssembly.Exports, owned: { at: number; bytes: number }[]) {
+  private constructor(
+    artifact: Artifact,
+    on: Device,
+    exports: WebAssembly.Exports,
+    owned: { at: number; bytes: number }[],
+  ) {
     this.artifact = artifact;
     this.device = on;
     this.exports = exports;
@@ -43,7 +48,9 @@ export class Executor {
   /** Compiles the kernels for the device. Memory of a model that is collected goes back to the device. */
   static async create(artifact: Artifact, on: Device): Promise<Executor> {
     const bytes = artifact.wasm[on.variant];
-    const { instance } = await WebAssembly.instantiate(bytes as Uint8Array<ArrayBuffer>, { env: { memory: on.memory.wasm } });
+    const { instance } = await WebAssembly.instantiate(bytes as Uint8Array<ArrayBuffer>, {
+      env: { memory: on.memory.wasm },
+    });
     const owned: { at: number; bytes: number }[] = [];
     const made = new Executor(artifact, on, instance.exports, owned);
     REGISTRY.register(made, { on, owned });
@@ -131,9 +138,13 @@ export class Executor {
       }
     }
     const planned = plan(program, binding);
-    const wanted = planned.workspace + planned.sizes.reduce((n, s, i) => n + (program.buffers[i]!.kind === 'temp' ? 0 : aligned(s)), 0);
+    const wanted =
+      planned.workspace +
+      planned.sizes.reduce((n, s, i) => n + (program.buffers[i]!.kind === 'temp' ? 0 : aligned(s)), 0);
     if (wanted > 2 ** 32) {
-      throw new OutOfMemoryError(`${this.artifact.name}.${program.name} needs ${(wanted / 1e9).toFixed(2)} GB; the cpu device addresses 4.29 GB`);
+      throw new OutOfMemoryError(
+        `${this.artifact.name}.${program.name} needs ${(wanted / 1e9).toFixed(2)} GB; the cpu device addresses 4.29 GB`,
+      );
     }
     const regions = new Map<number, { at: number; bytes: number }>();
     program.buffers.forEach((b, i) => {
@@ -141,7 +152,13 @@ export class Executor {
       if (b.kind === 'input' || b.kind === 'output') regions.set(i, { at: this.alloc(bytes), bytes });
     });
     const frame = this.alloc(4 * program.slots.length);
-    bound = { plan: planned, frame, addresses: new Float64Array(program.buffers.length).fill(-1), outputs: [], regions };
+    bound = {
+      plan: planned,
+      frame,
+      addresses: new Float64Array(program.buffers.length).fill(-1),
+      outputs: [],
+      regions,
+    };
     const words = this.device.memory.i32(frame, program.slots.length);
     program.slots.forEach((s, i) => {
       if (s.kind === 'size') words[i] = evaluateSize(s.value, binding);

@@ -42,29 +42,29 @@ export class Model {
   readonly optimizer: Optimizer | null;
   /** Training steps taken. */
   step = 0;
-  private readonly executor: Executor;
-  private readonly params: readonly Parameter[];
-  private readonly nodes: ReadonlyMap<string, ModuleNode>;
-  private readonly methods: ReadonlyMap<string, MethodEntry>;
-  private calls = 0;
+  readonly #executor: Executor;
+  readonly #params: readonly Parameter[];
+  readonly #nodes: ReadonlyMap<string, ModuleNode>;
+  readonly #methods: ReadonlyMap<string, MethodEntry>;
+  #calls = 0;
 
   /** Use `create`. */
   constructor(executor: Executor, artifact: Artifact, seed: number) {
     this.artifact = artifact;
-    this.executor = executor;
+    this.#executor = executor;
     this.device = executor.device;
     this.seed = seed;
-    this.params = artifact.tensors.map((t) => new Parameter(executor, t));
+    this.#params = artifact.tensors.map((t) => new Parameter(executor, t));
     const flipped = new Map<number, Parameter>();
-    this.nodes = buildTree(artifact, (i, transposed) => {
-      if (!transposed) return this.params[i]!;
-      if (!flipped.has(i)) flipped.set(i, this.params[i]!.transpose());
+    this.#nodes = buildTree(artifact, (i, transposed) => {
+      if (!transposed) return this.#params[i]!;
+      if (!flipped.has(i)) flipped.set(i, this.#params[i]!.transpose());
       return flipped.get(i)!;
     });
-    this.methods = new Map(artifact.methods.map((m) => [m.name, m]));
+    this.#methods = new Map(artifact.methods.map((m) => [m.name, m]));
     this.optimizer = artifact.train ? new Optimizer(artifact.train) : null;
-    const root = this.nodes.get('')!;
-    attach(this, artifact.tree, ModuleNode.children(root), this.ownOf(artifact.tree));
+    const root = this.#nodes.get('')!;
+    attach(this, artifact.tree, ModuleNode.children(root), this.#ownOf(artifact.tree));
   }
 
   /** Compiles the kernels and draws the initial values. The same seed gives the same bits on every device. */
@@ -81,21 +81,30 @@ export class Model {
     return model;
   }
 
-  private ownOf(node: Artifact['tree']): Map<string, Parameter> {
-    return new Map(node.own.map((o) => [o.name, this.params[o.tensor]!]));
+  #ownOf(node: Artifact['tree']): Map<string, Parameter> {
+    return new Map(node.own.map((o) => [o.name, this.#params[o.tensor]!]));
   }
 
   // ------------------------------------------------------------------------------------------------ running
 
   /** Calls a method by name. Subclasses have it as a typed method of its own. */
   call(name: string, args: readonly unknown[], options: CallOptions = {}): Result {
-    const method = this.methods.get(name);
+    const method = this.#methods.get(name);
     if (!method) {
-      throw new UsageError(`${this.artifact.name} has no method ${name}; it has ${[...this.methods.keys()].join(', ')}`);
+      throw new UsageError(
+        `${this.artifact.name} has no method ${name}; it has ${[...this.#methods.keys()].join(', ')}`,
+      );
     }
     const { binding, tensors } = bindArguments(this.artifact.name, method, args, this.device);
-    const key = foldIn(foldIn(keyOf(options.seed ?? this.seed), KEY.call), options.seed === undefined ? this.calls++ : 0);
-    const results = this.executor.run(options.training ? method.training : method.eval, binding, this.inputs(tensors, key, {}));
+    const key = foldIn(
+      foldIn(keyOf(options.seed ?? this.seed), KEY.call),
+      options.seed === undefined ? this.#calls++ : 0,
+    );
+    const results = this.#executor.run(
+      options.training ? method.training : method.eval,
+      binding,
+      this.#inputs(tensors, key, {}),
+    );
     let next = 0;
     const rebuild = (s: Spec): Result => {
       if (s.kind === 'tensor') return results[next++]!;
@@ -111,13 +120,19 @@ export class Model {
    */
   train_step(...args: readonly [...unknown[]]): { readonly loss: Tensor<'f32', readonly []> } {
     const { train } = this.artifact;
-    if (!train || !this.optimizer) throw new UsageError(`${this.artifact.name} has no train block: there is no train_step`);
-    const method = this.methods.get(train.loss)!;
+    if (!train || !this.optimizer)
+      throw new UsageError(`${this.artifact.name} has no train block: there is no train_step`);
+    const method = this.#methods.get(train.loss)!;
     const options = (args.length > method.args.length ? args[method.args.length] : {}) as StepOptions;
-    const { binding, tensors } = bindArguments(this.artifact.name, method, args.slice(0, method.args.length), this.device);
-    this.prepareState();
+    const { binding, tensors } = bindArguments(
+      this.artifact.name,
+      method,
+      args.slice(0, method.args.length),
+      this.device,
+    );
+    this.#prepareState();
     const key = foldIn(foldIn(keyOf(this.seed), KEY.step), this.step);
-    const [loss] = this.executor.run('train_step', binding, this.inputs(tensors, key, options));
+    const [loss] = this.#executor.run('train_step', binding, this.#inputs(tensors, key, options));
     this.step++;
     return { loss: loss as Tensor<'f32', readonly []> };
   }
@@ -125,21 +140,27 @@ export class Model {
   /** Fills `.grad` of every trained parameter with d loss / d parameter (training mode). Returns the loss: f32[]. */
   backward(...args: readonly unknown[]): { readonly loss: Tensor<'f32', readonly []> } {
     const name = this.artifact.train?.loss ?? 'loss';
-    const method = this.methods.get(name);
-    if (!method || !this.executor.hasProgram('backward')) throw new UsageError(`${this.artifact.name} has no loss method to differentiate`);
+    const method = this.#methods.get(name);
+    if (!method || !this.#executor.hasProgram('backward'))
+      throw new UsageError(`${this.artifact.name} has no loss method to differentiate`);
     const { binding, tensors } = bindArguments(this.artifact.name, method, args, this.device);
     const key = foldIn(foldIn(keyOf(this.seed), KEY.step), this.step);
-    const [loss] = this.executor.run('backward', binding, this.inputs(tensors, key, {}));
+    const [loss] = this.#executor.run('backward', binding, this.#inputs(tensors, key, {}));
     return { loss: loss as Tensor<'f32', readonly []> };
   }
 
   /** Optimizer state is made when the first step needs it. */
-  private prepareState(): void {
+  #prepareState(): void {
     const first = this.artifact.train?.groups.flatMap((g) => g.state)[0];
-    if (first !== undefined && !this.executor.hasSegment(first)) this.executor.run('init_state', new Map(), () => new Uint8Array(8));
+    if (first !== undefined && !this.#executor.hasSegment(first))
+      this.#executor.run('init_state', new Map(), () => new Uint8Array(8));
   }
 
-  private inputs(tensors: readonly Tensor[], key: Key, options: StepOptions): (input: ProgramInput) => Uint8Array | Storage {
+  #inputs(
+    tensors: readonly Tensor[],
+    key: Key,
+    options: StepOptions,
+  ): (input: ProgramInput) => Uint8Array | Storage {
     let next = 0;
     return (input) => {
       switch (input.role) {
@@ -169,22 +190,22 @@ export class Model {
 
   /** Parameters under their first name, as `torch.nn.Module.named_parameters`. */
   *named_parameters(): Generator<[string, Parameter]> {
-    for (const p of this.params) if (p.kind === 'param') yield [p.name, p];
+    for (const p of this.#params) if (p.kind === 'param') yield [p.name, p];
   }
 
   *named_buffers(): Generator<[string, Parameter]> {
-    for (const p of this.params) if (p.kind === 'buffer') yield [p.name, p];
+    for (const p of this.#params) if (p.kind === 'buffer') yield [p.name, p];
   }
 
   /** Values fixed at creation (`const w ~ ...`): not in the state dict. */
   *named_constants(): Generator<[string, Parameter]> {
-    for (const p of this.params) if (p.kind === 'const') yield [p.name, p];
+    for (const p of this.#params) if (p.kind === 'const') yield [p.name, p];
   }
 
   /** Layers by path, the model itself under ''. A shared layer occurs once. */
   *named_modules(): Generator<[string, ModuleNode]> {
     const seen = new Set<ModuleNode>();
-    for (const [path, node] of [...this.nodes].sort(([a], [b]) => this.order(a) - this.order(b))) {
+    for (const [path, node] of [...this.#nodes].sort(([a], [b]) => this.#order(a) - this.#order(b))) {
       if (seen.has(node)) continue;
       seen.add(node);
       yield [path, node];
@@ -197,21 +218,21 @@ export class Model {
 
   /** A layer by its path, such as `layers.2.attn`. */
   get_submodule(path: string): ModuleNode {
-    const node = this.nodes.get(path);
+    const node = this.#nodes.get(path);
     if (!node) throw new UsageError(`${this.artifact.name} has no layer "${path}"`);
     return node;
   }
 
-  private order(path: string): number {
-    return (this.paths ??= new Map(preorder(this.artifact.tree).map((p, i) => [p, i]))).get(path)!;
+  #order(path: string): number {
+    return (this.#paths ??= new Map(preorder(this.artifact.tree).map((p, i) => [p, i]))).get(path)!;
   }
-  private paths: Map<string, number> | null = null;
+  #paths: Map<string, number> | null = null;
 
   /** Every name with its live tensor, in PyTorch's order; tied names see one tensor. Constants are not in it. */
   state_dict(): Map<string, Tensor> {
     return new Map(
       this.artifact.stateDict.map((e) => {
-        const p = this.params[e.tensor]!;
+        const p = this.#params[e.tensor]!;
         return [e.name, (e.transposed ? p.transpose() : p).data];
       }),
     );
@@ -231,13 +252,16 @@ export class Model {
     const unexpected_keys = [...given.keys()].filter((k) => !own.has(k));
     const wrong = [...own].flatMap(([k, t]) => {
       const g = given.get(k);
-      return g && !sameShape(g.shape, t.shape) ? [`${k} is [${g.shape.join(', ')}] and must be [${t.shape.join(', ')}]`] : [];
+      return g && !sameShape(g.shape, t.shape)
+        ? [`${k} is [${g.shape.join(', ')}] and must be [${t.shape.join(', ')}]`]
+        : [];
     });
     if (options.strict ?? true) {
       if (missing_keys.length > 0) wrong.push(`missing: ${missing_keys.join(', ')}`);
       if (unexpected_keys.length > 0) wrong.push(`unexpected: ${unexpected_keys.join(', ')}`);
     }
-    if (wrong.length > 0) throw new UsageError(`the state dict does not fit ${this.artifact.name}: ${wrong.join('; ')}`);
+    if (wrong.length > 0)
+      throw new UsageError(`the state dict does not fit ${this.artifact.name}: ${wrong.join('; ')}`);
     for (const [k, t] of own) {
       const g = given.get(k);
       if (g) t.copy_(g);
@@ -253,7 +277,10 @@ export class Model {
   }
 
   /** Reads weights by name from a safetensors file; see `load_state_dict` for `strict`. Node only. */
-  async load(path: string, options: { readonly strict?: boolean } = {}): Promise<{ missing_keys: string[]; unexpected_keys: string[] }> {
+  async load(
+    path: string,
+    options: { readonly strict?: boolean } = {},
+  ): Promise<{ missing_keys: string[]; unexpected_keys: string[] }> {
     const { readBytes } = await import('./node/files.ts');
     const { loadWeights } = await import('./weights.ts');
     return loadWeights(this, await readBytes(path), { ...options, file: path });
@@ -261,14 +288,14 @@ export class Model {
 
   /** Raw bytes of the optimizer's state, by segment: for checkpoints of a run. */
   optimizerState(): Map<string, Tensor> {
-    this.prepareState();
+    this.#prepareState();
     const names = this.artifact.train?.groups.flatMap((g) => g.state) ?? [];
-    return new Map(names.map((n) => [n, this.segmentTensor(n)]));
+    return new Map(names.map((n) => [n, this.#segmentTensor(n)]));
   }
 
-  private segmentTensor(name: string): Tensor {
+  #segmentTensor(name: string): Tensor {
     const s = this.artifact.segments.find((x) => x.name === name)!;
-    return new Parameter<Elem>(this.executor, {
+    return new Parameter<Elem>(this.#executor, {
       name,
       role: 'buffer',
       elem: s.elem,
@@ -316,5 +343,6 @@ export function modelClass(artifact: Artifact): ModelClass {
 
 const keyOf = (seed: number): Key => [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];
 const keyBytes = (key: Key): Uint8Array => new Uint8Array(new Uint32Array(key).buffer);
-const sameShape = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((n, i) => n === b[i]);
+const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((n, i) => n === b[i]);
 const preorder = (node: Artifact['tree']): string[] => [node.path, ...node.children.flatMap(preorder)];

@@ -7,11 +7,28 @@ import { JsonFault, parseJson, type Json } from './json.ts';
 
 /** Bits of each element type. */
 const BITS: ReadonlyMap<string, number> = new Map([
-  ['BOOL', 8], ['U8', 8], ['I8', 8], ['F8_E5M2', 8], ['F8_E4M3', 8], ['F8_E8M0', 8], ['F8_E5M2FNUZ', 8], ['F8_E4M3FNUZ', 8],
-  ['F6_E2M3', 6], ['F6_E3M2', 6], ['F4', 4],
-  ['I16', 16], ['U16', 16], ['F16', 16], ['BF16', 16],
-  ['I32', 32], ['U32', 32], ['F32', 32],
-  ['I64', 64], ['U64', 64], ['F64', 64], ['C64', 64],
+  ['BOOL', 8],
+  ['U8', 8],
+  ['I8', 8],
+  ['F8_E5M2', 8],
+  ['F8_E4M3', 8],
+  ['F8_E8M0', 8],
+  ['F8_E5M2FNUZ', 8],
+  ['F8_E4M3FNUZ', 8],
+  ['F6_E2M3', 6],
+  ['F6_E3M2', 6],
+  ['F4', 4],
+  ['I16', 16],
+  ['U16', 16],
+  ['F16', 16],
+  ['BF16', 16],
+  ['I32', 32],
+  ['U32', 32],
+  ['F32', 32],
+  ['I64', 64],
+  ['U64', 64],
+  ['F64', 64],
+  ['C64', 64],
 ]);
 
 const MAX_HEADER = 100_000_000;
@@ -73,11 +90,18 @@ export function readSafetensors(bytes: Uint8Array, file = ''): SafetensorsFile {
 function notSafetensors(bytes: Uint8Array, length: number): string {
   const head = new TextDecoder('latin1').decode(bytes.subarray(0, 40));
   if (head.startsWith('PK')) return 'this is a zip archive (a PyTorch .pt file?), not safetensors';
-  if (head.startsWith('version https://git-lfs')) return 'this is a git-lfs pointer: the file itself has not been fetched (git lfs pull)';
+  if (head.startsWith('version https://git-lfs'))
+    return 'this is a git-lfs pointer: the file itself has not been fetched (git lfs pull)';
   return `the header would have ${length} bytes and the file has ${bytes.length}: not a safetensors file, or cut short`;
 }
 
-function readEntry(name: string, entry: Json, dataStart: number, fileEnd: number, fail: (what: string) => never): StoredTensor {
+function readEntry(
+  name: string,
+  entry: Json,
+  dataStart: number,
+  fileEnd: number,
+  fail: (what: string) => never,
+): StoredTensor {
   const label = JSON.stringify(name);
   if (!(entry instanceof Map)) return fail(`${label} is not an object`);
   const fields = entry as ReadonlyMap<string, Json>;
@@ -85,26 +109,39 @@ function readEntry(name: string, entry: Json, dataStart: number, fileEnd: number
   const shape = fields.get('shape');
   const offsets = fields.get('data_offsets');
   const bits = typeof dtype === 'string' ? BITS.get(dtype) : undefined;
-  if (bits === undefined || typeof dtype !== 'string') return fail(`${label}: there is no element type ${JSON.stringify(dtype ?? null)}`);
+  if (bits === undefined || typeof dtype !== 'string')
+    return fail(`${label}: there is no element type ${JSON.stringify(dtype ?? null)}`);
   if (!isSizes(shape)) return fail(`${label}: the shape is not a list of whole numbers`);
   if (shape.length > MAX_RANK) return fail(`${label}: ${shape.length} dims, at most ${MAX_RANK} are read`);
   if (!isSizes(offsets) || offsets.length !== 2) return fail(`${label}: data_offsets is not a pair of whole numbers`);
   const [from, to] = offsets as [number, number];
   const needed = shape.reduce((n, d) => n * BigInt(d), BigInt(bits));
   if (needed % 8n !== 0n) return fail(`${label}: [${shape.join(', ')}] of ${dtype} is not a whole number of bytes`);
-  if (to < from || dataStart + to > fileEnd) return fail(`${label}: bytes ${from} to ${to} are outside the file's data (${fileEnd - dataStart} bytes)`);
+  if (to < from || dataStart + to > fileEnd)
+    return fail(`${label}: bytes ${from} to ${to} are outside the file's data (${fileEnd - dataStart} bytes)`);
   if (BigInt(to - from) !== needed / 8n) {
-    return fail(`${label}: [${shape.join(', ')}] of ${dtype} needs ${needed / 8n} bytes, the file gives it ${to - from}`);
+    return fail(
+      `${label}: [${shape.join(', ')}] of ${dtype} needs ${needed / 8n} bytes, the file gives it ${to - from}`,
+    );
   }
   return { dtype, shape, start: dataStart + from, end: dataStart + to };
 }
 
-const isSizes = (v: Json | undefined): v is readonly number[] => Array.isArray(v) && v.every((n) => typeof n === 'number');
+const isSizes = (v: Json | undefined): v is readonly number[] =>
+  Array.isArray(v) && v.every((n) => typeof n === 'number');
 
-function checkCover(tensors: ReadonlyMap<string, StoredTensor>, start: number, end: number, fail: (what: string) => never): void {
+function checkCover(
+  tensors: ReadonlyMap<string, StoredTensor>,
+  start: number,
+  end: number,
+  fail: (what: string) => never,
+): void {
   let at = start;
   for (const [name, t] of [...tensors].sort(([, a], [, b]) => a.start - b.start || a.end - b.end)) {
-    if (t.start !== at) fail(`${JSON.stringify(name)} starts at byte ${t.start}, where ${at} is expected: tensors overlap or leave a gap`);
+    if (t.start !== at)
+      fail(
+        `${JSON.stringify(name)} starts at byte ${t.start}, where ${at} is expected: tensors overlap or leave a gap`,
+      );
     at = t.end;
   }
   if (at !== end) fail(`${end - at} bytes at the end belong to no tensor`);
@@ -120,8 +157,13 @@ export interface TensorBytes {
  * The pieces of a file, in order: header, then the data of each tensor. As the reference writer does, larger elements come
  * first and the header is padded to 8 bytes, so that every tensor is aligned.
  */
-export function writeSafetensors(tensors: ReadonlyMap<string, TensorBytes>, metadata: ReadonlyMap<string, string> = new Map()): Uint8Array[] {
-  const order = [...tensors].sort(([na, a], [nb, b]) => BITS.get(b.dtype)! - BITS.get(a.dtype)! || (na < nb ? -1 : na > nb ? 1 : 0));
+export function writeSafetensors(
+  tensors: ReadonlyMap<string, TensorBytes>,
+  metadata: ReadonlyMap<string, string> = new Map(),
+): Uint8Array[] {
+  const order = [...tensors].sort(
+    ([na, a], [nb, b]) => BITS.get(b.dtype)! - BITS.get(a.dtype)! || (na < nb ? -1 : na > nb ? 1 : 0),
+  );
   const entries: [string, unknown][] = [];
   if (metadata.size > 0) entries.push(['__metadata__', Object.fromEntries(metadata)]);
   let at = 0;

@@ -27,7 +27,12 @@ export class ModuleNode {
 }
 
 /** Puts children and tensors on an object as properties; a name that the object has already stays what it is. */
-export function attach(target: object, node: TreeNode, children: readonly ModuleNode[], own: ReadonlyMap<string, Parameter>): void {
+export function attach(
+  target: object,
+  node: TreeNode,
+  children: readonly ModuleNode[],
+  own: ReadonlyMap<string, Parameter>,
+): void {
   const put = (name: string, value: unknown): void => {
     if (!(name in target)) Object.defineProperty(target, name, { value, enumerable: true });
   };
@@ -36,7 +41,10 @@ export function attach(target: object, node: TreeNode, children: readonly Module
 }
 
 /** Every node by path; a shared layer is one object under all its paths. */
-export function buildTree(artifact: Artifact, parameter: (tensor: number, transposed: boolean) => Parameter): Map<string, ModuleNode> {
+export function buildTree(
+  artifact: Artifact,
+  parameter: (tensor: number, transposed: boolean) => Parameter,
+): Map<string, ModuleNode> {
   const byId = new Map<number, ModuleNode>();
   const byPath = new Map<string, ModuleNode>();
   const visit = (node: TreeNode): ModuleNode => {

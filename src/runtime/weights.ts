@@ -3,10 +3,23 @@ import type { Elem } from './artifact.ts';
 import { encode, decode } from './elem.ts';
 import { CheckpointError } from './errors.ts';
 import type { Model } from './model.ts';
-import { readSafetensors, writeSafetensors, type SafetensorsFile, type StoredTensor, type TensorBytes } from './safetensors.ts';
+import {
+  readSafetensors,
+  writeSafetensors,
+  type SafetensorsFile,
+  type StoredTensor,
+  type TensorBytes,
+} from './safetensors.ts';
 import { Tensor, tensor } from './tensor.ts';
 
-const NAMES: Readonly<Record<Elem, string>> = { f32: 'F32', f16: 'F16', bf16: 'BF16', i32: 'I32', u32: 'U32', bool: 'BOOL' };
+const NAMES: Readonly<Record<Elem, string>> = {
+  f32: 'F32',
+  f16: 'F16',
+  bf16: 'BF16',
+  i32: 'I32',
+  u32: 'U32',
+  bool: 'BOOL',
+};
 
 /**
  * The state dict as a file, in pieces. Tied names are written once, under the first name; each dropped name stands in the
@@ -128,7 +141,8 @@ export function runToBytes(model: Model, position: RunPosition): Uint8Array[] {
 }
 
 /** Target, numeric features and program: what must agree for bit-identical numbers. */
-export const backendIdentity = (model: Model): string => `${model.device.name}-wasm-${model.device.variant}/${model.artifact.hash}`;
+export const backendIdentity = (model: Model): string =>
+  `${model.device.name}-wasm-${model.device.variant}/${model.artifact.hash}`;
 
 /**
  * Restores a run exactly. `warnings` says why what follows may differ in bits from the run that was never stopped. Throws
@@ -146,11 +160,15 @@ export function loadRun(model: Model, bytes: Uint8Array, file = ''): { position:
   for (const [name, t] of targets) {
     const s = read.tensors.get(name);
     if (!s) wrong.push(`it has no ${name}`);
-    else if (s.shape.join() !== t.shape.join()) wrong.push(`${name} is [${s.shape.join(', ')}] and must be [${t.shape.join(', ')}]`);
+    else if (s.shape.join() !== t.shape.join())
+      wrong.push(`${name} is [${s.shape.join(', ')}] and must be [${t.shape.join(', ')}]`);
   }
   for (const name of read.tensors.keys()) if (!targets.has(name)) wrong.push(`${name} is not part of this network`);
-  if (wrong.length > 0) throw new CheckpointError(file, `the run is of another network: ${wrong.slice(0, 5).join('; ')}`);
-  const loaded = new Map([...targets.keys()].map((name) => [name, fromStored(bytes, read.tensors.get(name)!, name, file)]));
+  if (wrong.length > 0)
+    throw new CheckpointError(file, `the run is of another network: ${wrong.slice(0, 5).join('; ')}`);
+  const loaded = new Map(
+    [...targets.keys()].map((name) => [name, fromStored(bytes, read.tensors.get(name)!, name, file)]),
+  );
   for (const [name, t] of targets) t.storage.write(0, encode(loaded.get(name)!.readSync(), t.dtype));
   model.step = Number(meta.get('step'));
   (JSON.parse(meta.get('groups') ?? '[]') as Record<string, number>[]).forEach((g, i) => {
@@ -159,7 +177,9 @@ export function loadRun(model: Model, bytes: Uint8Array, file = ''): { position:
   });
   const warnings: string[] = [];
   if (meta.get('backend') !== backendIdentity(model)) {
-    warnings.push(`the run was made on ${meta.get('backend')}, this is ${backendIdentity(model)}: the numbers will not be bit-identical`);
+    warnings.push(
+      `the run was made on ${meta.get('backend')}, this is ${backendIdentity(model)}: the numbers will not be bit-identical`,
+    );
   }
   const extra = Object.fromEntries([...meta].flatMap(([k, v]) => (k.startsWith('extra.') ? [[k.slice(6), v]] : [])));
   const position = {

@@ -39,7 +39,10 @@ export function buildCommand(): Command {
     .addOption(new Option('--emit <what>', 'print and write nothing').choices(['ir', 'kernels', 'wat', 'ts']))
     .option('--verify', 'check the legality of the IR after every pass')
     .option('--json', 'faults as JSON on standard output')
-    .addHelpText('after', '\nExamples:\n  netwright build examples/lenet.net\n  netwright build examples/lenet.net --emit ir\n  netwright build examples/lenet.net --dump fuse')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  netwright build examples/lenet.net\n  netwright build examples/lenet.net --emit ir\n  netwright build examples/lenet.net --dump fuse',
+    )
     .action(async (file: string, options: BuildOptions) => {
       if (options.dump !== undefined && !PASS_NAMES.includes(options.dump)) {
         throw fault('unknown_pass', { name: options.dump, passes: PASS_NAMES.join(', ') });
@@ -54,18 +57,27 @@ export function buildCommand(): Command {
       if (options.emit !== undefined && options.emit !== 'ts') {
         for (const block of compiled.blocks) {
           if (options.emit === 'ir') process.stdout.write(printModule(block.ir));
-          else if (options.emit === 'kernels') for (const k of block.kernels) process.stdout.write(`${printKernel(k)}\n`);
+          else if (options.emit === 'kernels')
+            for (const k of block.kernels) process.stdout.write(`${printKernel(k)}\n`);
           else process.stdout.write(await wasmText(block.artifact.wasm.relaxed));
         }
         return;
       }
-      const written = writeModule(compiled.blocks.map((b) => b.artifact), { source: compiled.path });
+      const written = writeModule(
+        compiled.blocks.map((b) => b.artifact),
+        { source: compiled.path },
+      );
       if (options.emit === 'ts') {
         process.stdout.write(written.ts);
         return;
       }
       const base = options.out ?? `${join(compiled.root, compiled.path)}${options.js ? '.js' : '.ts'}`;
-      const files: [string, string][] = options.js ? [[base, written.js], [base.replace(/\.js$/, '.d.ts'), written.dts]] : [[base, written.ts]];
+      const files: [string, string][] = options.js
+        ? [
+            [base, written.js],
+            [base.replace(/\.js$/, '.d.ts'), written.dts],
+          ]
+        : [[base, written.ts]];
       for (const [path, text] of files) {
         const same = existsSync(path) && readFileSync(path, 'utf8') === text;
         if (options.check) {

@@ -55,7 +55,11 @@ export function predictCommand(): Command {
       const { artifact } = block;
       const method = artifact.methods.find((m) => m.name === options.method);
       if (!method) {
-        throw fault('no_method', { name: artifact.name, method: options.method, methods: artifact.methods.map((m) => `\`${m.name}\``).join(', ') });
+        throw fault('no_method', {
+          name: artifact.name,
+          method: options.method,
+          methods: artifact.methods.map((m) => `\`${m.name}\``).join(', '),
+        });
       }
       const source = options.data ?? artifact.train?.data ?? null;
       if (source === null) throw fault('no_data', {});
@@ -63,13 +67,19 @@ export function predictCommand(): Command {
       const data = all.heldOut ?? all.train;
       const model = await modelClass(artifact).create({ seed: options.seed, device: options.device });
       if (options.weights !== undefined) await loadInto(model, options.weights);
-      else process.stderr.write(`${pc.yellow('note')} no --weights: these are the initial values of seed ${options.seed}\n`);
+      else
+        process.stderr.write(
+          `${pc.yellow('note')} no --weights: these are the initial values of seed ${options.seed}\n`,
+        );
 
       const rows = await predict(model, method, data, options.batch);
       if (options.out !== undefined) {
         const bytes = new Uint8Array(rows.values.buffer);
         const dtype = rows.values instanceof Float32Array ? 'F32' : rows.values instanceof Int32Array ? 'I32' : 'U32';
-        await writeFileAtomic(options.out, writeSafetensors(new Map([['result', { dtype, shape: rows.shape, bytes }]])));
+        await writeFileAtomic(
+          options.out,
+          writeSafetensors(new Map([['result', { dtype, shape: rows.shape, bytes }]])),
+        );
         process.stdout.write(`${pc.green('wrote')} ${options.out}: result [${rows.shape.join(', ')}]\n`);
         return;
       }
@@ -82,7 +92,8 @@ async function loadInto(model: Model, path: string): Promise<void> {
   try {
     loadWeights(model, await readBytes(path), { file: path });
   } catch (e) {
-    if (e instanceof CheckpointError) throw fault('bad_checkpoint', { path, problem: e.message.replace(`${path}: `, '') });
+    if (e instanceof CheckpointError)
+      throw fault('bad_checkpoint', { path, problem: e.message.replace(`${path}: `, '') });
     throw e;
   }
 }
@@ -100,13 +111,19 @@ async function predict(model: Model, method: MethodEntry, data: DataSet, batch: 
   const values: (Float32Array | Int32Array | Uint32Array)[] = [];
   for (let b = 0; b < loader.batches; b++) {
     const result = model.call(method.name, inputs.fill(loader.batch(b, null)));
-    if (!(result instanceof Tensor)) throw new UsageError(`${method.name} gives more than one tensor: choose a method with a single result`);
+    if (!(result instanceof Tensor))
+      throw new UsageError(`${method.name} gives more than one tensor: choose a method with a single result`);
     parts.push(result);
     values.push(await result.read());
   }
   const length = values.reduce((n, v) => n + v.length, 0);
   const first = values[0]!;
-  const flat = first instanceof Float32Array ? new Float32Array(length) : first instanceof Int32Array ? new Int32Array(length) : new Uint32Array(length);
+  const flat =
+    first instanceof Float32Array
+      ? new Float32Array(length)
+      : first instanceof Int32Array
+        ? new Int32Array(length)
+        : new Uint32Array(length);
   let at = 0;
   for (const v of values) {
     flat.set(v, at);

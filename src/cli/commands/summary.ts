@@ -22,7 +22,12 @@ export function summaryCommand(): Command {
     .argument('<file>', 'a .net file')
     .option('--block <name>', 'only this exported block')
     .option('--set <name=value>', 'a hyper-parameter of the block (repeatable)', setting, {})
-    .option('--dim <NAME=n>', 'a size such as B=256 (repeatable; what is not given stays a symbol, B is 1)', dimSetting, {})
+    .option(
+      '--dim <NAME=n>',
+      'a size such as B=256 (repeatable; what is not given stays a symbol, B is 1)',
+      dimSetting,
+      {},
+    )
     .option('--method <name>', 'the method to follow', 'forward')
     .option('--json', 'the table as JSON')
     .addHelpText('after', '\nExample:\n  netwright summary examples/resnet18.net --dim B=16')
@@ -49,10 +54,13 @@ export function summaryCommand(): Command {
           [`FLOPs of ${options.method}`, flopsText(sum.flops)],
           [`working memory of ${options.method}`, `${work(options.method)} in ${steps(options.method)} steps`],
         ];
-        if (artifact.train) lines.push(['working memory of train_step', `${work('train_step')} in ${steps('train_step')} steps`]);
+        if (artifact.train)
+          lines.push(['working memory of train_step', `${work('train_step')} in ${steps('train_step')} steps`]);
         const at = [...sizes].map(([k, v]) => `${k} = ${v}`).join(', ');
         const width = Math.max(...lines.map(([k]) => k.length));
-        process.stdout.write(`${renderSummary(rows)}\n${lines.map(([k, v]) => `${k.padEnd(width)}  ${v}`).join('\n')}\n(${at})\n`);
+        process.stdout.write(
+          `${renderSummary(rows)}\n${lines.map(([k, v]) => `${k.padEnd(width)}  ${v}`).join('\n')}\n(${at})\n`,
+        );
       }
     });
 }

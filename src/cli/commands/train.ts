@@ -32,11 +32,14 @@ interface TrainOptions {
 
 export function trainCommand(): Command {
   return new Command('train')
-    .description("Trains a block as its own `train` block says; options override it.")
+    .description('Trains a block as its own `train` block says; options override it.')
     .argument('<file>', 'a .net file')
     .option('--block <name>', 'which exported block, where there are several')
     .option('--set <name=value>', 'a hyper-parameter of the block (repeatable)', setting, {})
-    .option('--data <source>', 'mnist, or files: .npz .npy .safetensors .csv, IDX (also .gz), a folder of IDX files; several joined by commas')
+    .option(
+      '--data <source>',
+      'mnist, or files: .npz .npy .safetensors .csv, IDX (also .gz), a folder of IDX files; several joined by commas',
+    )
     .option('--target <column>', 'the column of a CSV that is the target (default: the last)')
     .option('--epochs <n>', 'passes over the data', positiveInt)
     .option('--batch <n>', 'samples per step', positiveInt)
@@ -46,7 +49,10 @@ export function trainCommand(): Command {
     .option('-o, --out <file>', 'where the weights go (default: NAME.safetensors)')
     .option('--resume [run]', 'go on from a run (default: NAME.run.safetensors, written after every epoch)')
     .option('--device <name>', 'cpu or auto', 'auto')
-    .addHelpText('after', '\nExamples:\n  netwright train examples/lenet.net\n  netwright train examples/lenet.net --epochs 3 --lr 0.02 --out my.safetensors\n  netwright train examples/mlp.net --data digits.npz --resume')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  netwright train examples/lenet.net\n  netwright train examples/lenet.net --epochs 3 --lr 0.02 --out my.safetensors\n  netwright train examples/mlp.net --data digits.npz --resume',
+    )
     .action(async (file: string, options: TrainOptions) => {
       const { block, path } = compileBlock(file, options);
       const { artifact } = block;
@@ -74,7 +80,8 @@ export function trainCommand(): Command {
           start = position;
           shuffleSeed = position.seed;
         } catch (e) {
-          if (e instanceof CheckpointError) throw fault('bad_checkpoint', { path: from, problem: e.message.replace(`${from}: `, '') });
+          if (e instanceof CheckpointError)
+            throw fault('bad_checkpoint', { path: from, problem: e.message.replace(`${from}: `, '') });
           throw e;
         }
       }
@@ -104,13 +111,18 @@ export function trainCommand(): Command {
             start,
             stopped: stop.requested,
             checkpoint: (epoch, batch) =>
-              writeFileAtomic(runFile, runToBytes(model, { step: model.step, epoch, batch, seed: shuffleSeed, extra: {} })),
+              writeFileAtomic(
+                runFile,
+                runToBytes(model, { step: model.step, epoch, batch, seed: shuffleSeed, extra: {} }),
+              ),
           },
           progress,
         );
         progress.stop();
         if (result.stopped) {
-          process.stdout.write(`stopped at step ${model.step}; the run is in ${runFile}\ngo on with: netwright train ${file} --resume${options.out === undefined ? '' : ` --out ${out}`}\n`);
+          process.stdout.write(
+            `stopped at step ${model.step}; the run is in ${runFile}\ngo on with: netwright train ${file} --resume${options.out === undefined ? '' : ` --out ${out}`}\n`,
+          );
           process.exitCode = EXIT.interrupted;
           return;
         }

@@ -13,12 +13,19 @@ export function readCsv(text: string, source: string, target: string | null): Co
   const numeric = (s: string): boolean => s !== '' && Number.isFinite(Number(s));
   const header = rows[0] && !rows[0].every(numeric) ? rows.shift()! : null;
   const width = rows[0]?.length ?? 0;
-  if (width < 2 || rows.length === 0) throw new DataError(source, 'the table needs at least one row with two columns of numbers');
+  if (width < 2 || rows.length === 0)
+    throw new DataError(source, 'the table needs at least one row with two columns of numbers');
   let at = width - 1;
   if (target !== null) {
     at = header ? header.indexOf(target) : Number(target);
     if (!Number.isInteger(at) || at < 0 || at >= width) {
-      throw new DataError(source, `there is no column ${target}`, header ? `its columns are ${header.join(', ')}` : 'the table has no header: give the number of the column, from 0');
+      throw new DataError(
+        source,
+        `there is no column ${target}`,
+        header
+          ? `its columns are ${header.join(', ')}`
+          : 'the table has no header: give the number of the column, from 0',
+      );
     }
   }
   const x = new Float32Array(rows.length * (width - 1));
@@ -26,7 +33,10 @@ export function readCsv(text: string, source: string, target: string | null): Co
   rows.forEach((row, r) => {
     row.forEach((cell, c) => {
       if (!numeric(cell)) {
-        throw new DataError(source, `row ${r + 1 + (header ? 1 : 0)}, column ${header?.[c] ?? c + 1}: "${cell.slice(0, 40)}" is not a number`);
+        throw new DataError(
+          source,
+          `row ${r + 1 + (header ? 1 : 0)}, column ${header?.[c] ?? c + 1}: "${cell.slice(0, 40)}" is not a number`,
+        );
       }
       if (c === at) y[r] = Number(cell);
       else x[r * (width - 1) + (c < at ? c : c - 1)] = Number(cell);

@@ -33,7 +33,11 @@ export function dataSet(source: string, columns: readonly Column[], heldOut: Dat
   const count = first.shape[0] ?? 0;
   for (const c of columns) {
     if (c.shape[0] !== count) {
-      throw new DataError(source, `${c.name} has ${c.shape[0] ?? 0} rows and ${first.name} has ${count}`, 'every column needs one row per sample');
+      throw new DataError(
+        source,
+        `${c.name} has ${c.shape[0] ?? 0} rows and ${first.name} has ${count}`,
+        'every column needs one row per sample',
+      );
     }
   }
   return { source, count, columns, heldOut };
@@ -44,7 +48,8 @@ const rowSize = (c: Column): number => c.shape.slice(1).reduce((a, b) => a * b, 
 /** The rows at those indices, copied. */
 export function takeRows(c: Column, rows: ArrayLike<number>, into?: Float32Array | Int32Array): Column {
   const size = rowSize(c);
-  const out = into ?? (c.data instanceof Int32Array ? new Int32Array(rows.length * size) : new Float32Array(rows.length * size));
+  const out =
+    into ?? (c.data instanceof Int32Array ? new Int32Array(rows.length * size) : new Float32Array(rows.length * size));
   for (let i = 0; i < rows.length; i++) out.set(c.data.subarray(rows[i]! * size, (rows[i]! + 1) * size), i * size);
   return { name: c.name, shape: [rows.length, ...c.shape.slice(1)], data: out };
 }

@@ -26,7 +26,10 @@ export function readIdx(raw: Uint8Array, name: string, source: string): Column {
   const shape = Array.from({ length: rank }, (_, i) => view.getUint32(4 + 4 * i));
   const count = shape.reduce((a, b) => a * b, 1);
   if (count * width !== bytes.length - start) {
-    throw new DataError(source, `shape ${shape.join(' x ')} needs ${count * width} bytes and the file has ${bytes.length - start}`);
+    throw new DataError(
+      source,
+      `shape ${shape.join(' x ')} needs ${count * width} bytes and the file has ${bytes.length - start}`,
+    );
   }
   if (type === 0x08 && rank > 1) {
     const data = new Float32Array(count);
@@ -35,7 +38,9 @@ export function readIdx(raw: Uint8Array, name: string, source: string): Column {
   }
   const at = (i: number): number => start + i * width;
   if (type === 0x0d || type === 0x0e) {
-    const data = Float32Array.from({ length: count }, (_, i) => (type === 0x0d ? view.getFloat32(at(i)) : view.getFloat64(at(i))));
+    const data = Float32Array.from({ length: count }, (_, i) =>
+      type === 0x0d ? view.getFloat32(at(i)) : view.getFloat64(at(i)),
+    );
     return { name, shape, data };
   }
   const data = Int32Array.from({ length: count }, (_, i) => {

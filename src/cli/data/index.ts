@@ -15,15 +15,19 @@ export interface DataOptions {
   readonly cwd: string;
 }
 
-const FORMATS = 'the built-in "mnist", or files: .npz .npy .safetensors .csv, IDX (also .gz), or a folder with MNIST-style IDX files';
+const FORMATS =
+  'the built-in "mnist", or files: .npz .npy .safetensors .csv, IDX (also .gz), or a folder with MNIST-style IDX files';
 
 /** `what`: `mnist`, a path, or several paths joined by commas (their columns are put side by side). */
 export function loadData(what: string, options: DataOptions): DataSet {
   if (what === 'mnist' && !existsSync(what)) return readMnist(options.cwd);
   const paths = what.split(',').map((p) => p.trim());
-  for (const p of paths) if (!existsSync(p)) throw new DataError(p, 'there is no such file or folder', `a data set is ${FORMATS}`);
+  for (const p of paths)
+    if (!existsSync(p)) throw new DataError(p, 'there is no such file or folder', `a data set is ${FORMATS}`);
   if (paths.length === 1 && statSync(paths[0]!).isDirectory()) return readIdxFolder(paths[0]!);
-  const columns = paths.flatMap((p, i) => readFile(p, options, paths.length > 1 ? (['x', 'y'][i] ?? `column${i}`) : null));
+  const columns = paths.flatMap((p, i) =>
+    readFile(p, options, paths.length > 1 ? (['x', 'y'][i] ?? `column${i}`) : null),
+  );
   return dataSet(what, columns);
 }
 
@@ -41,7 +45,8 @@ function readFile(path: string, options: DataOptions, name: string | null): Colu
     case '.safetensors':
       return readSafetensorColumns(bytes, path);
     default:
-      if (/idx\d-ubyte|\.idx/.test(base) || (bytes[0] === 0 && bytes[1] === 0) || path.endsWith('.gz')) return [readIdx(bytes, own, path)];
+      if (/idx\d-ubyte|\.idx/.test(base) || (bytes[0] === 0 && bytes[1] === 0) || path.endsWith('.gz'))
+        return [readIdx(bytes, own, path)];
       throw new DataError(path, 'this is no kind of data that is known here', `a data set is ${FORMATS}`);
   }
 }
@@ -88,7 +93,12 @@ function readIdxFolder(folder: string): DataSet {
     return [x.shape.length === 3 ? { ...x, shape: [x.shape[0]!, 1, x.shape[1]!, x.shape[2]!] } : x, y];
   };
   const train = part('train');
-  if (!train) throw new DataError(folder, 'it has no train-images-idx3-ubyte and train-labels-idx1-ubyte (also .gz)', `a data set is ${FORMATS}`);
+  if (!train)
+    throw new DataError(
+      folder,
+      'it has no train-images-idx3-ubyte and train-labels-idx1-ubyte (also .gz)',
+      `a data set is ${FORMATS}`,
+    );
   const test = part('t10k');
   return dataSet(folder, train, test ? dataSet(folder, test) : null);
 }

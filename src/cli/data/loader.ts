@@ -9,7 +9,10 @@ export function matchColumns(d: DataSet, method: MethodEntry): Column[] {
   const columns = byName.every((c) => c !== undefined) ? (byName as Column[]) : d.columns.slice(0, method.args.length);
   if (columns.length < method.args.length) {
     const want = method.args.map((a) => a.name).join(', ');
-    throw new DataError(d.source, `${method.name} takes ${want}, and the data has ${d.columns.map((c) => c.name).join(', ')}`);
+    throw new DataError(
+      d.source,
+      `${method.name} takes ${want}, and the data has ${d.columns.map((c) => c.name).join(', ')}`,
+    );
   }
   return columns.map((c, i) => fitColumn(c, method.args[i]!.spec, method.args[i]!.name, d.source));
 }
@@ -24,18 +27,26 @@ function fitColumn(c: Column, spec: Spec, arg: string, source: string): Column {
   if (want.every((w) => typeof w === 'number')) {
     const target = want as readonly number[];
     if (size(target) !== size(have)) {
-      throw new DataError(source, `argument ${arg} needs [${target.join(', ')}] per sample and column ${c.name} has [${have.join(', ')}]`);
+      throw new DataError(
+        source,
+        `argument ${arg} needs [${target.join(', ')}] per sample and column ${c.name} has [${have.join(', ')}]`,
+      );
     }
     shape = [c.shape[0]!, ...target];
   } else if (want.length !== have.length) {
-    throw new DataError(source, `argument ${arg} has ${want.length} dims per sample and column ${c.name} has ${have.length}`);
+    throw new DataError(
+      source,
+      `argument ${arg} has ${want.length} dims per sample and column ${c.name} has ${have.length}`,
+    );
   }
   if (spec.elem === 'i32' && c.data instanceof Float32Array) {
     const bad = c.data.findIndex((v) => !Number.isInteger(v));
-    if (bad >= 0) throw new DataError(source, `argument ${arg} takes integers and column ${c.name} holds ${c.data[bad]}`);
+    if (bad >= 0)
+      throw new DataError(source, `argument ${arg} takes integers and column ${c.name} holds ${c.data[bad]}`);
     return { name: c.name, shape, data: Int32Array.from(c.data) };
   }
-  if (spec.elem !== 'i32' && c.data instanceof Int32Array) return { name: c.name, shape, data: Float32Array.from(c.data) };
+  if (spec.elem !== 'i32' && c.data instanceof Int32Array)
+    return { name: c.name, shape, data: Float32Array.from(c.data) };
   return { name: c.name, shape, data: c.data };
 }
 

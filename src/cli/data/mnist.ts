@@ -12,7 +12,9 @@ export function readMnist(from: string): DataSet {
   const images: Float32Array[] = [];
   const labels: number[] = [];
   for (let digit = 0; digit < 10; digit++) {
-    const { data } = JSON.parse(readFileSync(join(folder, 'src', 'digits', `${digit}.json`), 'utf8')) as { data: number[] };
+    const { data } = JSON.parse(readFileSync(join(folder, 'src', 'digits', `${digit}.json`), 'utf8')) as {
+      data: number[];
+    };
     // The package rounds pixels to a few decimals; the byte behind each is exact again after rounding.
     for (let i = 0; i + PIXELS <= data.length; i += PIXELS) {
       images.push(Float32Array.from({ length: PIXELS }, (_, p) => Math.round(data[i + p]! * 255) / 255));
@@ -27,8 +29,17 @@ export function readMnist(from: string): DataSet {
   ]);
   // The digits are sorted by class: every tenth is held out, so each class is in both parts.
   const rows = Array.from({ length: all.count }, (_, i) => i);
-  const heldOut = selectRows(all, rows.filter((i) => i % 10 === 9));
-  return { ...selectRows(all, rows.filter((i) => i % 10 !== 9)), heldOut };
+  const heldOut = selectRows(
+    all,
+    rows.filter((i) => i % 10 === 9),
+  );
+  return {
+    ...selectRows(
+      all,
+      rows.filter((i) => i % 10 !== 9),
+    ),
+    heldOut,
+  };
 }
 
 function findPackage(from: string): string {

@@ -20,16 +20,25 @@ export function readNpy(bytes: Uint8Array, name: string, source: string): Column
   const descr = /'descr':\s*'([<>|=]?)([a-zA-Z])(\d+)'/.exec(header);
   const order = /'fortran_order':\s*(True|False)/.exec(header);
   const dims = /'shape':\s*\(([\d,\s]*)\)/.exec(header);
-  if (!descr || !order || !dims) return fail('the header is not one of a plain numeric array', 'save numbers: float32, int32, uint8, bool ...');
-  const shape = dims[1]!.split(',').map((s) => s.trim()).filter((s) => s !== '').map(Number);
+  if (!descr || !order || !dims)
+    return fail('the header is not one of a plain numeric array', 'save numbers: float32, int32, uint8, bool ...');
+  const shape = dims[1]!
+    .split(',')
+    .map((s) => s.trim())
+    .filter((s) => s !== '')
+    .map(Number);
   const count = shape.reduce((a, b) => a * b, 1);
   const width = Number(descr[3]);
   if (!Number.isSafeInteger(count) || count * width !== bytes.length - start) {
-    fail(`shape (${shape.join(', ')}) of ${descr[2]}${width} needs ${count * width} bytes and the file has ${bytes.length - start}`);
+    fail(
+      `shape (${shape.join(', ')}) of ${descr[2]}${width} needs ${count * width} bytes and the file has ${bytes.length - start}`,
+    );
   }
   const little = descr[1] !== '>';
   const kind = descr[2]!;
-  const get = reader(view, kind, width, little) ?? fail(`element type ${kind}${width} is not a plain number`, 'save float32, int32, uint8, bool ...');
+  const get =
+    reader(view, kind, width, little) ??
+    fail(`element type ${kind}${width} is not a plain number`, 'save float32, int32, uint8, bool ...');
   const isFloat = kind === 'f';
   const flat = isFloat ? new Float32Array(count) : new Int32Array(count);
   for (let i = 0; i < count; i++) {

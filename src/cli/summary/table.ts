@@ -29,7 +29,11 @@ export interface Totals {
   readonly activationBytes: number | null;
 }
 
-export function summaryRows(block: Elaborated, costs: ReadonlyMap<string, LayerCost>, sizes: ReadonlyMap<string, number>): SummaryRow[] {
+export function summaryRows(
+  block: Elaborated,
+  costs: ReadonlyMap<string, LayerCost>,
+  sizes: ReadonlyMap<string, number>,
+): SummaryRow[] {
   const rows: SummaryRow[] = [];
   const seen = new Set<number>();
   const counted = new Set<number>();
@@ -124,6 +128,19 @@ export function renderSummary(rows: readonly SummaryRow[]): string {
 }
 
 const PLAIN = {
-  top: '─', 'top-mid': '─', 'top-left': '', 'top-right': '', bottom: '─', 'bottom-mid': '─', 'bottom-left': '', 'bottom-right': '',
-  left: '', 'left-mid': '', mid: '─', 'mid-mid': '─', right: '', 'right-mid': '', middle: '  ',
+  top: '─',
+  'top-mid': '─',
+  'top-left': '',
+  'top-right': '',
+  bottom: '─',
+  'bottom-mid': '─',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '─',
+  'mid-mid': '─',
+  right: '',
+  'right-mid': '',
+  middle: '  ',
 };

@@ -136,6 +136,9 @@ function packRows(
   };
 }
 
+/** Rows that are packed together: neighbouring panels share their cache lines, even where rows are a power of two apart. */
+const ROWS_AT_ONCE = 8;
+
 /** Packs columns that lie in rows: whole vectors are copied, the last panel is filled up with zeros. */
 export function packColumns(
   k: KernelBuilder,
@@ -146,20 +149,23 @@ export function packColumns(
   cols: Block,
   block: Block,
 ): void {
-  k.for(0, cols.size, t.nr, (jr) => {
-    const panel = k.let(mul(jr, block.size), 'panel');
-    const col = k.let(add(cols.first, jr), 'col');
-    const left = k.let(sub(cols.size, jr), 'left');
-    k.for(0, block.size, 1, (p) => {
-      const from = k.let(index(add(block.first, p), col), 'from');
-      const to = k.let(add(panel, mul(p, t.nr)), 'to');
-      k.if(
-        ge(left, t.nr),
-        () => {
-          for (let c = 0; c < t.nr; c += t.lanes) k.store(into, add(to, c), read(k, k.let(add(from, c)), t.lanes));
-        },
-        () => fillPartly(k, t, into, to, left, (c) => read(k, k.let(add(from, c)), 1)),
-      );
+  k.for(0, block.size, ROWS_AT_ONCE, (p0) => {
+    const end = k.let(min(add(p0, ROWS_AT_ONCE), block.size), 'end');
+    k.for(0, cols.size, t.nr, (jr) => {
+      const panel = k.let(mul(jr, block.size), 'panel');
+      const col = k.let(add(cols.first, jr), 'col');
+      const left = k.let(sub(cols.size, jr), 'left');
+      k.for(p0, end, 1, (p) => {
+        const from = k.let(index(add(block.first, p), col), 'from');
+        const to = k.let(add(panel, mul(p, t.nr)), 'to');
+        k.if(
+          ge(left, t.nr),
+          () => {
+            for (let c = 0; c < t.nr; c += t.lanes) k.store(into, add(to, c), read(k, k.let(add(from, c)), t.lanes));
+          },
+          () => fillPartly(k, t, into, to, left, (c) => read(k, k.let(add(from, c)), 1)),
+        );
+      });
     });
   });
 }

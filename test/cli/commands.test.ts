@@ -1,0 +1,215 @@
+/** The commands as a user meets them: what they print, the files they leave, their exit codes. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import test from 'ava';
+import { folder, netwright, ROOT } from '../support/cli.ts';
+
+const LINE = `import { Linear } from "std/nn"
+
+/// A line through points.
+export block Line() {
+  net = Linear(2, 1)
+  forward(x: f32[B, 2]) -> f32[B, 1] => net(x)
+  loss(x: f32[B, 2], y: f32[B, 1]) -> f32[] => mse_loss(forward(x), y)
+  train { loss = loss; optimizer = SGD(lr: 0.1, momentum: 0.9); epochs = 6; batch_size = 16 }
+}
+`;
+
+/** y = 2a - 3b + 1 on a grid. */
+function points(dir: string): string {
+  const rows = ['a,b,y'];
+  for (let i = 0; i < 100; i++) {
+    const a = (i % 10) / 10;
+    const b = Math.floor(i / 10) / 10;
+    rows.push(`${a},${b},${2 * a - 3 * b + 1.5}`);
+  }
+  writeFileSync(join(dir, 'points.csv'), rows.join('\n'));
+  writeFileSync(join(dir, 'line.net'), LINE);
+  return dir;
+}
+
+test('check says ok, and exits 0', async (t) => {
+  const r = await netwright(['check', 'examples/lenet.net', 'examples/mlp.net']);
+  t.deepEqual([r.code, r.out, r.err], [0, 'ok examples/lenet.net\nok examples/mlp.net\n', '']);
+});
+
+test('check prints every fault with its place and exits 1; --json is one object a line', async (t) => {
+  const dir = folder(t);
+  writeFileSync(join(dir, 'bad.net'), LINE.replace('Linear(2, 1)', 'Linear(3, 1)').replace('mse_loss', 'mse_los'));
+  const r = await netwright(['check', 'bad.net'], { cwd: dir });
+  t.is(r.code, 1);
+  t.regex(r.err, /error\[NW\d{4}\]/);
+  t.regex(r.err, /bad\.net:\d+:\d+/);
+  t.regex(r.err, /did you mean `mse_loss`/);
+  t.notRegex(r.err, /at .*\.ts:\d+/);
+  const j = await netwright(['check', 'bad.net', '--json'], { cwd: dir });
+  t.is(j.code, 1);
+  for (const line of j.out.trim().split('\n')) t.like(JSON.parse(line), { severity: 'error', file: 'bad.net' });
+});
+
+test('wrong usage exits 2 and says what is right', async (t) => {
+  for (const args of [
+    ['nonsense'],
+    ['train'],
+    ['train', 'x.net', '--epochs', '0'],
+    ['train', 'x.net', '--lr', 'fast'],
+    ['check', '--wrong', 'x.net'],
+  ]) {
+    const r = await netwright(args);
+    t.is(r.code, 2, args.join(' '));
+    t.regex(r.err, /error:/);
+  }
+});
+
+test('every command has help with an example', async (t) => {
+  for (const verb of ['check', 'build', 'train', 'predict', 'summary']) {
+    const r = await netwright([verb, '--help']);
+    t.is(r.code, 0);
+    t.regex(r.out, /Examples?:\n {2}netwright /);
+  }
+});
+
+test('train learns, saves weights, and predict uses them', async (t) => {
+  const dir = points(folder(t));
+  const trained = await netwright(['train', 'line.net', '--data', 'points.csv', '--epochs', '40'], { cwd: dir });
+  t.is(trained.code, 0, trained.err);
+  t.regex(trained.out, /epoch 40\/40 {2}loss 0\.000/);
+  t.regex(trained.out, /next:\n {2}netwright predict/);
+  t.true(existsSync(join(dir, 'line.safetensors')));
+  const predicted = await netwright(
+    ['predict', 'line.net', '--weights', 'line.safetensors', '--data', 'points.csv', '--show', '2'],
+    { cwd: dir },
+  );
+  t.is(predicted.code, 0, predicted.err);
+  t.regex(predicted.out, /1\.500|1\.49\d|1\.50\d/);
+});
+
+test('a run that is stopped by Ctrl-C goes on to the same bits', async (t) => {
+  const dir = points(folder(t));
+  const whole = await netwright(
+    ['train', 'line.net', '--data', 'points.csv', '--epochs', '3000', '--out', 'whole.safetensors'],
+    { cwd: dir },
+  );
+  t.is(whole.code, 0, whole.err);
+  const half = await netwright(
+    ['train', 'line.net', '--data', 'points.csv', '--epochs', '3000', '--out', 'half.safetensors'],
+    {
+      cwd: dir,
+      interrupt: { after: 'epoch 5/', signal: 'SIGINT' },
+    },
+  );
+  t.is(half.code, 130, half.err);
+  t.regex(half.out, /stopped at step \d+; the run is in half\.run\.safetensors/);
+  t.false(existsSync(join(dir, 'half.safetensors')));
+  const rest = await netwright(
+    ['train', 'line.net', '--data', 'points.csv', '--epochs', '3000', '--out', 'half.safetensors', '--resume'],
+    { cwd: dir },
+  );
+  t.is(rest.code, 0, rest.err);
+  t.deepEqual(readFileSync(join(dir, 'half.safetensors')), readFileSync(join(dir, 'whole.safetensors')));
+});
+
+test('bad input of train and predict: a code, what was expected, exit 1, nothing written', async (t) => {
+  const dir = points(folder(t));
+  writeFileSync(join(dir, 'words.csv'), 'a,b,y\n1,2,3\n1,two,3\n');
+  writeFileSync(join(dir, 'wide.csv'), 'a,b,c,y\n1,2,3,4\n');
+  writeFileSync(join(dir, 'cut.npz'), 'PK');
+  writeFileSync(join(dir, 'short-idx1-ubyte'), Uint8Array.of(0, 0, 8, 1, 0, 0, 0, 9, 1));
+  writeFileSync(join(dir, 'nothing.txt'), 'x');
+  writeFileSync(join(dir, 'plain.net'), LINE.replace(/ {2}train .*\n/, ''));
+  writeFileSync(join(dir, 'junk.safetensors'), 'PK\u0003\u0004 this is a zip');
+  const cases: [string[], RegExp][] = [
+    [['train', 'gone.net'], /NW5001.*gone\.net/],
+    [['train', 'line.net'], /NW5009/],
+    [['train', 'line.net', '--data', 'gone.csv'], /NW5002.*no such file/],
+    [['train', 'line.net', '--data', 'words.csv'], /NW5002.*row 3, column b: "two" is not a number/],
+    [['train', 'line.net', '--data', 'wide.csv'], /NW5002.*argument x needs \[2\].*has \[3\]/],
+    [['train', 'line.net', '--data', 'points.csv', '--target', 'z'], /NW5002.*no column z/],
+    [['train', 'line.net', '--data', 'cut.npz'], /NW5002.*zip/],
+    [['train', 'line.net', '--data', 'short-idx1-ubyte'], /NW5002.*9 bytes and the file has 1/],
+    [['train', 'line.net', '--data', 'nothing.txt'], /NW5002.*no kind of data/],
+    [['train', 'plain.net', '--data', 'points.csv'], /NW5005/],
+    [['train', 'line.net', '--data', 'points.csv', '--out', 'no/such/folder/a.safetensors'], /NW5008/],
+    [['train', 'line.net', '--data', 'points.csv', '--resume', 'junk.safetensors'], /NW5006.*zip archive/],
+    [['train', 'line.net', '--data', 'points.csv', '--device', 'tpu'], /NW6001.*no device "tpu"/],
+    [['train', 'line.net', '--data', 'points.csv', '--lr', '1e30'], /NW6001.*the loss is/],
+    [['train', 'line.net', '--block', 'Lin'], /NW5003.*Line/],
+    [['predict', 'line.net', '--data', 'points.csv', '--weights', 'junk.safetensors'], /NW5006/],
+    [['predict', 'line.net', '--data', 'points.csv', '--method', 'froward'], /NW5010.*forward/],
+    [['build', 'line.net', '--dump', 'fusion'], /NW5011.*fuse/],
+  ];
+  for (const [args, expected] of cases) {
+    const r = await netwright(args, { cwd: dir });
+    t.is(r.code, 1, `${args.join(' ')}\n${r.err}`);
+    t.regex(r.err, expected, args.join(' '));
+    t.notRegex(r.err, /NW9001|\.ts:\d+:\d+\)/, args.join(' '));
+    t.false(existsSync(join(dir, 'line.safetensors')), args.join(' '));
+  }
+});
+
+test('data comes as npz, safetensors, IDX (gz too) and CSV', async (t) => {
+  const dir = folder(t);
+  const digits = `import { Linear } from "std/nn"
+export block Digits() {
+  net = seq { x => flatten(x, 1); Linear(4, 3) }
+  forward(x: f32[B, 1, 2, 2]) -> f32[B, 3] => net(x)
+  loss(x: f32[B, 1, 2, 2], y: i32[B]) -> f32[] => cross_entropy(forward(x), y)
+  train { loss = loss; optimizer = SGD(lr: 0.5); epochs = 2; batch_size = 4 }
+}
+`;
+  writeFileSync(join(dir, 'digits.net'), digits);
+  const n = 12;
+  const header = (type: number, ...dims: number[]): number[] => [
+    0,
+    0,
+    type,
+    dims.length,
+    ...dims.flatMap((d) => [0, 0, 0, d]),
+  ];
+  const images = Uint8Array.from([...header(8, n, 2, 2), ...Array.from({ length: n * 4 }, (_, i) => (i * 37) % 256)]);
+  const labels = Uint8Array.from([...header(8, n), ...Array.from({ length: n }, (_, i) => i % 3)]);
+  writeFileSync(join(dir, 'train-images-idx3-ubyte.gz'), gzipSync(images));
+  writeFileSync(join(dir, 'train-labels-idx1-ubyte'), labels);
+  const r = await netwright(['train', 'digits.net', '--data', '.'], { cwd: dir });
+  t.is(r.code, 0, r.err);
+  t.regex(r.out, /11 samples of \., 1 held out/);
+  const two = await netwright(['train', 'digits.net', '--data', 'train-images-idx3-ubyte.gz,train-labels-idx1-ubyte'], {
+    cwd: dir,
+  });
+  t.is(two.code, 0, two.err);
+  // The weights are a safetensors file: a data set whose columns have the wrong shapes.
+  const wrong = await netwright(['train', 'digits.net', '--data', 'digits.safetensors'], { cwd: dir });
+  t.is(wrong.code, 1);
+  t.regex(wrong.err, /NW5002/);
+});
+
+test('build writes a module once, and --check knows when it is stale', async (t) => {
+  const dir = points(folder(t));
+  const missing = await netwright(['build', 'line.net', '--check'], { cwd: dir });
+  t.is(missing.code, 1);
+  t.regex(missing.err, /NW5007/);
+  t.regex((await netwright(['build', 'line.net'], { cwd: dir })).out, /wrote .*line\.net\.ts/);
+  t.regex((await netwright(['build', 'line.net'], { cwd: dir })).out, /unchanged/);
+  t.is((await netwright(['build', 'line.net', '--check'], { cwd: dir })).code, 0);
+  writeFileSync(join(dir, 'line.net'), LINE.replace('lr: 0.1', 'lr: 0.2'));
+  t.is((await netwright(['build', 'line.net', '--check'], { cwd: dir })).code, 1);
+});
+
+test('build shows what it makes on the way', async (t) => {
+  const show = async (...args: string[]): Promise<string> =>
+    (await netwright(['build', 'examples/mlp.net', ...args])).out;
+  t.regex(await show('--emit', 'ir'), /func @program\.train_step/);
+  t.regex(await show('--emit', 'kernels'), /matmul/);
+  t.regex(await show('--emit', 'wat'), /\(module/);
+  t.regex(await show('--emit', 'ts'), /class MLP/);
+  t.regex(await show('--dump', 'fuse'), /fusion/);
+});
+
+test('summary is the table that stands in the golden file', async (t) => {
+  const r = await netwright(['summary', 'examples/lenet.net', '--dim', 'B=256']);
+  t.is(r.code, 0, r.err);
+  const golden = join(ROOT, 'test', 'cases', 'cli', 'summary-lenet.txt');
+  if (process.env['UPDATE']) writeFileSync(golden, r.out);
+  t.is(r.out, readFileSync(golden, 'utf8'));
+});
