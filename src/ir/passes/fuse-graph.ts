@@ -112,28 +112,28 @@ export class FusionGraph {
     return out;
   }
 
-  /** Would joining them close a cycle: does a path leave `a` or `b`, pass through another cluster, and come back? */
+  /**
+   * Would joining them close a cycle: does a path leave `a` or `b`, pass through another cluster, and come back? Nodes after
+   * the last of both must still be alone, as they are while clusters grow in program order: no path comes back from there.
+   */
   wouldCycle(a: Cluster, b: Cluster): boolean {
-    const seen = new Set<Cluster>();
-    const stack: Cluster[] = [];
-    const step = (from: Cluster): boolean => {
+    const last = Math.max(a.nodes[a.nodes.length - 1]!.index, b.nodes[b.nodes.length - 1]!.index);
+    const seen = new Set<Cluster>([a, b]);
+    const stack = [a, b];
+    while (stack.length > 0) {
+      const from = stack.pop()!;
+      const own = from === a || from === b;
       for (const n of from.nodes)
         for (const v of n.op.results)
           for (const x of this.consumers.get(v) ?? []) {
+            if (x.index > last) continue;
             const next = this.cluster(x);
-            if (next === a || next === b) {
-              if (from !== a && from !== b) return true;
-              continue;
-            }
-            if (!seen.has(next)) {
-              seen.add(next);
-              stack.push(next);
-            }
+            if ((next === a || next === b) && !own) return true;
+            if (seen.has(next)) continue;
+            seen.add(next);
+            stack.push(next);
           }
-      return false;
-    };
-    if (step(a) || step(b)) return true;
-    while (stack.length > 0) if (step(stack.pop()!)) return true;
+    }
     return false;
   }
 

@@ -8,6 +8,7 @@ import { evaluate, sameShape, symbolsOf } from '../dim.ts';
 import type { Op, Value } from '../ir.ts';
 import { opDef } from '../ops/table.ts';
 import type { Cluster, FusionGraph, Node } from './fuse-graph.ts';
+import { rowShapes, shapeKey } from './fuse-rules.ts';
 
 /** What stands for a size that is known only at run time. */
 const TYPICAL_SIZE = 64;
@@ -159,9 +160,25 @@ class Planner {
       n.op.operands.forEach((o) => visit(o, false));
     };
     visit(v, true);
+    if ([...leaves].some((l) => !this.inMemory(l) && !this.canStore(l))) return null;
     const large = [...leaves].filter((l) => 4 * this.size(l) > this.size(v));
     const fits = nodes.size > 0 && nodes.size <= MAX_NODES && large.length <= MAX_LEAVES;
     return fits ? { nodes: [...nodes], leaves: [...leaves] } : null;
+  }
+
+  /** Kernels store values of their own index space only. */
+  private canStore(v: Value): boolean {
+    const { form } = this.g.cluster(this.g.producer.get(v)!);
+    switch (form.kind) {
+      case 'alone':
+        return true;
+      case 'elementwise':
+        return sameShape(v.type.shape, form.shape);
+      case 'contraction':
+        return sameShape(v.type.shape, form.core.results[0]!.type.shape);
+      case 'rowwise':
+        return rowShapes(form.shape, form.axes).some((s) => s === shapeKey(v.type.shape));
+    }
   }
 
   private isPlain(n: Node): boolean {

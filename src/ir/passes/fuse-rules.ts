@@ -117,11 +117,9 @@ function repeats(op: Op, v: Value, p: Cluster): boolean {
 function rows(g: FusionGraph, p: Cluster, c: Cluster, shape: readonly Dim[], axes: readonly number[]): Form | null {
   const rank = shape.length;
   const kept = shape.flatMap((_, i) => (axes.includes(i) ? [] : [i]));
-  const withOnes = shape.map((d, i) => (axes.includes(i) ? ONE : d.key));
-  const without = kept.map((i) => shape[i]!.key);
-  const isShape = (v: Value, s: readonly string[]): boolean =>
-    v.type.shape.length === s.length && v.type.shape.every((d, i) => d.key === s[i]);
-  const full = shape.map((d) => d.key);
+  const stored = rowShapes(shape, axes);
+  const [full, withOnes, without] = stored as [string, string, string];
+  const isShape = (v: Value, s: string): boolean => shapeKey(v.type.shape) === s;
   // Without ones, the kept axes line up with the last axes of the full space only if they are its last.
   const trailing = kept.every((axis, i) => axis === rank - kept.length + i);
 
@@ -157,12 +155,19 @@ function rows(g: FusionGraph, p: Cluster, c: Cluster, shape: readonly Dim[], axe
       } else return null;
     }
   }
-  const stored = [full, withOnes, without];
   if (!g.exported(p, c).every((v) => stored.some((s) => isShape(v, s)))) return null;
   return { kind: 'rowwise', shape, axes };
 }
 
-const ONE = '1';
+export const shapeKey = (shape: readonly Dim[]): string => shape.map((d) => d.key).join();
+
+/** The shapes that a row-wise kernel stores: the full one, the reduced one with ones, and without. */
+export function rowShapes(shape: readonly Dim[], axes: readonly number[]): readonly string[] {
+  const keys = shape.map((d) => d.key);
+  return [keys, keys.map((k, i) => (axes.includes(i) ? '1' : k)), keys.filter((_, i) => !axes.includes(i))].map((s) =>
+    s.join(),
+  );
+}
 
 /** Elementwise work at the store of a contraction: every tensor it reads must line up with the result's tiles. */
 function epilogue(g: FusionGraph, p: Cluster, c: Cluster, core: Op): Form | null {
