@@ -6,7 +6,9 @@ import { assemble } from './codegen/assemble.ts';
 import { WASM } from './codegen/targets.ts';
 import { DiagnosticBag, type Diagnostic } from './diagnostics/index.ts';
 import type { Module } from './ir/ir.ts';
-import { buildPrograms } from './ir/programs.ts';
+import type { Programs } from './ir/entry.ts';
+import { AutodiffFault } from './ir/passes/autodiff.ts';
+import { buildPrograms, lossMethod } from './ir/programs.ts';
 import { prepareMethods, runPipeline } from './ir/pipeline.ts';
 import type { Artifact } from './runtime/artifact.ts';
 import { modelClass, type ModelClass } from './runtime/index.ts';
@@ -50,9 +52,23 @@ export function openProject(host: SourceHost, file: string): OpenProject {
 export function compileProject(open: OpenProject, block: string, options: CompileOptions = {}): Compiled | null {
   const elaborated = elaborate(open.project, block, options.hyper ?? {}, open.bag);
   if (!elaborated || open.bag.hasErrors) return null;
-  const programs = runPipeline(buildPrograms(prepareMethods(elaborated, WASM, options)), WASM, options);
+  const assembled = assembledPrograms(elaborated, options, open.bag);
+  if (!assembled) return null;
+  const programs = runPipeline(assembled, WASM, options);
   const { artifact, kernels } = assemble(programs, WASM, open.sources);
   return { block: elaborated, artifact, ir: programs.module, kernels };
+}
+
+/** Null where the loss has no gradient, which the bag then says. */
+function assembledPrograms(block: Elaborated, options: CompileOptions, bag: DiagnosticBag): Programs | null {
+  try {
+    return buildPrograms(prepareMethods(block, WASM, options));
+  } catch (e) {
+    if (!(e instanceof AutodiffFault)) throw e;
+    const loss = lossMethod(block)?.name ?? 'loss';
+    bag.report('not_differentiable', { loss, reason: e.message }, e.origin.span);
+    return null;
+  }
 }
 
 export interface CompileResult {

@@ -601,6 +601,12 @@ export const CATALOGUE = {
     message: 'block `{name}` is never instantiated, so its methods have not been checked: {why}',
     help: 'give its hyper-parameters defaults and export it, or use it',
   },
+  not_differentiable: {
+    code: 'NW4038',
+    severity: 'error',
+    message: '`{loss}` has no gradient: {reason}',
+    help: 'put `stop_gradient(...)` around what needs no gradient, or give a method that is not to be trained another name than `loss`',
+  },
   file_not_found: {
     code: 'NW5001',
     severity: 'error',
