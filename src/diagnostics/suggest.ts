@@ -2,7 +2,8 @@
 
 /** The candidate nearest to `name`, if it is near enough to be a slip of the fingers or of the memory. */
 export function suggest(name: string, candidates: Iterable<string>): string | null {
-  const limit = Math.max(1, Math.floor(name.length / 3));
+  // One letter can be turned into any other: of short names only those that differ in case are near.
+  const limit = name.length < 3 ? 0.5 : Math.max(1, Math.floor(name.length / 3));
   let best: string | null = null;
   let bestDistance = Infinity;
   for (const candidate of candidates) {

@@ -10,6 +10,7 @@ import { NO_SPAN } from '../diagnostics/span.ts';
 import type { Span } from '../diagnostics/span.ts';
 import type { Expr, Ident } from './ast.ts';
 import { PROVIDER } from './expected.ts';
+import { KEYWORDS } from './keywords.ts';
 import * as t from './tokens.ts';
 
 export type Rule<T> = ParserMethod<[], T>;
@@ -22,6 +23,21 @@ export interface Job {
   readonly docs: ReadonlyMap<number, string>;
   /** Reports what no rule could read; `expected` is in the language's terms. */
   readonly fault: (token: IToken, expected: string) => void;
+}
+
+interface ListOptions<T> {
+  /** What stands for an item that cannot be read, from its first tokens, so that its name is not missed elsewhere. */
+  readonly unread?: (tokens: readonly IToken[]) => T | null;
+}
+
+interface CommaOptions<T> extends ListOptions<T> {
+  /** The items are values: where another value follows without a comma, the comma is supplied. */
+  readonly values?: boolean;
+}
+
+interface LineOptions<T> extends ListOptions<T> {
+  /** Words that other languages write first, with what to do instead. */
+  readonly foreign?: Readonly<Record<string, string>>;
 }
 
 /** Nesting of expressions, types and bodies. Beyond it the call stack of this and of later stages would be at risk. */
@@ -72,8 +88,8 @@ export abstract class BaseParser extends EmbeddedActionsParser {
 
   // ---------------------------------------------------------------- lists, and recovery in them
 
-  /** `{ item End }` up to the closing brace or the end of the file. An item that cannot be read is left out. */
-  protected lines<T>(item: () => T): T[] {
+  /** `{ item End }` up to the closing brace or the end of the file. */
+  protected lines<T>(item: () => T, options: LineOptions<T> = {}): T[] {
     const items: T[] = [];
     if (this.learning) {
       this.MANY8(() => {
@@ -83,8 +99,12 @@ export abstract class BaseParser extends EmbeddedActionsParser {
       return items;
     }
     while (!this.#atListEnd()) {
-      const value = this.#attempt(item, [t.End]);
-      if (value !== null) items.push(value);
+      this.#dropForeignWord(options.foreign ?? {});
+      const tokens = [this.LA(1), this.LA(2), this.LA(3)];
+      if (tokens[0]?.tokenType !== t.End) {
+        const value = this.#attempt(item, [t.End]) ?? options.unread?.(tokens) ?? null;
+        if (value !== null) items.push(value);
+      }
       if (this.LA(1).tokenType !== t.End && !this.#atListEnd()) {
         this.fault(this.LA(1), 'a new line or `;`');
         this.#skipTo([t.End]);
@@ -94,8 +114,20 @@ export abstract class BaseParser extends EmbeddedActionsParser {
     return items;
   }
 
+  /** `def forward(...)`, `let y = x`, `return y`: says so, and goes on behind the word. */
+  #dropForeignWord(words: Readonly<Record<string, string>>): void {
+    const token = this.LA(1);
+    const next = this.LA(2).tokenType;
+    const help = Object.hasOwn(words, token.image) ? words[token.image] : undefined;
+    const value = token.image === 'return' && ![t.Equals, t.Augmented, t.Dot].includes(next);
+    if (help === undefined || !(value || VALUE_STARTS.has(next))) return;
+    this.bag.report('foreign_word', { word: token.image, help }, this.spanOf(token));
+    if (token.image === 'elif') t.retag(token, t.If);
+    else this.SKIP_TOKEN();
+  }
+
   /** `[ item { "," item } [ "," ] ]` up to the closing bracket. In braces a newline separates as well. */
-  protected commaList<T>(close: TokenType, item: () => T, missing: () => T | null = () => null): T[] {
+  protected commaList<T>(close: TokenType, item: () => T, options: CommaOptions<T> = {}): T[] {
     const items: T[] = [];
     if (this.learning) {
       this.MANY_SEP({ SEP: t.Comma, DEF: item });
@@ -103,10 +135,12 @@ export abstract class BaseParser extends EmbeddedActionsParser {
       return items;
     }
     while (!this.#atListEnd()) {
-      const value = this.#attempt(item, [t.Comma, t.End]) ?? missing();
+      const first = this.LA(1);
+      const value = this.#attempt(item, [t.Comma, t.End]) ?? options.unread?.([first]) ?? null;
       if (value !== null) items.push(value);
       if (!this.#atSeparator() && !this.#atListEnd()) {
         this.fault(this.LA(1), `\`,\` or ${tokenLabel(close)}`);
+        if (options.values && VALUE_STARTS.has(this.LA(1).tokenType)) continue;
         this.#skipTo([t.Comma, t.End]);
       }
       if (this.#atSeparator()) this.SKIP_TOKEN();
@@ -206,6 +240,13 @@ export abstract class BaseParser extends EmbeddedActionsParser {
     return { name: token.image, span: this.spanOf(token) };
   }
 
+  /** The name that an item beginning with `tokens` declares: its first word, or the one after its keyword. */
+  protected declaredName(tokens: readonly IToken[]): Ident | null {
+    const [first, second] = tokens[0]?.tokenType === t.Export ? tokens.slice(1) : tokens;
+    const token = first && KEYWORDS.includes(first.image) && second?.tokenType === t.Name ? second : first;
+    return token?.tokenType === t.Name ? this.ident(token) : null;
+  }
+
   protected missing(): Expr {
     return { kind: 'error', span: this.span(-1) };
   }
@@ -216,3 +257,4 @@ export abstract class BaseParser extends EmbeddedActionsParser {
 }
 
 const NOT_INVENTED: ReadonlySet<TokenType> = new Set([t.Name, t.Int, t.Float, t.Text, t.Operator, t.End]);
+const VALUE_STARTS: ReadonlySet<TokenType> = new Set([t.Name, t.Int, t.Float, t.Text, t.True, t.False, t.None]);

@@ -22,23 +22,22 @@ export function balance(tokens: readonly IToken[], text: string, file: string, b
   const insertions = new Map<number, t.Bracket[]>();
   const dropped = new Set<number>();
   /** A `{` whose partner stands further left than its own line: the culprit, when another `{` stays open for want of it. */
-  let suspect: IToken | null = null;
+  let suspect: Open | null = null;
 
   const closeUnclosed = (open: Open, before: number): void => {
+    const braces = open.kind === '{';
+    const blamed = braces ? (suspect ?? open) : open;
     const end = afterLastLine(tokens, before);
-    const at = open.kind === '{' ? end : endOfUnclosed(tokens, open, end, indents);
+    const at = !braces
+      ? endOfUnclosed(tokens, open, end, indents)
+      : suspect
+        ? endOfIndented(tokens, suspect, end, indents)
+        : end;
     insertions.set(at, [...(insertions.get(at) ?? []), open.kind]);
-    const blame = open.kind === '{' ? (suspect ?? open.token) : open.token;
-    bag.report(
-      'unclosed_bracket',
-      {
-        open: open.kind,
-        close: t.CLOSING[open.kind].text,
-        where: open.kind === '{' ? 'after the last line inside' : 'where it ends',
-      },
-      { file, start: blame.startOffset, end: t.endOf(blame) },
-    );
-    if (open.kind === '{') suspect = null;
+    const span = { file, start: blamed.token.startOffset, end: t.endOf(blamed.token) };
+    const where = braces ? 'after the last line inside' : 'where it ends';
+    bag.report('unclosed_bracket', { open: open.kind, close: t.CLOSING[open.kind].text, where }, span);
+    if (braces) suspect = null;
   };
 
   tokens.forEach((token, i) => {
@@ -55,11 +54,25 @@ export function balance(tokens: readonly IToken[], text: string, file: string, b
     }
     let open = stack.pop();
     for (; open && open.kind !== closes; open = stack.pop()) closeUnclosed(open, i);
-    if (open?.kind === '{' && indents.startsLine(token) && indents.of(token) < indents.of(open.token))
-      suspect ??= open.token;
+    if (open?.kind === '{' && indents.startsLine(token) && indents.of(token) < indents.of(open.token)) suspect ??= open;
   });
   for (let open = stack.pop(); open; open = stack.pop()) closeUnclosed(open, tokens.length);
   return insertions.size === 0 && dropped.size === 0 ? [...tokens] : rebuild(tokens, insertions, dropped);
+}
+
+/** The end of the last line below that of `open` that is indented further. */
+function endOfIndented(tokens: readonly IToken[], open: Open, end: number, indents: Indents): number {
+  for (let i = open.index + 1; i < end; i++) {
+    const token = tokens[i];
+    if (
+      token &&
+      tokens[i - 1]?.tokenType === t.Newline &&
+      token.tokenType !== t.Newline &&
+      indents.of(token) <= indents.of(open.token)
+    )
+      return afterLastLine(tokens, i);
+  }
+  return end;
 }
 
 /** `index`, or the first of the newlines before it. */

@@ -12,11 +12,10 @@ export abstract class CollectionParser extends BaseParser {
   protected readonly tuple: Rule<Expr> = this.rule('tuple', (): Expr => {
     const start = this.start();
     this.CONSUME(t.LParen);
-    const items = this.commaList(
-      t.RParen,
-      () => this.SUBRULE(this.expr),
-      () => this.missing(),
-    );
+    const items = this.commaList(t.RParen, () => this.SUBRULE(this.expr), {
+      unread: () => this.missing(),
+      values: true,
+    });
     const trailing = this.LA(0).tokenType === t.Comma;
     this.CONSUME(t.RParen);
     const [only] = items;
@@ -41,11 +40,10 @@ export abstract class CollectionParser extends BaseParser {
       },
       {
         ALT: (): (() => Expr) => {
-          const items = this.commaList(
-            t.RSquare,
-            () => this.SUBRULE2(this.expr),
-            () => this.missing(),
-          );
+          const items = this.commaList(t.RSquare, () => this.SUBRULE2(this.expr), {
+            unread: () => this.missing(),
+            values: true,
+          });
           return () => ({ kind: 'list', items, span: this.span(start) });
         },
       },

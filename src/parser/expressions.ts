@@ -161,11 +161,10 @@ export abstract class ExpressionParser extends CollectionParser {
   // call = "(" [ arg { "," arg } [ "," ] ] ")"
   protected readonly call: Rule<Arg[]> = this.rule('call', () => {
     this.CONSUME(t.LParen);
-    const args = this.commaList(
-      t.RParen,
-      () => this.SUBRULE(this.arg),
-      () => ({ name: null, value: this.missing(), span: this.span(-1) }),
-    );
+    const args = this.commaList(t.RParen, () => this.SUBRULE(this.arg), {
+      unread: () => ({ name: null, value: this.missing(), span: this.span(-1) }),
+      values: true,
+    });
     this.CONSUME(t.RParen);
     return args;
   });

@@ -8,11 +8,18 @@ import * as t from './tokens.ts';
 export class NetParser extends MemberParser {
   // file = { ( import | decl ) End }
   protected readonly file: Rule<(Import | Decl)[]> = this.rule('file', () =>
-    this.lines(() =>
-      this.OR({
-        DEF: [{ ALT: (): Import | Decl => this.SUBRULE(this.import) }, { ALT: () => this.SUBRULE(this.decl) }],
-        ERR_MSG: 'a declaration: `import`, `block`, `fn`, `optimizer`, `type` or `const`',
-      }),
+    this.lines(
+      () =>
+        this.OR({
+          DEF: [{ ALT: (): Import | Decl => this.SUBRULE(this.import) }, { ALT: () => this.SUBRULE(this.decl) }],
+          ERR_MSG: 'a declaration: `import`, `block`, `fn`, `optimizer`, `type` or `const`',
+        }),
+      {
+        unread: (tokens): Decl | null => {
+          const name = this.declaredName(tokens);
+          return name && { kind: 'constDecl', name, value: this.missing(), ...UNDECLARED(name) };
+        },
+      },
     ),
   );
 

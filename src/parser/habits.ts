@@ -9,27 +9,41 @@ export type Habit =
   /** A word of another language is the fault, at `index`. */
   | { readonly kind: 'word'; readonly index: number; readonly help: string };
 
-/** Words that start something elsewhere. They are ordinary names here, so only a fault right after one gives them away. */
+const METHOD = 'a method is written `forward(x: f32[B, 4]) -> f32[B, 2] => ...`';
+const LOCAL = 'a local is just assigned: `x = ...`';
+const IMPORT = 'write `import { Name } from "./file.net"`';
+
+/** What people write before a member of a block. */
+export const BEFORE_MEMBERS: Readonly<Record<string, string>> = {
+  ...{ def: METHOD, fn: METHOD, func: METHOD, function: METHOD, async: METHOD, public: METHOD, static: METHOD },
+  ...{
+    var: 'a layer is written `name = Linear(4, 2)`',
+    export: 'blocks are exported, and all of their members with them',
+  },
+};
+
+/** What people write before a statement. */
+export const BEFORE_STATEMENTS: Readonly<Record<string, string>> = {
+  ...{ let: LOCAL, const: LOCAL, var: LOCAL, auto: LOCAL },
+  return: 'the last expression of a body is its value, so leave `return` out',
+  elif: 'write `else if`',
+  await: 'nothing waits inside a network, so leave it out',
+};
+
+/** Words that start something else elsewhere. Here they are names, so only a fault right after one gives them away. */
 const WORDS: Readonly<Record<string, string>> = {
-  def: 'a method is written `forward(x: f32[B, 4]) -> f32[B, 2] => ...`, a function `fn name(...) ...`',
-  function: 'a method is written `forward(x: f32[B, 4]) -> f32[B, 2] => ...`, a function `fn name(...) ...`',
-  func: 'a function is written `fn name(x: f32[B]) -> f32[B] => ...`',
+  ...{ import: IMPORT, from: IMPORT, use: IMPORT, require: IMPORT, include: IMPORT },
+  ...{ def: METHOD, func: 'a function is written `fn name(x: f32[B]) -> f32[B] => ...`', function: METHOD },
   class: 'a network is a `block`: `export block Name(hidden: int = 8) { ... }`',
   module: 'a network is a `block`: `export block Name(hidden: int = 8) { ... }`',
   struct: 'a record type is written `type Name = { field: type, ... }`',
-  return: 'the last expression of a body is its value, so leave `return` out',
-  elif: 'write `else if`',
+  interface: 'a record type is written `type Name = { field: type, ... }`',
   lambda: 'a lambda is written `x => x + 1`',
-  var: 'a local is just assigned: `x = ...`',
-  let: 'a local is just assigned: `x = ...`',
-  const: 'a local is just assigned: `x = ...`',
   pass: 'leave it out: braces may be empty',
-  use: 'write `import { Name } from "./file.net"`',
-  from: 'write `import { Name } from "./file.net"`',
-  import: 'write `import { Name } from "./file.net"`',
   pub: 'write `export`',
   with: 'there is no `with`: call what you need',
   try: 'nothing throws inside a network, so there is no `try`',
+  ...BEFORE_STATEMENTS,
 };
 
 export function habitOf(tokens: readonly IToken[], index: number, expected: string): Habit | null {

@@ -1,6 +1,7 @@
 /** The grammar of what stands in the braces of a block or an optimizer. */
 import type { Init, Member, Selector, SelectorPart, TensorMember, Train } from './ast.ts';
 import type { Rule } from './base.ts';
+import { BEFORE_MEMBERS } from './habits.ts';
 import { TypeParser } from './types.ts';
 import * as t from './tokens.ts';
 
@@ -14,7 +15,13 @@ export abstract class MemberParser extends TypeParser {
   // members = "{" { member End } "}"
   protected readonly members: Rule<Member[]> = this.rule('members', () => {
     this.CONSUME(t.LCurly);
-    const members = this.lines(() => this.SUBRULE(this.blockMember));
+    const members = this.lines(() => this.SUBRULE(this.blockMember), {
+      foreign: BEFORE_MEMBERS,
+      unread: (tokens): Member | null => {
+        const name = this.declaredName(tokens);
+        return name && { kind: 'sub', name, doc: '', value: this.missing(), span: name.span };
+      },
+    });
     this.CONSUME(t.RCurly);
     return members;
   });

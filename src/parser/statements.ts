@@ -3,6 +3,7 @@ import type { Body, Expr, Ident, IfStmt, Stmt } from './ast.ts';
 import type { Rule } from './base.ts';
 import { assignTarget, augmented, bodyOf } from './convert.ts';
 import { ExpressionParser } from './expressions.ts';
+import { BEFORE_STATEMENTS } from './habits.ts';
 import * as t from './tokens.ts';
 
 export abstract class StatementParser extends ExpressionParser {
@@ -11,7 +12,10 @@ export abstract class StatementParser extends ExpressionParser {
     this.nested(() => {
       const start = this.start();
       this.CONSUME(t.LCurly);
-      const stmts = this.lines(() => this.SUBRULE(this.stmt));
+      const stmts = this.lines(() => this.SUBRULE(this.stmt), {
+        foreign: BEFORE_STATEMENTS,
+        unread: (): Stmt => ({ kind: 'expr', value: this.missing(), span: this.span(-1) }),
+      });
       this.CONSUME(t.RCurly);
       return this.ACTION(() => bodyOf(stmts.filter(isStmt), this.span(start)));
     }),

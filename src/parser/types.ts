@@ -39,11 +39,10 @@ export abstract class TypeParser extends StatementParser {
     const name = this.ident(this.CONSUME(t.Name));
     const dims = this.OPTION(() => {
       this.CONSUME(t.LSquare);
-      const list = this.commaList(
-        t.RSquare,
-        () => this.SUBRULE(this.dim),
-        (): DimExpr => ({ kind: 'dim', value: this.missing(), span: this.span(-1) }),
-      );
+      const list = this.commaList(t.RSquare, () => this.SUBRULE(this.dim), {
+        unread: (): DimExpr => ({ kind: 'dim', value: this.missing(), span: this.span(-1) }),
+        values: true,
+      });
       this.CONSUME(t.RSquare);
       return list;
     });
@@ -137,7 +136,12 @@ export abstract class TypeParser extends StatementParser {
   // params = "(" [ param { "," param } [ "," ] ] ")"
   protected readonly params: Rule<Param[]> = this.rule('params', () => {
     this.CONSUME(t.LParen);
-    const params = this.commaList(t.RParen, () => this.SUBRULE(this.param));
+    const params = this.commaList(t.RParen, () => this.SUBRULE(this.param), {
+      unread: (tokens): Param | null => {
+        const name = this.declaredName(tokens);
+        return name && { name, type: { kind: 'errorType', span: name.span }, default: this.missing(), span: name.span };
+      },
+    });
     this.CONSUME(t.RParen);
     return params;
   });
