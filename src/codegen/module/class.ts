@@ -9,7 +9,7 @@ export type Form = 'ts' | 'js' | 'dts';
 /** What every model has; a layer or method of such a name is reached through `get_submodule` or `call`. */
 const RESERVED: ReadonlySet<string> = new Set([
   ...Object.getOwnPropertyNames(Model.prototype),
-  ...['artifact', 'device', 'seed', 'optimizer', 'step', 'executor', 'params', 'nodes', 'methods', 'calls', 'paths'],
+  ...['artifact', 'device', 'seed', 'optimizer', 'step'],
 ]);
 
 /** The constant of the module that holds a block's artifact. */
@@ -21,6 +21,7 @@ const LOSS = "{ readonly loss: $Tensor<'f32', []> }";
 export function classText(artifact: Artifact, form: Form): string {
   const layers = new LayerTypes(artifact);
   const fields = layers.members(artifact.tree, (name) => RESERVED.has(name));
+  if (artifact.train) fields.push({ key: 'optimizer', type: '$Optimizer' });
   const name = bindingName(artifact.name);
   const exported = name === artifact.name;
   const members = [
@@ -84,7 +85,6 @@ function training(artifact: Artifact, form: Form): string[] {
     const head = `${doc}  ${form === 'ts' ? 'override ' : ''}train_step(${parameters(loss, names, 'StepOptions')}): ${LOSS}`;
     const body = `{\n    return super.train_step(${names.map((n) => `${n}, `).join('')}...(options ? [options] : []));\n  }\n`;
     out.push(form === 'ts' ? `\n${head} ${body}` : `${head};\n`);
-    out.unshift(`  ${form === 'ts' ? '\n  declare ' : ''}readonly optimizer: $Optimizer;\n`);
   }
   const doc = docComment('Fills `.grad` of every trained parameter (training mode). Gives the loss.', '  ');
   const head = `${doc}  ${form === 'ts' ? 'override ' : ''}backward(${parameters(loss, names)}): ${LOSS}`;

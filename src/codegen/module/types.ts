@@ -33,13 +33,13 @@ export class LayerTypes {
   }
 
   /** The members that a node's own tensors and children give it. */
-  members(node: TreeNode, skip: (name: string) => boolean = () => false): { key: string; type: string; doc: string }[] {
+  members(node: TreeNode, skip: (name: string) => boolean = () => false): { key: string; type: string }[] {
     const own = node.own.map((o) => {
       const t = this.artifact.tensors[o.tensor]!;
-      return { name: o.name, type: parameterType(t, o.transposed), doc: '' };
+      return { name: o.name, type: parameterType(t, o.transposed) };
     });
-    const children = node.children.map((c) => ({ name: c.name, type: this.layer(c), doc: '' }));
-    return [...own, ...children].filter((m) => !skip(m.name)).map((m) => ({ ...m, key: propertyKey(m.name) }));
+    const children = node.children.map((c) => ({ name: c.name, type: this.layer(c) }));
+    return [...own, ...children].filter((m) => !skip(m.name)).map((m) => ({ key: propertyKey(m.name), type: m.type }));
   }
 
   /** The name of the interface of a layer. */
