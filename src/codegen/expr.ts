@@ -22,19 +22,29 @@ export interface RegionIO {
   readonly size: (d: Dim) => KExpr;
 }
 
+/** What an emitter knows of a region wherever it emits. */
+interface Shared {
+  readonly producers: ReadonlyMap<Value, Op>;
+  readonly params: ReadonlySet<Value>;
+  readonly strides: Map<readonly Dim[], readonly KExpr[]>;
+}
+
 export class RegionEmitter {
   readonly scope: Scope;
   private readonly io: RegionIO;
-  private readonly producers = new Map<Value, { op: Op; index: number }>();
-  private readonly params: ReadonlySet<Value>;
+  private readonly shared: Shared;
   /** Values that come from elsewhere, wherever they are asked for: what an earlier pass has stored. */
   private readonly substitutes = new Map<Value, (at: readonly Coord[]) => KExpr>();
 
-  constructor(scope: Scope, region: Region, io: RegionIO) {
+  constructor(scope: Scope, region: Region | RegionEmitter, io: RegionIO) {
     this.scope = scope;
     this.io = io;
-    this.params = new Set(region.params);
-    for (const op of region.ops) op.results.forEach((r, index) => this.producers.set(r, { op, index }));
+    this.shared = region instanceof RegionEmitter ? region.shared : share(region);
+  }
+
+  /** The same region in another scope. */
+  within(scope: Scope, io: RegionIO): RegionEmitter {
+    return new RegionEmitter(scope, this, io);
   }
 
   size(d: Dim): KExpr {
@@ -71,8 +81,8 @@ export class RegionEmitter {
   private make(v: Value, at: readonly Coord[]): KExpr {
     const stored = this.substitutes.get(v);
     if (stored) return stored(at);
-    if (this.params.has(v)) return this.io.load(v, this.flat(at, v.type.shape));
-    const { op } = this.producers.get(v)!;
+    if (this.shared.params.has(v)) return this.io.load(v, this.flat(at, v.type.shape));
+    const op = this.shared.producers.get(v)!;
     const { lower } = opDef(op.kind);
     switch (lower.kind) {
       case 'elementwise': {
@@ -146,11 +156,18 @@ export class RegionEmitter {
 
   /** Row-major position. */
   flat(at: readonly Coord[], shape: readonly Dim[]): Coord {
-    const parts = at.flatMap((c, i) => {
-      if (shape[i]!.value === 1) return [];
-      return [scale(this.scope, c, this.size(product(shape.slice(i + 1))))];
-    });
+    const strides = this.stridesOf(shape);
+    const parts = at.flatMap((c, i) => (shape[i]!.value === 1 ? [] : [scale(this.scope, c, strides[i]!)]));
     return sum(this.scope, parts);
+  }
+
+  private stridesOf(shape: readonly Dim[]): readonly KExpr[] {
+    let strides = this.shared.strides.get(shape);
+    if (!strides) {
+      strides = shape.map((_, i) => this.size(product(shape.slice(i + 1))));
+      this.shared.strides.set(shape, strides);
+    }
+    return strides;
   }
 
   /** Position per axis of a row-major position. */
@@ -173,6 +190,12 @@ export class RegionEmitter {
     }
     return out;
   }
+}
+
+function share(region: Region): Shared {
+  const producers = new Map<Value, Op>();
+  for (const op of region.ops) for (const r of op.results) producers.set(r, op);
+  return { producers, params: new Set(region.params), strides: new Map() };
 }
 
 const axisOf = (at: readonly Coord[], op: Op): readonly Coord[] => [at[Number(op.attrs['axis'])]!];

@@ -12,7 +12,8 @@ const NEVER = Number.POSITIVE_INFINITY;
 
 export class Scope {
   readonly k: KernelBuilder;
-  private readonly depths: Map<KVar, number>;
+  private readonly depths = new Map<KVar, number>();
+  private readonly outer: Scope | null;
   private readonly ids: Map<object, number>;
   /** One per open block: key of an expression or memo -> its name. */
   private readonly tables: Map<string, KExpr>[];
@@ -22,7 +23,7 @@ export class Scope {
   constructor(k: KernelBuilder, outer: Scope | null = null) {
     this.k = k;
     this.base = k.depth;
-    this.depths = new Map(outer?.depths);
+    this.outer = outer;
     this.ids = outer?.ids ?? new Map();
     this.tables = Array.from({ length: k.depth + 1 }, (_, i) => outer?.tables[i] ?? new Map());
   }
@@ -38,7 +39,7 @@ export class Scope {
       case 'const':
         return 0;
       case 'var':
-        return e.var.mutable ? NEVER : (this.depths.get(e.var) ?? this.base);
+        return e.var.mutable ? NEVER : (this.declaredAt(e.var) ?? this.base);
       case 'un':
       case 'cast':
       case 'bitcast':
@@ -57,6 +58,10 @@ export class Scope {
       case 'vec':
         return Math.max(...e.items.map((x) => this.depthOf(x)));
     }
+  }
+
+  private declaredAt(v: KVar): number | undefined {
+    return this.depths.get(v) ?? this.outer?.declaredAt(v);
   }
 
   /** The same for equal expressions, and only for those. */
@@ -116,7 +121,7 @@ export class Scope {
 
   private named(e: KExpr, depth: number, name: string): KExpr {
     const made = this.k.hoisted(depth, () => this.k.let(e, name));
-    if (made.k === 'var' && !this.depths.has(made.var)) this.depths.set(made.var, depth);
+    if (made.k === 'var' && this.declaredAt(made.var) === undefined) this.depths.set(made.var, depth);
     return made;
   }
 

@@ -4,7 +4,7 @@ import type { KernelBuilder } from '../../codegen/builder.ts';
 import type { CallArg, KernelCall, Target } from '../../codegen/call.ts';
 import type { Coord } from '../../codegen/coord.ts';
 import { consecutive, ORIGIN, uniform } from '../../codegen/coord.ts';
-import { RegionEmitter } from '../../codegen/expr.ts';
+import { RegionEmitter, type RegionIO } from '../../codegen/expr.ts';
 import { loadAt } from '../../codegen/gather.ts';
 import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
 import { Scope } from '../../codegen/scope.ts';
@@ -115,15 +115,17 @@ class EpilogueWriter {
     const known = new Map(sizes.map((d) => [d.key, k.scalar('n')]));
     const size = (d: Dim): KExpr => known.get(d.key) ?? unknown!(d);
     const top = new Scope(k);
-    const emitterIn = (scope: Scope): RegionEmitter =>
-      new RegionEmitter(scope, this.region, { load: (p, at) => loadAt(scope, inputs.get(p)!, at), size });
+    const io = (scope: Scope): RegionIO => ({ load: (p, at) => loadAt(scope, inputs.get(p)!, at), size });
     // What is one number for the whole result is computed before the loops of the family.
-    const first = emitterIn(top);
+    const first = new RegionEmitter(top, this.region, io(top));
     for (const o of this.region.ops) {
       if (o === this.core || o.results[0]!.type.shape.length > 0) continue;
       first.value(o.results[0]!, []);
     }
-    return (b, tile) => this.emit(emitterIn(top.enter(b)), tile, outs);
+    return (b, tile) => {
+      const scope = top.enter(b);
+      this.emit(first.within(scope, io(scope)), tile, outs);
+    };
   }
 
   private emit(e: RegionEmitter, tile: Tile, outs: readonly KBuffer[]): void {
