@@ -118,7 +118,7 @@ export class Model {
    * One step of the block's `train` block: forward, backward, update, in one program. Arguments are the loss method's.
    * Returns the loss before the update: f32[].
    */
-  train_step(...args: readonly [...unknown[]]): { readonly loss: Tensor<'f32', readonly []> } {
+  train_step(...args: readonly [...unknown[]]): { readonly loss: Tensor<'f32', []> } {
     const { train } = this.artifact;
     if (!train || !this.optimizer)
       throw new UsageError(`${this.artifact.name} has no train block: there is no train_step`);
@@ -134,11 +134,11 @@ export class Model {
     const key = foldIn(foldIn(keyOf(this.seed), KEY.step), this.step);
     const [loss] = this.#executor.run('train_step', binding, this.#inputs(tensors, key, options));
     this.step++;
-    return { loss: loss as Tensor<'f32', readonly []> };
+    return { loss: loss as Tensor<'f32', []> };
   }
 
   /** Fills `.grad` of every trained parameter with d loss / d parameter (training mode). Returns the loss: f32[]. */
-  backward(...args: readonly unknown[]): { readonly loss: Tensor<'f32', readonly []> } {
+  backward(...args: readonly unknown[]): { readonly loss: Tensor<'f32', []> } {
     const name = this.artifact.train?.loss ?? 'loss';
     const method = this.#methods.get(name);
     if (!method || !this.#executor.hasProgram('backward'))
@@ -146,7 +146,7 @@ export class Model {
     const { binding, tensors } = bindArguments(this.artifact.name, method, args, this.device);
     const key = foldIn(foldIn(keyOf(this.seed), KEY.step), this.step);
     const [loss] = this.#executor.run('backward', binding, this.#inputs(tensors, key, {}));
-    return { loss: loss as Tensor<'f32', readonly []> };
+    return { loss: loss as Tensor<'f32', []> };
   }
 
   /** Optimizer state is made when the first step needs it. */
