@@ -1,172 +1,132 @@
 /**
  * Convolution as a matrix product: rows are output channels, columns the outputs of one image, depth the taps. The
- * weights are read as they lie, the image through its unrolled layout; sums stay in registers over the whole depth.
+ * weights are read as they lie, the image through its planes; sums stay in registers over the whole depth.
  */
-import { add, i32, load, min, mul, sub } from '../../codegen/builder.ts';
 import type { KernelBuilder } from '../../codegen/builder.ts';
+import { add, i32, load, mul } from '../../codegen/builder.ts';
 import type { KernelCall, Target } from '../../codegen/call.ts';
 import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
-import type { Dim } from '../../ir/dim.ts';
 import * as D from '../../ir/dim.ts';
 import type { Origin } from '../../ir/ir.ts';
 import { CallBuilder } from './call-builder.ts';
-import type { Window } from './conv-unroll.ts';
-import { unroll, unrolledBytes, unrolledSize } from './conv-unroll.ts';
-import type { Epilogue, ReadSource, ResultView, Source } from './epilogue.ts';
-import { each, finishTile, multiplyAdd, zeros } from './tile.ts';
-
-export interface Convolution {
-  readonly name: string;
-  readonly batch: Dim;
-  readonly groups: number;
-  readonly inChannels: Dim;
-  readonly outChannels: Dim;
-  readonly height: Dim;
-  readonly width: Dim;
-  readonly outHeight: Dim;
-  readonly outWidth: Dim;
-  readonly window: Window;
-  /** The weight is [inChannels, outChannels / groups, ...kernel] and turned by 180 degrees. */
-  readonly flipped: boolean;
-}
-
-/** Vectors of a row of the tile by its number of rows: 12 accumulators or fewer, and what feeds them, fit 15 registers. */
-const VECTORS = [0, 8, 5, 3, 2, 2, 2] as const;
-
-/** Beyond this many bytes weights are not read again for every few outputs: they stay, and the image passes by. */
-const WEIGHTS_IN_CACHE = 256 * 1024;
+import type { Planes, PlaneSet } from './conv-planes.ts';
+import { layPlanes, planesBytes, planesSize } from './conv-planes.ts';
+import { channelTiles, keepWeights, tileSums } from './conv-tile.ts';
+import type { ConvSpec } from './conv.ts';
+import { conv2dView, tapCount } from './conv.ts';
+import type { Epilogue, Source } from './epilogue.ts';
+import { each, finishTile } from './tile.ts';
 
 export function convolution(
-  job: Convolution,
+  s: ConvSpec,
   x: Source,
   w: Source,
   epilogue: Epilogue,
-  view: ResultView,
   target: Target,
   origins: readonly Origin[],
 ): KernelCall {
   const { lanes } = target;
-  const { window } = job;
+  const set = forwardPlanes(s);
   const call = new CallBuilder();
   const { k } = call;
   const readX = call.source(x);
   const readW = call.source(w);
-  const batch = call.size('batch', job.batch);
-  const inGroup = call.fixed('in_channels', D.div(job.inChannels, job.groups));
-  const outGroup = call.fixed('out_channels', D.div(job.outChannels, job.groups));
+  const batch = call.size('batch', s.batch);
+  const inGroup = call.fixed('in_channels', D.div(s.inChannels, s.groups));
+  const outGroup = call.fixed('out_channels', D.div(s.outChannels, s.groups));
   const sizes = {
-    channels: mul(inGroup, job.groups),
-    height: call.fixed('height', job.height),
-    width: call.fixed('width', job.width),
-    outHeight: call.fixed('out_height', job.outHeight),
-    outWidth: call.fixed('out_width', job.outWidth),
+    channels: mul(inGroup, s.groups),
+    height: call.fixed('height', s.height),
+    width: call.fixed('width', s.width),
+    outRows: call.fixed('out_height', s.outHeight),
+    outWidth: call.fixed('out_width', s.outWidth),
   };
-  const taps = window.kernel[0] * window.kernel[1];
-  const depthDim = D.mul(D.div(job.inChannels, job.groups), taps);
-  const planes = call.scratch(
-    'planes',
-    unrolledBytes(1, unrolledSize(window, job.inChannels, job.outHeight, job.outWidth)),
-  );
-  const offsets = call.scratch('taps', D.mul(4, depthDim), 'i32');
-  const copied = w.plain && !job.flipped ? null : call.scratch('weights', D.mul(4, D.mul(job.outChannels, depthDim)));
-  const emit = call.epilogue(epilogue, view);
+  const taps = tapCount(s, s.inChannels);
+  const buffer = call.scratch('planes', planesBytes(1, planesSize(set, s.inChannels, s.outHeight, s.outWidth)));
+  const offsets = call.scratch('taps', D.mul(4, taps), 'i32');
+  const weightBytes = D.mul(4, D.mul(s.outChannels, taps));
+  const copied = w.plain ? null : call.scratch('weights', weightBytes);
+  const emit = call.epilogue(epilogue, conv2dView(s));
 
-  const depth = k.let(mul(inGroup, taps), 'depth');
-  const pixels = k.let(mul(sizes.outHeight, sizes.outWidth), 'pixels');
-  const image = unroll(k, window, sizes, planes, lanes);
-  image.clear(k, 1);
-  k.for(0, inGroup, 1, (c) => {
-    const channel = k.let(mul(c, image.channelSize), 'channel');
-    eachTap(window, (ky, kx, t) => {
-      const tap = job.flipped ? image.tap(window.kernel[0] - 1 - ky, window.kernel[1] - 1 - kx) : image.tap(ky, kx);
-      k.store(offsets, add(mul(c, taps), t), add(channel, tap));
-    });
-  });
-  if (copied) copyWeights(k, job, readW, copied, { inGroup, outGroup, taps });
-  const weight = copied ? (index: KExpr): KExpr => load(copied, index) : (index: KExpr): KExpr => readW(k, index, 1);
-
-  const rowsPerTile = Math.min(outGroup.k === 'const' ? outGroup.value : 6, 6);
-  const vectors = VECTORS[rowsPerTile]!;
-  const nr = vectors * lanes;
-  const buffer = k.local('tile', 'f32', rowsPerTile * nr);
+  const depth = k.let(mul(inGroup, s.kernel[0] * s.kernel[1]), 'depth');
+  const pixels = k.let(mul(sizes.outRows, sizes.outWidth), 'pixels');
+  const planes = layPlanes(k, set, sizes, buffer, lanes);
+  planes.clear(k, 1);
+  tapOffsets(k, s, planes, sizes.outWidth, inGroup, offsets);
+  const outChannels = k.let(mul(outGroup, s.groups), 'channels');
+  if (copied) k.for(0, k.let(mul(outChannels, depth)), 1, (i) => k.store(copied, i, readW(k, i, 1)));
+  const weight = (at: KExpr): KExpr => (copied ? load(copied, at) : readW(k, at, 1));
+  const tiles = channelTiles(outGroup, lanes);
+  const tile = k.local('tile', 'f32', tiles.rows * tiles.nr);
 
   k.for(0, batch, 1, (n) => {
-    image.fill(k, readX, mul(n, k.let(mul(mul(sizes.channels, sizes.height), sizes.width))), i32(0));
-    k.for(0, job.groups, 1, (g) => {
-      const start = k.let(mul(g, mul(inGroup, image.channelSize)), 'start');
-      const firstRow = k.let(mul(g, outGroup), 'first');
-      const tile = (row: KExpr, q: KExpr, rows: number): void => {
-        const acc = zeros(k, rows, vectors, lanes);
-        const last = k.let(sub(outGroup, 1));
-        const starts = acc.map((_, r) =>
-          k.let(mul(add(firstRow, outGroup.k === 'const' ? add(row, r) : min(add(row, r), last)), depth), 'row'),
-        );
+    const image = k.let(mul(n, mul(mul(sizes.channels, sizes.height), sizes.width)), 'image');
+    planes.fill(k, readX, image, i32(0));
+    k.for(0, s.groups, 1, (g) => {
+      const start = k.let(mul(g, mul(inGroup, planes.channelSize)), 'start');
+      const first = k.let(mul(g, outGroup), 'first');
+      tiles.cover(k, pixels, keepWeights(weightBytes), (row, rows, q) => {
         const column = k.let(add(start, q), 'column');
-        k.for(0, depth, 1, (t) => {
+        const starts = tiles.channels(k, row, rows).map((c) => k.let(mul(add(first, c), depth), 'row'));
+        const acc = tileSums(k, tiles, rows, i32(0), depth, (t) => {
           const at = k.let(add(load(offsets, t), column), 'at');
-          multiplyAdd(
-            k,
-            acc,
-            (r) => weight(k.let(add(starts[r]!, t))),
-            (c) => load(planes, add(at, c * lanes), lanes),
-          );
+          return {
+            a: (r) => weight(k.let(add(starts[r]!, t))),
+            b: (c) => load(buffer, add(at, c * lanes), lanes),
+          };
         });
-        each(acc, (v, r, c) => k.store(buffer, r * nr + c * lanes, v));
-        finishTile(
-          k,
-          {
-            tile: buffer,
-            at: i32(0),
-            nr,
-            lanes,
-            totalRows: mul(outGroup, job.groups),
-            totalCols: pixels,
-            batch: n,
-            row: k.let(add(firstRow, row), 'row'),
-            col: q,
-            rows: outGroup.k === 'const' ? i32(rows) : k.let(min(rows, sub(outGroup, row)), 'rows'),
-            cols: k.let(min(nr, sub(pixels, q)), 'cols'),
-          },
-          emit,
-        );
-      };
-      const overRows = (use: (row: KExpr, rows: number) => void): void => {
-        if (outGroup.k !== 'const') return k.for(0, outGroup, rowsPerTile, (row) => use(row, rowsPerTile));
-        const rest = outGroup.value % rowsPerTile;
-        k.for(0, outGroup.value - rest, rowsPerTile, (row) => use(row, rowsPerTile));
-        if (rest > 0) use(i32(outGroup.value - rest), rest);
-      };
-      const overColumns = (use: (q: KExpr) => void): void => k.for(0, pixels, nr, use);
-      const weights = D.mul(4, D.mul(job.outChannels, depthDim)).value;
-      if (weights !== null && weights > WEIGHTS_IN_CACHE)
-        overRows((row, rows) => overColumns((q) => tile(row, q, rows)));
-      else overColumns((q) => overRows((row, rows) => tile(row, q, rows)));
+        each(acc, (v, r, c) => k.store(tile, r * tiles.nr + c * lanes, v));
+        const inside = tiles.inside(k, row, rows, q, pixels);
+        const place = {
+          batch: n,
+          row: k.let(add(first, row), 'row'),
+          col: q,
+          totalRows: outChannels,
+          totalCols: pixels,
+        };
+        finishTile(k, { tile, at: i32(0), nr: tiles.nr, lanes, ...place, ...inside }, emit);
+      });
     });
   });
-  return call.finish(job.name, origins);
+  return call.finish('conv2d', origins);
 }
 
-export function eachTap(w: Window, use: (ky: number, kx: number, index: number) => void): void {
-  for (let ky = 0; ky < w.kernel[0]; ky++) for (let kx = 0; kx < w.kernel[1]; kx++) use(ky, kx, ky * w.kernel[1] + kx);
-}
-
-/** Brings the weights into rows of output channels, taps along the row. */
-function copyWeights(
-  k: KernelBuilder,
-  job: Convolution,
-  read: ReadSource,
-  into: KBuffer,
-  { inGroup, outGroup, taps }: { readonly inGroup: KExpr; readonly outGroup: KExpr; readonly taps: number },
-): void {
-  k.for(0, job.groups, 1, (g) =>
-    k.for(0, outGroup, 1, (o) =>
-      k.for(0, inGroup, 1, (c) => {
-        const row = add(mul(g, outGroup), o);
-        const from = job.flipped ? add(mul(add(mul(g, inGroup), c), outGroup), o) : add(mul(row, inGroup), c);
-        const source = k.let(mul(from, taps), 'from');
-        const to = k.let(mul(add(mul(row, inGroup), c), taps), 'to');
-        k.for(0, taps, 1, (t) => k.store(into, add(to, t), read(k, k.let(add(source, t)), 1)));
-      }),
-    ),
+/** Kernel rows whose displacements agree modulo the stride share a plane: they differ by whole rows of it. */
+const phasesOf = (s: ConvSpec): readonly number[] =>
+  [...new Set(Array.from({ length: s.kernel[0] }, (_, ky) => (ky * s.dilation[0]) % s.stride[0]))].sort(
+    (a, b) => a - b,
   );
+
+/** A plane per kernel column and phase. */
+export function forwardPlanes(s: ConvSpec): PlaneSet {
+  const columns = Array.from({ length: s.kernel[1] }, (_, kx) => kx * s.dilation[1] - s.padding[2]);
+  return {
+    planes: columns.flatMap((col) => phasesOf(s).map((phase) => ({ row: phase - s.padding[0], col }))),
+    stride: s.stride,
+    extraRows: Math.floor(((s.kernel[0] - 1) * s.dilation[0]) / s.stride[0]),
+  };
+}
+
+/** Fills the table of offsets into the planes, taps in the order of the weight: channel, row, column. */
+export function tapOffsets(
+  k: KernelBuilder,
+  s: ConvSpec,
+  planes: Planes,
+  outWidth: KExpr,
+  inGroup: KExpr,
+  into: KBuffer,
+): void {
+  const phases = phasesOf(s);
+  const [height, width] = s.kernel;
+  k.for(0, inGroup, 1, (c) => {
+    const channel = k.let(mul(c, planes.channelSize), 'channel');
+    const first = k.let(mul(c, height * width), 'first');
+    for (let ky = 0; ky < height; ky++)
+      for (let kx = 0; kx < width; kx++) {
+        const down = ky * s.dilation[0];
+        const plane = kx * phases.length + phases.indexOf(down % s.stride[0]);
+        const offset = add(mul(planes.planeSize, plane), mul(outWidth, Math.floor(down / s.stride[0])));
+        k.store(into, add(first, ky * width + kx), add(channel, offset));
+      }
+  });
 }

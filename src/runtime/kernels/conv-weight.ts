@@ -26,10 +26,10 @@ import type { KExpr } from '../../codegen/kernel.ts';
 import * as D from '../../ir/dim.ts';
 import type { Origin } from '../../ir/ir.ts';
 import { CallBuilder } from './call-builder.ts';
-import { eachTap } from './conv-forward.ts';
-import { unroll, unrolledBytes, unrolledSize } from './conv-unroll.ts';
+import { forwardPlanes, tapOffsets } from './conv-forward.ts';
+import { layPlanes, planesBytes, planesSize } from './conv-planes.ts';
 import type { ConvSpec } from './conv.ts';
-import { conv2dWeightGradView, forwardWindow, tapCount } from './conv.ts';
+import { conv2dWeightGradView, tapCount } from './conv.ts';
 import type { EmitTile, Epilogue, Source } from './epilogue.ts';
 import { each, zeros } from './tile.ts';
 
@@ -53,7 +53,7 @@ export function convWeightGrad(
   origins: readonly Origin[],
 ): KernelCall {
   const { lanes } = target;
-  const window = forwardWindow(s);
+  const set = forwardPlanes(s);
   const call = new CallBuilder();
   const { k } = call;
   const readX = call.source(x);
@@ -65,30 +65,26 @@ export function convWeightGrad(
     channels: mul(inGroup, s.groups),
     height: call.fixed('height', s.height),
     width: call.fixed('width', s.width),
-    outHeight: call.fixed('out_height', s.outHeight),
+    outRows: call.fixed('out_height', s.outHeight),
     outWidth: call.fixed('out_width', s.outWidth),
   };
   const tapsDim = tapCount(s, s.inChannels);
   const perTile = tapsPerTile(tapsDim.value);
-  const size = unrolledSize(window, s.inChannels, s.outHeight, s.outWidth);
+  const size = planesSize(set, s.inChannels, s.outHeight, s.outWidth);
   const images = size.value === null ? 1 : Math.max(1, Math.min(8, Math.floor(BLOCK_BYTES / (4 * size.value))));
-  const planes = call.scratch('planes', unrolledBytes(images, size));
+  const planes = call.scratch('planes', planesBytes(images, size));
   const offsets = call.scratch('taps', D.mul(4, tapsDim), 'i32');
   const tiles = D.mul(ceilDiv(D.div(s.outChannels, s.groups), ROWS), ceilDiv(tapsDim, perTile));
   const partial = call.scratch('partial', D.mul(D.mul(4 * ROWS * perTile * lanes, s.groups), tiles));
   const sums = call.scratch('sums', D.mul(4, D.mul(s.outChannels, tapsDim)));
   const emit = call.epilogue(epilogue, conv2dWeightGradView(s));
 
-  const kernelTaps = window.kernel[0] * window.kernel[1];
-  const taps = k.let(mul(inGroup, kernelTaps), 'taps');
-  const pixels = k.let(mul(sizes.outHeight, sizes.outWidth), 'pixels');
-  const layout = unroll(k, window, sizes, planes, lanes);
+  const taps = k.let(mul(inGroup, s.kernel[0] * s.kernel[1]), 'taps');
+  const pixels = k.let(mul(sizes.outRows, sizes.outWidth), 'pixels');
+  const layout = layPlanes(k, set, sizes, planes, lanes);
   const imageSize = k.let(mul(sizes.channels, layout.channelSize), 'size');
   layout.clear(k, images);
-  k.for(0, inGroup, 1, (c) => {
-    const channel = k.let(mul(c, layout.channelSize), 'channel');
-    eachTap(window, (ky, kx, t) => k.store(offsets, add(mul(c, kernelTaps), t), add(channel, layout.tap(ky, kx))));
-  });
+  tapOffsets(k, s, layout, sizes.outWidth, inGroup, offsets);
   const tileSize = ROWS * perTile * lanes;
   const tapTiles = k.let(div(add(taps, perTile - 1), perTile), 'tap_tiles');
   const rowTiles = k.let(div(add(outGroup, ROWS - 1), ROWS), 'row_tiles');

@@ -4,7 +4,8 @@ import type { Dim } from '../../ir/dim.ts';
 import * as D from '../../ir/dim.ts';
 import type { Origin, TensorType } from '../../ir/ir.ts';
 import { convolution } from './conv-forward.ts';
-import type { Pair, Window } from './conv-unroll.ts';
+import { convInputGrad } from './conv-input.ts';
+import type { Pair } from './conv-planes.ts';
 import { convWeightGrad } from './conv-weight.ts';
 import type { Epilogue, ResultView, Source } from './epilogue.ts';
 
@@ -62,14 +63,6 @@ export const conv2dWeightGradView = (s: ConvSpec): ResultView => ({
 export const tapCount = (s: ConvSpec, channels: Dim): Dim =>
   D.mul(D.div(channels, s.groups), s.kernel[0] * s.kernel[1]);
 
-export const forwardWindow = (s: ConvSpec): Window => ({
-  kernel: s.kernel,
-  stride: s.stride,
-  dilation: s.dilation,
-  padding: [s.padding[0], s.padding[2]],
-  stuff: [1, 1],
-});
-
 export function conv2dCalls(
   s: ConvSpec,
   x: Source,
@@ -78,26 +71,9 @@ export function conv2dCalls(
   target: Target,
   origins: readonly Origin[],
 ): KernelCall[] {
-  const job = {
-    name: 'conv2d',
-    batch: s.batch,
-    groups: s.groups,
-    inChannels: s.inChannels,
-    outChannels: s.outChannels,
-    height: s.height,
-    width: s.width,
-    outHeight: s.outHeight,
-    outWidth: s.outWidth,
-    window: forwardWindow(s),
-    flipped: false,
-  };
-  return [convolution(job, x, w, epilogue, conv2dView(s), target, origins)];
+  return [convolution(s, x, w, epilogue, target, origins)];
 }
 
-/**
- * The gradient by the input is a convolution of dy: the kernel turned by 180 degrees, input and output channels exchanged,
- * and a stride of the forward pass becomes zeros between the elements of dy.
- */
 export function conv2dInputGradCalls(
   s: ConvSpec,
   dy: Source,
@@ -106,21 +82,7 @@ export function conv2dInputGradCalls(
   target: Target,
   origins: readonly Origin[],
 ): KernelCall[] {
-  const full = (axis: 0 | 1): number => s.dilation[axis] * (s.kernel[axis] - 1) - s.padding[axis * 2]!;
-  const job = {
-    name: 'conv2d_input_grad',
-    batch: s.batch,
-    groups: s.groups,
-    inChannels: s.outChannels,
-    outChannels: s.inChannels,
-    height: s.outHeight,
-    width: s.outWidth,
-    outHeight: s.height,
-    outWidth: s.width,
-    window: { kernel: s.kernel, stride: [1, 1], dilation: s.dilation, padding: [full(0), full(1)], stuff: s.stride },
-    flipped: true,
-  } as const;
-  return [convolution(job, dy, w, epilogue, conv2dInputGradView(s), target, origins)];
+  return [convInputGrad(s, dy, w, epilogue, target, origins)];
 }
 
 export function conv2dWeightGradCalls(

@@ -1,0 +1,307 @@
+/**
+ * The gradient of a convolution by its input. Input element (y, x) receives w[ky, kx] * dy[oy, ox] where
+ * y + padding = oy * stride + ky * dilation: for each residue (phase) of y and x modulo the stride a convolution of dy of
+ * stride 1 with some of the taps. All phases read the same planes of dy.
+ *
+ * Taps lie phase by phase and in a phase by kernel row, so that the kernel rows that only meet zeros above or below dy
+ * are left out for each tile: without this a valid convolution's gradient would cost twice its forward pass.
+ */
+import type { KernelBuilder } from '../../codegen/builder.ts';
+import { add, div, i32, lane, load, max, min, mul, rem, sub } from '../../codegen/builder.ts';
+import type { KernelCall, Target } from '../../codegen/call.ts';
+import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
+import * as D from '../../ir/dim.ts';
+import type { Origin } from '../../ir/ir.ts';
+import { CallBuilder } from './call-builder.ts';
+import type { Planes, PlaneSet } from './conv-planes.ts';
+import { layPlanes, planesBytes, planesSize } from './conv-planes.ts';
+import type { ChannelTiles } from './conv-tile.ts';
+import { channelTiles, keepWeights, tileSums } from './conv-tile.ts';
+import type { ConvSpec } from './conv.ts';
+import { conv2dInputGradView, tapCount } from './conv.ts';
+import type { EmitTile, Epilogue, ReadSource, Source } from './epilogue.ts';
+import type { Accumulators } from './tile.ts';
+import { each, finishTile } from './tile.ts';
+
+/** The kernel positions of one axis that reach a residue, and by how much the source is displaced at each. */
+interface Reach {
+  readonly residue: number;
+  readonly taps: readonly { readonly k: number; readonly shift: number }[];
+}
+
+function reaches(s: ConvSpec, axis: 0 | 1): readonly Reach[] {
+  const stride = s.stride[axis];
+  return Array.from({ length: stride }, (_, residue) => ({
+    residue,
+    taps: Array.from({ length: s.kernel[axis] }, (_v, k) => ({
+      k,
+      shift: (residue + s.padding[2 * axis]! - k * s.dilation[axis]) / stride,
+    })).filter((t) => Number.isInteger(t.shift)),
+  }));
+}
+
+interface Phase {
+  readonly rows: Reach;
+  readonly cols: Reach;
+  /** Taps per output channel of dy in the phases before. */
+  readonly before: number;
+}
+
+interface Plan {
+  readonly phases: readonly Phase[];
+  readonly set: PlaneSet;
+  /** Vertical displacement of row 0 of the planes. */
+  readonly top: number;
+  /** Horizontal displacements, in the order of the planes. */
+  readonly columns: readonly number[];
+}
+
+function planOf(s: ConvSpec): Plan {
+  const [vertical, horizontal] = [reaches(s, 0), reaches(s, 1)];
+  let before = 0;
+  const phases = vertical.flatMap((rows) =>
+    horizontal.map((cols) => {
+      const phase = { rows, cols, before };
+      before += rows.taps.length * cols.taps.length;
+      return phase;
+    }),
+  );
+  const shifts = vertical.flatMap((r) => r.taps.map((t) => t.shift));
+  const columns = [...new Set(horizontal.flatMap((r) => r.taps.map((t) => t.shift)))].sort((a, b) => a - b);
+  const top = Math.min(...shifts);
+  const set = {
+    planes: columns.map((col) => ({ row: top, col })),
+    stride: [1, 1],
+    extraRows: Math.max(...shifts) - top,
+  } as const;
+  return { phases, set, top, columns };
+}
+
+export function convInputGrad(
+  s: ConvSpec,
+  dy: Source,
+  w: Source,
+  epilogue: Epilogue,
+  target: Target,
+  origins: readonly Origin[],
+): KernelCall {
+  const { lanes } = target;
+  const plan = planOf(s);
+  const [sy, sx] = s.stride;
+  const call = new CallBuilder();
+  const { k } = call;
+  const readDy = call.source(dy);
+  const readW = call.source(w);
+  const batch = call.size('batch', s.batch);
+  const inGroup = call.fixed('in_channels', D.div(s.inChannels, s.groups));
+  const outGroup = call.fixed('out_channels', D.div(s.outChannels, s.groups));
+  const height = call.fixed('height', s.height);
+  const width = call.fixed('width', s.width);
+  const outHeight = call.fixed('out_height', s.outHeight);
+  const outWidth = call.fixed('out_width', s.outWidth);
+  const perPhase = [ceilDiv(s.height, sy), ceilDiv(s.width, sx)] as const;
+  const [phaseRows, phaseCols] = [k.let(up(height, sy), 'rows'), k.let(up(width, sx), 'cols')];
+  const buffer = call.scratch('planes', planesBytes(1, planesSize(plan.set, s.outChannels, ...perPhase)));
+  const taps = tapCount(s, s.outChannels);
+  const offsets = call.scratch('taps', D.mul(4, taps), 'i32');
+  const weightBytes = D.mul(4, D.mul(s.inChannels, taps));
+  const weights = call.scratch('weights', weightBytes);
+  const tiles = channelTiles(inGroup, lanes);
+  const strided = sy * sx > 1;
+  const stageRows = D.add(perPhase[0], D.add(D.div(D.dim(tiles.nr - 1), D.max(perPhase[1], 1)), 1));
+  const stage = strided
+    ? call.scratch('stage', D.mul(4, D.mul(D.mul(s.inChannels, stageRows), D.mul(sy * sx, perPhase[1]))))
+    : null;
+  const emit = call.epilogue(epilogue, conv2dInputGradView(s));
+
+  const outChannels = k.let(mul(outGroup, s.groups), 'channels');
+  const inChannels = k.let(mul(inGroup, s.groups), 'channels');
+  const sizes = { channels: outChannels, height: outHeight, width: outWidth, outRows: phaseRows, outWidth: phaseCols };
+  const planes = layPlanes(k, plan.set, sizes, buffer, lanes);
+  planes.clear(k, 1);
+  tapTables(k, s, plan, planes, { phaseCols, inGroup, outGroup }, readW, offsets, weights);
+  const depth = k.let(mul(outGroup, s.kernel[0] * s.kernel[1]), 'depth');
+  const pixels = k.let(mul(phaseRows, phaseCols), 'pixels');
+  const tile = strided ? null : k.local('tile', 'f32', tiles.rows * tiles.nr);
+  // A tile may run past the last row of its phase: the stage has room for it.
+  const stageWidth = k.let(mul(phaseCols, sx), 'width');
+  const spill = add(div(i32(tiles.nr - 1), max(phaseCols, 1)), 1);
+  const stageChannel = k.let(mul(mul(add(phaseRows, spill), sy), stageWidth), 'channel');
+
+  k.for(0, batch, 1, (n) => {
+    const image = k.let(mul(n, mul(mul(outChannels, outHeight), outWidth)), 'image');
+    planes.fill(k, readDy, image, i32(0));
+    k.for(0, s.groups, 1, (g) => {
+      const start = k.let(mul(g, mul(outGroup, planes.channelSize)), 'start');
+      const first = k.let(mul(g, inGroup), 'first');
+      for (const phase of plan.phases)
+        tiles.cover(k, pixels, keepWeights(weightBytes), (row, rows, q) => {
+          const column = k.let(add(start, q), 'column');
+          const channels = tiles.channels(k, row, rows).map((c) => k.let(add(first, c), 'channel'));
+          const starts = channels.map((c) => k.let(mul(c, depth), 'row'));
+          const [from, to] = usefulTaps(k, phase, tiles, { q, pixels, phaseCols, outHeight, outGroup });
+          const acc = tileSums(k, tiles, rows, from, to, (t) => {
+            const at = k.let(add(load(offsets, t), column), 'at');
+            return {
+              a: (r) => load(weights, k.let(add(starts[r]!, t))),
+              b: (c) => load(buffer, add(at, c * lanes), lanes),
+            };
+          });
+          if (stage) {
+            const corners = channels.map((c) => k.let(mul(c, stageChannel), 'corner'));
+            scatter(k, acc, tiles, stage, { corners, stageWidth, phase, phaseCols, q, stride: s.stride });
+            return;
+          }
+          each(acc, (v, r, c) => k.store(tile!, r * tiles.nr + c * lanes, v));
+          const place = {
+            batch: n,
+            row: k.let(add(first, row), 'row'),
+            col: q,
+            totalRows: inChannels,
+            totalCols: pixels,
+          };
+          const inside = tiles.inside(k, row, rows, q, pixels);
+          finishTile(k, { tile: tile!, at: i32(0), nr: tiles.nr, lanes, ...place, ...inside }, emit);
+        });
+    });
+    if (stage) emitStage(k, lanes, stage, { n, inChannels, height, width, stageChannel, stageWidth }, emit);
+  });
+  return call.finish('conv2d_input_grad', origins);
+}
+
+const ceilDiv = (a: D.Dim, b: number): D.Dim => D.div(D.add(a, b - 1), b);
+const up = (a: KExpr, b: number): KExpr => div(add(a, b - 1), b);
+
+/** The offsets of all taps in the planes, and the weights in rows of input channels, taps in the same order. */
+function tapTables(
+  k: KernelBuilder,
+  s: ConvSpec,
+  plan: Plan,
+  planes: Planes,
+  { phaseCols, inGroup, outGroup }: { readonly phaseCols: KExpr; readonly inGroup: KExpr; readonly outGroup: KExpr },
+  readW: ReadSource,
+  offsets: KBuffer,
+  weights: KBuffer,
+): void {
+  const kernelSize = s.kernel[0] * s.kernel[1];
+  /** Of output channel o, for each tap: where it stands in the order, and itself. */
+  const eachTap = (o: KExpr, use: (at: KExpr, ky: Reach['taps'][number], kx: Reach['taps'][number]) => void): void => {
+    for (const { rows, cols, before } of plan.phases)
+      rows.taps.forEach((ky, y) =>
+        cols.taps.forEach((kx, x) => {
+          const width = cols.taps.length;
+          use(add(add(mul(outGroup, before + y * width), mul(o, width)), x), ky, kx);
+        }),
+      );
+  };
+  k.for(0, outGroup, 1, (o) => {
+    const channel = k.let(mul(o, planes.channelSize), 'channel');
+    eachTap(o, (at, ky, kx) => {
+      const plane = mul(planes.planeSize, plan.columns.indexOf(kx.shift));
+      k.store(offsets, at, add(channel, add(plane, mul(phaseCols, ky.shift - plan.top))));
+    });
+  });
+  k.for(0, s.groups, 1, (g) =>
+    k.for(0, inGroup, 1, (c) => {
+      const row = k.let(mul(mul(add(mul(g, inGroup), c), outGroup), kernelSize), 'row');
+      k.for(0, outGroup, 1, (o) => {
+        const from = k.let(mul(add(mul(add(mul(g, outGroup), o), inGroup), c), kernelSize), 'from');
+        eachTap(o, (at, ky, kx) =>
+          k.store(weights, add(row, at), readW(k, k.let(add(from, ky.k * s.kernel[1] + kx.k)), 1)),
+        );
+      });
+    }),
+  );
+}
+
+/** The taps of a phase whose kernel rows meet dy anywhere in the tile at pixel q. */
+function usefulTaps(
+  k: KernelBuilder,
+  { rows, cols, before }: Phase,
+  tiles: ChannelTiles,
+  at: {
+    readonly q: KExpr;
+    readonly pixels: KExpr;
+    readonly phaseCols: KExpr;
+    readonly outHeight: KExpr;
+    readonly outGroup: KExpr;
+  },
+): readonly [KExpr, KExpr] {
+  const count = rows.taps.length;
+  const begin = mul(at.outGroup, before);
+  const perRow = k.let(mul(at.outGroup, cols.taps.length), 'taps');
+  if (count < 2) return [k.let(begin), k.let(add(begin, mul(perRow, count)))];
+  // Row y of a tap meets source row y + shift, and shifts fall by `step` from one kernel row to the next.
+  const highest = rows.taps[0]!.shift;
+  const step = highest - rows.taps[1]!.shift;
+  const top = k.let(div(at.q, at.phaseCols), 'top');
+  const bottom = k.let(div(sub(min(add(at.q, tiles.nr), at.pixels), 1), at.phaseCols), 'bottom');
+  const above = add(sub(add(top, highest + 1), at.outHeight), step - 1);
+  const first = k.let(min(div(max(above, 0), step), count), 'first');
+  const last = k.let(min(div(max(add(bottom, highest + step), 0), step), count), 'last');
+  return [k.let(add(begin, mul(first, perRow)), 'from'), k.let(add(begin, mul(last, perRow)), 'to')];
+}
+
+/** Writes a tile of one phase to its places in the stage, `stride` apart. */
+function scatter(
+  k: KernelBuilder,
+  acc: Accumulators,
+  tiles: ChannelTiles,
+  stage: KBuffer,
+  at: {
+    readonly corners: readonly KExpr[];
+    readonly stageWidth: KExpr;
+    readonly phase: Phase;
+    readonly phaseCols: KExpr;
+    readonly q: KExpr;
+    readonly stride: readonly [number, number];
+  },
+): void {
+  const [sy, sx] = at.stride;
+  for (let c = 0; c < tiles.nr; c++) {
+    const pixel = k.let(add(at.q, c), 'pixel');
+    const y = add(mul(div(pixel, at.phaseCols), sy), at.phase.rows.residue);
+    const x = add(mul(rem(pixel, at.phaseCols), sx), at.phase.cols.residue);
+    const place = k.let(add(mul(y, at.stageWidth), x), 'place');
+    acc.forEach((row, r) => {
+      const value = lane(row[Math.floor(c / tiles.lanes)]!, c % tiles.lanes);
+      k.store(stage, k.let(add(place, at.corners[r]!)), value);
+    });
+  }
+}
+
+/** Hands a whole image to the epilogue. */
+function emitStage(
+  k: KernelBuilder,
+  lanes: number,
+  stage: KBuffer,
+  at: {
+    readonly n: KExpr;
+    readonly inChannels: KExpr;
+    readonly height: KExpr;
+    readonly width: KExpr;
+    readonly stageChannel: KExpr;
+    readonly stageWidth: KExpr;
+  },
+  emit: EmitTile,
+): void {
+  const whole = k.let(mul(div(at.width, lanes), lanes), 'whole');
+  k.for(0, at.inChannels, 1, (c) =>
+    k.for(0, at.height, 1, (y) => {
+      const from = k.let(add(mul(c, at.stageChannel), mul(y, at.stageWidth)), 'from');
+      const col0 = k.let(mul(y, at.width), 'col');
+      const plane = add(mul(at.n, at.inChannels), c);
+      const flat0 = k.let(add(mul(mul(plane, at.height), at.width), col0), 'flat');
+      const put = (x: KExpr, n: number): void =>
+        emit(k, {
+          acc: k.let(load(stage, k.let(add(from, x)), n)),
+          batch: at.n,
+          row: c,
+          col: k.let(add(col0, x), 'col'),
+          flat: k.let(add(flat0, x), 'flat'),
+        });
+      k.for(0, whole, lanes, (x) => put(x, lanes));
+      k.for(whole, at.width, 1, (x) => put(x, 1));
+    }),
+  );
+}
