@@ -5,7 +5,8 @@ import { report, staticCx, type Cx } from './context.ts';
 import { typeExprText } from './describe.ts';
 import { evaluate, evalValue } from './evaluate.ts';
 import type { Scope } from './scope.ts';
-import { bindDim, coerce, isUpper, tensorTypeOf, type Meeting } from './unify.ts';
+import { bindDim, isUpper, tensorTypeOf } from './dims.ts';
+import { coerce, type Meeting } from './unify.ts';
 import { intVal, isPoison, POISON, settle, type Val } from './values.ts';
 
 /** Argument per parameter, by position and name; null after a report. */

@@ -2,7 +2,8 @@
 import type { Assign, Body, Stmt, Update } from '../parser/ast.ts';
 import { compare } from '../ir/dim.ts';
 import { at, report, type Cx, type Wanted } from './context.ts';
-import { evalIf, execFor, execIf, execWhile } from './control.ts';
+import { evalIf, execIf } from './control.ts';
+import { execFor, execWhile } from './loop.ts';
 import { describe } from './describe.ts';
 import { evaluate, evalValue } from './evaluate.ts';
 import type { Slot } from './instance.ts';

@@ -13,7 +13,8 @@ import { callOp } from './op-call.ts';
 import { callTrail } from './random.ts';
 import { Scope } from './scope.ts';
 import { castTo, constantOf } from './tensor.ts';
-import { bindWanted, coerce, tensorTypeOf, unboundIn, type Meeting } from './unify.ts';
+import { bindWanted, tensorTypeOf, unboundIn } from './dims.ts';
+import { coerce, type Meeting } from './unify.ts';
 import { floatVal, isPoison, POISON, settle, type FnVal, type HyperArg, type Val } from './values.ts';
 
 /** Inlined calls that nest deeper are taken for a recursion. */

@@ -6,7 +6,7 @@ import type { Dim } from '../ir/dim.ts';
 import type { DimCheck, Func, Origin, Value } from '../ir/ir.ts';
 import type { Tie } from '../parser/ast.ts';
 import type { InstanceNode, TensorNode } from './instance.ts';
-import type { LoweredMethod } from './method.ts';
+import type { LoweredMethod } from './outline.ts';
 import type { Project } from './project.ts';
 import type { Scope } from './scope.ts';
 import { POISON, type Val } from './values.ts';

@@ -9,7 +9,7 @@ import { truth } from './control.ts';
 import { describe, exprText, staticText } from './describe.ts';
 import { evaluate, evalValue } from './evaluate.ts';
 import type { InstanceNode, Slot, TensorNode } from './instance.ts';
-import { freeName } from './method.ts';
+import { freeName } from './outline.ts';
 import { candidatesBelow, matches, type Candidate } from './selector.ts';
 import { fill, toTensor } from './tensor.ts';
 import { pathText } from './ties.ts';

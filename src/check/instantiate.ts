@@ -8,7 +8,7 @@ import { evaluate } from './evaluate.ts';
 import { labelOf, type InstanceNode, type TensorNode } from './instance.ts';
 import { Scope, type Binding } from './scope.ts';
 import { settleTies } from './ties.ts';
-import { tensorTypeOf } from './unify.ts';
+import { tensorTypeOf } from './dims.ts';
 import { isPoison, settle, type BlockExprVal, type SeqVal, type Val } from './values.ts';
 
 /** Blocks that nest deeper are taken for a block that contains itself. */

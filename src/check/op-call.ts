@@ -11,7 +11,7 @@ import { describe } from './describe.ts';
 import { evalValue } from './evaluate.ts';
 import { streamKey } from './random.ts';
 import { constantOf, emit, toTensor } from './tensor.ts';
-import { isElem } from './unify.ts';
+import { isElem } from './dims.ts';
 import { isPoison, POISON, tupleVal, type TensorVal, type Val } from './values.ts';
 
 /** Ops that exist only inside the compiler: they have regions or callees, which source text cannot write. */

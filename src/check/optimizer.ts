@@ -12,10 +12,11 @@ import { describe } from './describe.ts';
 import type { OptimizerPlan } from './elaborated.ts';
 import { evaluate, evalValue } from './evaluate.ts';
 import type { InstanceNode, TensorNode } from './instance.ts';
-import { freeName } from './method.ts';
+import { freeName } from './outline.ts';
 import { Scope } from './scope.ts';
 import { fill, toTensor } from './tensor.ts';
-import { bindWanted, coerce, tensorTypeOf } from './unify.ts';
+import { bindWanted, tensorTypeOf } from './dims.ts';
+import { coerce } from './unify.ts';
 import { isPoison, tensorVal, type OptimizerVal, type TensorVal } from './values.ts';
 
 /** A trained tensor's shape, with where to point when the optimizer cannot take it. */

@@ -24,6 +24,15 @@ export class Scope {
     this.boundary = boundary;
   }
 
+  /** What an upper-case name of a signature is bound to. Blocks and other declarations of that name do not count. */
+  variable(name: string): Binding | null {
+    for (let s: Scope | null = this; s; s = s.parent) {
+      const b = s.names.get(name);
+      if (b && (b.kind === 'dim' || b.kind === 'arg' || b.kind === 'local' || b.kind === 'hyper')) return b;
+    }
+    return null;
+  }
+
   /** The scopes of the function body that this one belongs to, innermost first. */
   *body(): Iterable<Scope> {
     for (let s: Scope | null = this; s; s = s.parent) {

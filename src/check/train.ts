@@ -11,7 +11,7 @@ import type { MethodInfo, TrainPlan } from './elaborated.ts';
 import { evaluate } from './evaluate.ts';
 import { nearSelector } from './init.ts';
 import { descendants, type InstanceNode, type TensorNode } from './instance.ts';
-import { freeName } from './method.ts';
+import { freeName } from './outline.ts';
 import type { Named } from './names.ts';
 import { floatsOf, planOptimizer } from './optimizer.ts';
 import { Scope } from './scope.ts';
