@@ -2,6 +2,8 @@
 import type { Entry, Programs } from '../../src/ir/entry.ts';
 import { interpret } from '../../src/ir/interpret.ts';
 import { ndarray, sizeOf, type NdArray } from '../../src/ir/ndarray.ts';
+import { vjp } from '../../src/ir/passes/autodiff.ts';
+import { lossMethod } from '../../src/ir/programs.ts';
 import type { Stored } from './safetensors.ts';
 
 export class Interpreted {
@@ -72,6 +74,24 @@ export class Interpreted {
     });
     if (name === 'train_step') this.step++;
     return named;
+  }
+
+  /** d loss / d argument, which no program computes: the loss method differentiated for it. */
+  inputGrad(name: string, args: ReadonlyMap<string, Stored>): Float64Array {
+    const { block, module, tensors } = this.programs;
+    const loss = lossMethod(block)!;
+    const f = loss.training;
+    const made = vjp(module, f.func, [f.tensors.length + loss.args.findIndex((a) => a.name === name)]);
+    const types = module.funcs.get(f.func)!.body.params.map((p) => p.type);
+    const inputs = types.map((type, i): NdArray => {
+      const held = f.tensors[i];
+      if (held !== undefined) return ndarray(type.elem, tensors[held]!.shape, this.read(tensors[held]!.name));
+      const arg = loss.args[i - f.tensors.length];
+      if (!arg) return ndarray('u32', [2], [7, this.step]);
+      const given = args.get(arg.name)!;
+      return ndarray(type.elem, given.shape, given.data);
+    });
+    return interpret(made.module, made.func, inputs).at(-1)!.data;
   }
 
   private entry(name: string): Entry {

@@ -26,8 +26,9 @@ export const EVALUATED = ['fixed_hidden_0', 'fixed_hidden_1'] as const;
 
 export interface Reference {
   readonly name: string;
+  /** Where the reference's files are. */
+  readonly folder: string;
   /** The network in the language, with the SGD of the reference in its train block. */
-  readonly file: string;
   readonly source: string;
   /** Keys of the state dict in PyTorch's order. */
   readonly names: readonly string[];
@@ -43,6 +44,8 @@ export interface Reference {
   readonly losses: { readonly sgd: readonly number[]; readonly adamw: readonly number[] };
   /** The largest difference between float32 and float64 in PyTorch, per tensor. */
   readonly noise: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** The same of the loss before each step. */
+  readonly lossNoise: { readonly sgd: readonly number[] | undefined; readonly adamw: readonly number[] | undefined };
   readonly noisyUnderAdam: readonly string[];
 }
 
@@ -53,17 +56,16 @@ export function reference(name: string): Reference {
   const meta = JSON.parse(readFileSync(`${at}/meta.json`, 'utf8')) as {
     optimizers: { steps: number };
     losses_before_each_step: { sgd: number[]; adamw: number[] };
-    noise_max_abs_f32_vs_f64: Record<string, Record<string, number>>;
+    noise_max_abs_f32_vs_f64: Record<string, Record<string, number>> & Record<`${string}_losses`, number[] | undefined>;
     adamw_noisy_parameters: string[];
     files: { 'params.safetensors': { tensors: Record<string, unknown> } };
   };
-  const file = `${folder('networks')}/${name}.net`;
   const read = (part: string): Map<string, Stored> => readSafetensors(`${at}/${part}.safetensors`);
   const { steps } = meta.optimizers;
   return {
     name,
-    file,
-    source: readFileSync(file, 'utf8'),
+    folder: at,
+    source: readFileSync(`${folder('networks')}/${name}.net`, 'utf8'),
     names: Object.keys(meta.files['params.safetensors'].tensors),
     params: read('params'),
     constants: existsSync(`${at}/constants.safetensors`) ? read('constants') : new Map(),
@@ -74,6 +76,10 @@ export function reference(name: string): Reference {
     steps,
     losses: meta.losses_before_each_step,
     noise: meta.noise_max_abs_f32_vs_f64,
+    lossNoise: {
+      sgd: meta.noise_max_abs_f32_vs_f64[`sgd${steps}_losses`],
+      adamw: meta.noise_max_abs_f32_vs_f64[`adamw${steps}_losses`],
+    },
     noisyUnderAdam: meta.adamw_noisy_parameters,
   };
 }
