@@ -6,6 +6,7 @@ import type { Module } from './ir.ts';
 import { decompose } from './passes/decompose.ts';
 import { fuse } from './passes/fuse.ts';
 import { inline } from './passes/inline.ts';
+import { equalFuncs, mergeEqual } from './passes/merge.ts';
 import { simplify } from './passes/simplify.ts';
 import { verify } from './verify.ts';
 
@@ -35,6 +36,11 @@ export const METHOD_PASSES: readonly Pass[] = [
     name: 'simplify-methods',
     why: 'What is gone needs no gradient; products over batches become plain ones, and so do their gradients.',
     run: (module) => simplify(module),
+  },
+  {
+    name: 'merge-methods',
+    why: 'Modes that turned out equal (no dropout, no running statistics) become one, before gradients double them.',
+    run: (module, { roots }) => mergeEqual(module, roots),
   },
 ];
 
@@ -90,7 +96,20 @@ export class IllegalIr extends Error {
 /** To be run before programs are built from the block. */
 export function prepareMethods(block: Elaborated, target: Target, options: PipelineOptions = {}): Elaborated {
   const context = { roots: entryPoints(block), target, merge: options.fuse ?? true };
-  return { ...block, module: runPasses(METHOD_PASSES, block.module, context, options) };
+  const module = runPasses(METHOD_PASSES, block.module, context, options);
+  const same = equalFuncs(module);
+  return { ...block, module, methods: block.methods.map((m) => withEqualModes(m, same)) };
+}
+
+/** A method whose modes came out equal is one program. */
+function withEqualModes(m: MethodInfo, same: ReadonlyMap<string, string>): MethodInfo {
+  const { eval: e, training: t } = m;
+  const equal =
+    same.get(e.func) === same.get(t.func) &&
+    e.random === t.random &&
+    e.tensors.join() === t.tensors.join() &&
+    e.updates.join() === t.updates.join();
+  return equal ? { ...m, training: e } : m;
 }
 
 export function runPipeline(programs: Programs, target: Target, options: PipelineOptions = {}): Programs {

@@ -1,5 +1,5 @@
 /** Removes what no result needs. Every op is pure, so an op whose results nobody reads can go. */
-import type { Func, Module, Op, Region, Value } from '../ir.ts';
+import type { Module, Op, Region, Value } from '../ir.ts';
 
 /** Functions that the roots reach, their bodies without dead ops. Roots that do not exist are ignored. */
 export function reachable(module: Module, roots: Iterable<string>): Module {
@@ -23,14 +23,25 @@ export function calleesOf(region: Region, into: string[] = []): string[] {
   return into;
 }
 
-export function deadCode(module: Module): Module {
-  return { funcs: new Map([...module.funcs].map(([name, f]) => [name, deadCodeInFunc(f)])) };
+/** Functions that the roots reach, each after those that it calls. Throws for a cycle and for a function that is not there. */
+export function calleesFirst(module: Module, roots: Iterable<string>): string[] {
+  const order: string[] = [];
+  const open = new Set<string>();
+  const seen = new Set<string>();
+  const visit = (name: string): void => {
+    if (seen.has(name)) return;
+    if (open.has(name)) throw new Error(`@${name} calls itself`);
+    const f = module.funcs.get(name);
+    if (!f) throw new Error(`there is no function @${name}`);
+    open.add(name);
+    for (const callee of new Set(calleesOf(f.body))) visit(callee);
+    open.delete(name);
+    seen.add(name);
+    order.push(name);
+  };
+  for (const r of roots) visit(r);
+  return order;
 }
-
-export const deadCodeInFunc = (f: Func): Func => ({
-  ...f,
-  body: { ...f.body, ops: liveOps(f.body.ops, f.body.results) },
-});
 
 /** The ops that the results need, in order. `if` and `call` keep unread results; their regions are cleaned too. */
 export function liveOps(ops: readonly Op[], results: readonly Value[]): Op[] {

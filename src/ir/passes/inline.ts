@@ -6,7 +6,7 @@ import { cloneOps } from '../clone.ts';
 import type { DimCheck, Func, Module, Op, Origin, Region, Value } from '../ir.ts';
 import { opDef } from '../ops/table.ts';
 import { bindSymbols, mergeChecks, substituteCheck, type SymbolEnv } from '../symbols.ts';
-import { calleesOf, reachable } from './dce.ts';
+import { calleesFirst, calleesOf, reachable } from './dce.ts';
 
 /**
  * A function counts as heavy, everything that it calls included, with two contractions or 32 ops that compute. One
@@ -149,23 +149,4 @@ function computes(op: Op): boolean {
 function under(caller: Origin): (o: Origin) => Origin {
   if (caller.path === '') return (o) => o;
   return (o) => ({ span: o.span, path: o.path === '' ? caller.path : `${caller.path}.${o.path}` });
-}
-
-function calleesFirst(module: Module, roots: readonly string[]): string[] {
-  const order: string[] = [];
-  const open = new Set<string>();
-  const seen = new Set<string>();
-  const visit = (name: string): void => {
-    if (seen.has(name)) return;
-    if (open.has(name)) throw new Error(`@${name} calls itself`);
-    const f = module.funcs.get(name);
-    if (!f) throw new Error(`there is no function @${name}`);
-    open.add(name);
-    for (const callee of new Set(calleesOf(f.body))) visit(callee);
-    open.delete(name);
-    seen.add(name);
-    order.push(name);
-  };
-  for (const r of roots) visit(r);
-  return order;
 }
