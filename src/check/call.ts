@@ -196,7 +196,7 @@ function construct(cx: Cx, decl: BlockDecl | OptimizerDecl, scope: Scope, args: 
       val = p.default ? evaluate({ ...staticCx(cx, inner), site: cx.site ?? span }, p.default) : { kind: 'none' };
     }
     if (p.type && !isPoison(val))
-      val = coerce(staticCx(cx, inner), p.type, val, { scope: inner, what, span: arg ? where : span, fills: false });
+      val = coerce(staticCx(cx, inner), p.type, val, { scope: inner, what, span: where, fills: false });
     if (isPoison(val)) ok = false;
     hyper.set(p.name.name, { val, span: where });
     inner.bind(p.name.name, 'hyper', val, where);

@@ -81,7 +81,7 @@ export function report<N extends DiagnosticName>(
   span: Span,
   extra: Extra = {},
 ): Val {
-  const path = extra.path ?? (cx.path === '' ? null : cx.path);
+  const path = (extra.path === undefined ? cx.path : extra.path) || null;
   if (cx.site && isLibrary(span)) {
     const inner: Related = { span, message: 'found here, in the library' };
     cx.world.bag.report(name, args, cx.site, { ...extra, path, related: [...(extra.related ?? []), inner] });

@@ -112,14 +112,14 @@ function entryArg(cx: Cx, p: Param, scope: Scope, decl: FnDecl): Val | null {
       ? v
       : coerce(cx, p.type, v, { scope, what: `\`${p.name.name}\``, span: p.default!.span, fills: false });
   }
-  return freshValue(cx, p.type, p.name.name, scope);
+  return freshValue(cx, p.type, p.name.name, scope, decl.name.name);
 }
 
-function freshValue(cx: Cx, t: TypeExpr, hint: string, scope: Scope): Val {
+function freshValue(cx: Cx, t: TypeExpr, hint: string, scope: Scope, method: string): Val {
   switch (t.kind) {
     case 'tensorType': {
       const open = t.dims.flatMap((d) => (d.kind === 'dim' ? namesIn(d.value) : [])).find((n) => !scope.find(n.name));
-      if (open) return report(cx, 'unbound_dim', { name: open.name, method: 'this method' }, open.span);
+      if (open) return report(cx, 'unbound_dim', { name: open.name, method }, open.span);
       const type = tensorTypeOf(cx, t, scope);
       if (!type) return POISON;
       const { elem } = type;
@@ -127,20 +127,24 @@ function freshValue(cx: Cx, t: TypeExpr, hint: string, scope: Scope): Val {
       return { ...tensorVal(value({ elem, shape: type.shape }, hint), null), from: type.from };
     }
     case 'tupleType':
-      return tupleVal(t.items.map((x, i) => freshValue(cx, x, `${hint}_${i}`, scope)));
+      return tupleVal(t.items.map((x, i) => freshValue(cx, x, `${hint}_${i}`, scope, method)));
     case 'recordType':
-      return record(cx, null, t.fields, hint, scope);
+      return record(cx, null, t.fields, hint, scope, method);
     case 'optionalType':
       return NONE;
     case 'namedType': {
       const named = typeNamed(cx.world.project, t.name.name, t.span.file)?.type;
-      if (named?.kind === 'recordType') return record(cx, t.name.name, named.fields, hint, scope);
-      return named ? freshValue(cx, named, hint, scope) : report(cx, 'unknown_type', { name: t.name.name }, t.span);
+      if (named?.kind === 'recordType') return record(cx, t.name.name, named.fields, hint, scope, method);
+      return named
+        ? freshValue(cx, named, hint, scope, method)
+        : report(cx, 'unknown_type', { name: t.name.name }, t.span);
     }
     case 'listType': {
       const n = t.length ? evaluate({ ...cx, scope }, t.length) : null;
       if (n?.kind === 'int' && n.dim.value !== null && n.dim.value >= 0 && n.dim.value < 1000) {
-        return listVal(Array.from({ length: n.dim.value }, (_, i) => freshValue(cx, t.item, `${hint}_${i}`, scope)));
+        return listVal(
+          Array.from({ length: n.dim.value }, (_, i) => freshValue(cx, t.item, `${hint}_${i}`, scope, method)),
+        );
       }
       return report(cx, 'entry_type', { type: typeExprText(t) }, t.span);
     }
@@ -155,11 +159,12 @@ function record(
   fields: readonly { readonly name: { readonly name: string }; readonly type: TypeExpr }[],
   hint: string,
   scope: Scope,
+  method: string,
 ): Val {
   return {
     kind: 'record',
     name,
-    fields: new Map(fields.map((f) => [f.name.name, freshValue(cx, f.type, `${hint}_${f.name.name}`, scope)])),
+    fields: new Map(fields.map((f) => [f.name.name, freshValue(cx, f.type, `${hint}_${f.name.name}`, scope, method)])),
   };
 }
 

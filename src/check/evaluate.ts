@@ -188,7 +188,13 @@ function evalMember(cx: Cx, e: MemberExpr): Val {
       break;
     }
   }
-  return report(cx, 'unknown_member', { name, what: describe(object) }, span);
+  // `x.reshape(...)` of PyTorch is `reshape(x, ...)` here.
+  const fn = cx.scope.find(String(name))?.val.kind;
+  const help =
+    object.kind === 'tensor' && (fn === 'fn' || fn === 'op' || fn === 'builtin')
+      ? `write ${name}(x, ...): functions are not methods of tensors`
+      : null;
+  return report(cx, 'unknown_member', { name, what: describe(object) }, span, { help });
 }
 
 /** A child, a tensor, a constant, a method or a hyper-parameter of an instance. */

@@ -65,7 +65,7 @@ export function instantiate(cx: Cx, expr: BlockExprVal, place: Place): InstanceN
   node.declScope = new Scope(new Scope(expr.scope, node.members), hyperNames);
   node.methodScope = new Scope(new Scope(expr.scope, hyperNames), node.members);
   if (cx.depth > DEEP) {
-    report(cx, 'block_recursion', { name: decl.name.name }, expr.span);
+    report(cx, 'block_recursion', { name: decl.name.name }, expr.span, { path: null });
     return node;
   }
   node.pending = [...expr.hyper.values()].some((h) => h.val.kind === 'infer' && h.val.cell.solved === null);

@@ -2,7 +2,7 @@
 import { didYouMean } from '../diagnostics/index.ts';
 import { listOf } from '../diagnostics/words.ts';
 import { value } from '../ir/builder.ts';
-import type { CallExpr, Expr, FnDecl, Ident, Member, Selector, Train } from '../parser/ast.ts';
+import type { CallExpr, Expr, FnDecl, Ident, Lambda, Member, Selector, Train } from '../parser/ast.ts';
 import { callValue } from './call.ts';
 import { at, newFn, originOf, report, staticCx, type Cx } from './context.ts';
 import { truth } from './control.ts';
@@ -107,6 +107,7 @@ export function planTraining(
   const data = dataName(cx, inner, settings.get('data') ?? null);
   const opt = optimizerOf(cx, inner, settings.get('optimizer') ?? null, train);
   const schedule = settings.has('schedule') ? lowerSchedule(cx, inner, settings.get('schedule')!) : null;
+  reportOverrides(cx, root, train);
   if (!opt || !loss) return null;
   const trained = named.order.filter((t) => t.role === 'param' && !frozen.has(t));
   const groups = groupTensors(cx, root, train, opt, trained, named);
@@ -196,6 +197,13 @@ function optimizerOf(cx: Cx, inner: Cx, e: Expr | null, train: Train): Optimizer
   return null;
 }
 
+function reportOverrides(cx: Cx, root: InstanceNode, train: Train): void {
+  const below = candidatesBelow(root);
+  for (const o of train.overrides) {
+    if (!below.some((c) => matches(o.selector, c))) unmatched(cx, root, o.selector, below);
+  }
+}
+
 /** Parameters with equal hyper-parameters are one group: overrides by selector, later ones over earlier ones. */
 function groupTensors(
   cx: Cx,
@@ -211,7 +219,6 @@ function groupTensors(
   const inner = staticCx(cx, root.declScope!);
   for (const o of train.overrides) {
     const hit = below.filter((c) => matches(o.selector, c));
-    if (hit.length === 0) unmatched(cx, root, o.selector, below);
     for (const s of o.settings) {
       if (!(s.name.name in base)) {
         const fixed = opt.hyper.has(s.name.name);
@@ -246,6 +253,13 @@ function groupTensors(
 
 // ---------------------------------------------------------------- schedule
 
+/** A lambda's argument has no type; a function's must be an i32 scalar. */
+function takesStep(decl: FnDecl | Lambda): boolean {
+  const type = decl.params[0]?.type;
+  if (!type) return decl.params.length > 0;
+  return type.kind === 'tensorType' && type.elem.name === 'i32' && type.dims.length === 0;
+}
+
 /** `cosine_lr(total_steps: 1000)`, a function name, or `step => ...`: all as a function (step: i32[]) -> f32[]. */
 function lowerSchedule(cx: Cx, inner: Cx, e: Expr): string | null {
   const fn = newFn(null, true);
@@ -267,7 +281,7 @@ function lowerSchedule(cx: Cx, inner: Cx, e: Expr): string | null {
     );
     return null;
   }
-  const first = callee.decl.params[0]?.name;
+  const first = takesStep(callee.decl) ? callee.decl.params[0]?.name : null;
   if (!first) {
     report(cx, 'schedule_signature', { name: callee.name }, e.span, {
       related: at([nameOf(callee.decl)?.span, 'declared here']),
@@ -299,5 +313,4 @@ function lowerSchedule(cx: Cx, inner: Cx, e: Expr): string | null {
   return name;
 }
 
-const nameOf = (d: { readonly kind: string } & (FnDecl | { readonly kind: 'lambda' })): Ident | null =>
-  d.kind === 'fn' ? d.name : null;
+const nameOf = (d: FnDecl | Lambda): Ident | null => (d.kind === 'fn' ? d.name : null);

@@ -207,7 +207,7 @@ export const CATALOGUE = {
   unbound_dim: {
     code: 'NW3010',
     severity: 'error',
-    message: 'nothing that `{method}` is given says what `{name}` is',
+    message: 'no argument of `{method}` says what `{name}` is',
     help: 'bind it by a dim of its own in an argument, such as f32[{name}]',
   },
   undetermined_shape: {
