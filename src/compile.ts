@@ -28,6 +28,8 @@ export interface CompileOptions {
   /** Check the legality of the IR after every pass; a fault is a mistake of the compiler and throws. */
   readonly verify?: boolean;
   readonly onPass?: (pass: string, module: Module) => void;
+  /** false gives every value memory of its own: for tests of the linker. */
+  readonly share?: boolean;
   /** false leaves every op a kernel of its own: for tests of fusion. */
   readonly fuse?: boolean;
 }
@@ -55,7 +57,7 @@ export function compileProject(open: OpenProject, block: string, options: Compil
   const assembled = assembledPrograms(elaborated, options, open.bag);
   if (!assembled) return null;
   const programs = runPipeline(assembled, WASM, options);
-  const { artifact, kernels } = assemble(programs, WASM, open.sources);
+  const { artifact, kernels } = assemble(programs, WASM, open.sources, options);
   return { block: elaborated, artifact, ir: programs.module, kernels };
 }
 

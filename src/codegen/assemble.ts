@@ -8,7 +8,7 @@ import type { Artifact, MethodEntry, Spec, TrainEntry, TreeNode } from '../runti
 import type { Target } from './call.ts';
 import { kernelKey } from './dedupe.ts';
 import type { Kernel } from './kernel.ts';
-import { link, tensorSpec } from './link.ts';
+import { link, tensorSpec, type LinkOptions } from './link.ts';
 import { lowerModule } from './lower.ts';
 import { printWasm } from './wasm/print.ts';
 
@@ -16,11 +16,12 @@ export function assemble(
   programs: Programs,
   target: Target,
   sources: ReadonlyMap<string, string>,
+  options: LinkOptions = {},
 ): { artifact: Artifact; kernels: readonly Kernel[] } {
   const { block } = programs;
   const lowered = lowerModule(programs.module, target);
   const pool = new KernelPool();
-  const linked = programs.entries.map((e) => link(e, programs.module.funcs.get(e.func)!, lowered, (k) => pool.indexOf(k)));
+  const linked = programs.entries.map((e) => link(e, programs.module.funcs.get(e.func)!, lowered, (k) => pool.indexOf(k), options));
   const input = { kernels: pool.kernels, programs: linked };
   const wasm = { simd: printWasm(input, { relaxed: false }), relaxed: printWasm(input, { relaxed: true }) };
   const lineOf = lineNames(sources);

@@ -4,15 +4,29 @@ import type { Entry } from '../ir/entry.ts';
 import type { Func, TensorType } from '../ir/ir.ts';
 import { mergeChecks, symbolsOfTypes } from '../ir/symbols.ts';
 import type { BufferEntry, Program, ProgramInput, ProgramOutput, Slot, Step, TensorSpec } from '../runtime/artifact.ts';
-import { coalesce, type Home } from './link/coalesce.ts';
+import { apart, coalesce, type Home } from './link/coalesce.ts';
 import type { Buffer, Instr, Place } from './link/flat.ts';
 import { flatten, samePlace, whole, type KernelIndex } from './link/flatten.ts';
 import type { Lowered } from './lowered.ts';
 import { sizeExpr } from './sizes.ts';
 
-export function link(entry: Entry, func: Func, lowered: ReadonlyMap<string, Lowered>, indexOf: KernelIndex): Program {
+export interface LinkOptions {
+  /** false: every value has memory of its own from start to end, every copy stays. What sharing is tested against. */
+  readonly share?: boolean;
+}
+
+export function link(
+  entry: Entry,
+  func: Func,
+  lowered: ReadonlyMap<string, Lowered>,
+  indexOf: KernelIndex,
+  options: LinkOptions = {},
+): Program {
   const flat = flatten(entry, lowered, indexOf);
-  const out = new Writer(coalesce(flat), flat.buffers, flat.end);
+  const out =
+    options.share === false
+      ? new Writer(apart(flat), flat.buffers, flat.end, true)
+      : new Writer(coalesce(flat), flat.buffers, flat.end, false);
   const steps = out.steps(flat.instrs);
   const params = func.body.params;
   return {
@@ -51,13 +65,13 @@ class Writer {
   private readonly live = new Map<Buffer, [number, number]>();
   private readonly slotNumbers = new Map<string, number>();
 
-  constructor(homes: ReadonlyMap<Buffer, Home>, buffers: readonly Buffer[], end: number) {
+  constructor(homes: ReadonlyMap<Buffer, Home>, buffers: readonly Buffer[], end: number, always: boolean) {
     this.homes = homes;
     this.roots = buffers.filter((b) => homes.get(b)!.root === b && (b.kind !== 'temp' || b.accesses.length > 0));
     this.numbers = new Map(this.roots.map((b, i) => [b, i]));
     for (const b of buffers) {
       const { root } = homes.get(b)!;
-      const range = this.live.get(root) ?? [end, 0];
+      const range = this.live.get(root) ?? (always ? [0, end] : [end, 0]);
       for (const a of b.accesses) {
         range[0] = Math.min(range[0], a.time);
         range[1] = Math.max(range[1], a.time);

@@ -3,8 +3,8 @@
  * updated in place, an elementwise result takes its dying operand's place. A wish is granted when no read of either side
  * could see the other side's bytes.
  */
-import { add, compare, dim, sub, type Dim } from '../../ir/dim.ts';
-import type { Access, Buffer, FlatProgram, InPlace, Place } from './flat.ts';
+import { add, dim, sub, type Dim } from '../../ir/dim.ts';
+import type { Access, Buffer, Copy, FlatProgram, InPlace, Place } from './flat.ts';
 
 /** Where each buffer came to lie: inside `root`, `shift` bytes from its start. */
 export interface Home {
@@ -22,6 +22,10 @@ interface Located extends Access {
   readonly buffer: Buffer;
   readonly own: Dim;
 }
+
+/** Nothing shared: where every buffer would lie without coalescing. */
+export const apart = (flat: FlatProgram): ReadonlyMap<Buffer, Home> =>
+  new Map(flat.buffers.map((b) => [b, { root: b, shift: dim(0) }]));
 
 export function coalesce(flat: FlatProgram): ReadonlyMap<Buffer, Home> {
   return new Coalescer(flat).run();
@@ -43,52 +47,49 @@ class Coalescer {
   }
 
   run(): ReadonlyMap<Buffer, Home> {
-    for (const w of this.flat.wishes) this.merge(w.from, w.to, true);
-    for (const p of this.flat.inPlace) this.merge(p.result, p.operand, false);
+    for (const w of this.flat.wishes) this.merge(w.from, w.to);
+    for (const p of this.flat.inPlace) this.merge(p.result, p.operand);
     return this.homes;
   }
 
-  /** Moves the root of `from` so that `from` lies on `to`. `copied`: the program copies from there to here anyway. */
-  private merge(from: Place, to: Place, copied: boolean): void {
+  /** Moves the root of `from` so that `from` lies on `to`. */
+  private merge(from: Place, to: Place): void {
     const source = this.homes.get(from.buffer)!;
     const target = this.homes.get(to.buffer)!;
     if (source.root === target.root || source.root.kind !== 'temp' || target.root.kind === 'input') return;
     const start = sub(add(target.shift, to.offset), add(source.shift, from.offset));
-    if (!within(start, source.root.bytes, target.root.bytes)) return;
+    const range = { offset: start, bytes: source.root.bytes };
+    if (!contains({ offset: dim(0), bytes: target.root.bytes }, range)) return;
     const moved = this.members.get(source.root)!.map((m) => ({ buffer: m.buffer, shift: add(m.shift, start) }));
     const there = this.members.get(target.root)!;
-    const identity = copied ? { from, to } : null;
-    const a = locate(there);
+    const a = locate(there.filter((m) => overlap({ offset: m.shift, bytes: m.buffer.bytes }, range)));
     const b = locate(moved);
-    if (this.clobbers(a, b, identity) || this.clobbers(b, a, identity)) return;
+    const homes = new Map(moved.map((m) => [m.buffer, { root: target.root, shift: m.shift }]));
+    /** Does the copy move nothing once these have merged? */
+    const idle = ({ from: f, to: t }: Copy): boolean => {
+      const [x, y] = [f, t].map((p) => homes.get(p.buffer) ?? this.homes.get(p.buffer)!);
+      return x!.root === y!.root && add(x!.shift, f.offset).key === add(y!.shift, t.offset).key;
+    };
+    if (this.clobbers(a, b, idle) || this.clobbers(b, a, idle)) return;
     there.push(...moved);
-    for (const m of moved) this.homes.set(m.buffer, { root: target.root, shift: m.shift });
+    for (const [buffer, home] of homes) this.homes.set(buffer, home);
     this.members.delete(source.root);
   }
 
   /** Does a write of one side destroy what a later (or simultaneous) read of the other side needs? */
-  private clobbers(
-    writers: readonly Located[],
-    readers: readonly Located[],
-    copy: { from: Place; to: Place } | null,
-  ): boolean {
-    const writes = writers.filter((w) => w.write);
-    for (const r of readers) {
-      if (r.write) continue;
-      let since: number | null = null;
-      for (const w of writes) {
-        if (w.time > r.time || !overlap(w, r)) continue;
-        since ??= established(r, readers);
-        if (w.time < since) continue;
-        if (copy && isCopy(w, copy) && w.time >= since) {
-          // The copy writes the bytes that are there already; it is how the two contents become one.
-          continue;
-        }
-        if (w.time === r.time && this.inPlace(w, r, readers)) continue;
-        return true;
-      }
-    }
-    return false;
+  private clobbers(writers: readonly Located[], readers: readonly Located[], idle: (c: Copy) => boolean): boolean {
+    const writes = writers.filter((w) => w.write && !(w.copy && idle(w.copy)));
+    return readers.some(
+      (r) =>
+        !r.write &&
+        writes.some(
+          (w) =>
+            w.time <= r.time &&
+            overlap(w, r) &&
+            !renewed(w, r, readers) &&
+            !(w.time === r.time && this.inPlace(w, r, readers)),
+        ),
+    );
   }
 
   private inPlace(w: Located, r: Located, readers: readonly Located[]): boolean {
@@ -113,32 +114,20 @@ const locate = (members: readonly Member[]): Located[] =>
     m.buffer.accesses.map((a) => ({ ...a, own: a.offset, offset: add(a.offset, m.shift), buffer: m.buffer })),
   );
 
-/** When the bytes that a read sees were written: -1 where they were there before the program. */
-function established(r: Located, side: readonly Located[]): number {
-  let at = -1;
-  for (const w of side) if (w.write && w.time < r.time && w.time > at && overlap(w, r)) at = w.time;
-  return at;
-}
+/** Did a write of the reader's own side replace, after `w`, all that `r` sees of what `w` wrote? */
+const renewed = (w: Located, r: Located, side: readonly Located[]): boolean =>
+  side.some((x) => x.write && w.time < x.time && x.time < r.time && (contains(x, r) || contains(x, w)));
 
-const isCopy = (w: Located, copy: { from: Place; to: Place }): boolean =>
-  w.buffer === copy.to.buffer && w.own.key === copy.to.offset.key && w.bytes.key === copy.to.bytes.key;
+type Extent = Pick<Access, 'offset' | 'bytes'>;
+
+const endOf = (e: Extent): Dim => add(e.offset, e.bytes);
 
 /** Ranges that cannot be told apart count as overlapping. */
-function overlap(a: Access, b: Access): boolean {
-  return !endsBefore(a, b) && !endsBefore(b, a);
-}
+const overlap = (a: Extent, b: Extent): boolean =>
+  !nonNegative(sub(b.offset, endOf(a))) && !nonNegative(sub(a.offset, endOf(b)));
 
-function endsBefore(a: Access, b: Access): boolean {
-  const gap = sub(b.offset, add(a.offset, a.bytes));
-  return gap.value !== null ? gap.value >= 0 : gap.terms.every((t) => t.coef > 0);
-}
+const contains = (outer: Extent, inner: Extent): boolean =>
+  nonNegative(sub(inner.offset, outer.offset)) && nonNegative(sub(endOf(outer), endOf(inner)));
 
-/** Does [start, start + bytes) lie in [0, room) for all sizes? */
-function within(start: Dim, bytes: Dim, room: Dim): boolean {
-  if (start.value === null || start.value < 0)
-    return start.value === null && nonNegative(start) && nonNegative(sub(room, add(start, bytes)));
-  const slack = sub(room, add(start, bytes));
-  return compare(slack, 0) === 'equal' || nonNegative(slack);
-}
-
-const nonNegative = (d: Dim): boolean => d.terms.every((t) => t.coef > 0);
+/** For all sizes: symbols are never negative, whatever floor division and the like make of them may be. */
+const nonNegative = (d: Dim): boolean => d.terms.every((t) => t.coef > 0 && t.atoms.every((a) => a.kind === 'sym'));

@@ -18,6 +18,13 @@ export interface Access {
   readonly write: boolean;
   readonly offset: Dim;
   readonly bytes: Dim;
+  /** The copy that makes it, where nothing happens once both ends are one place. */
+  readonly copy: Copy | null;
+}
+
+export interface Copy {
+  readonly from: Place;
+  readonly to: Place;
 }
 
 /** A range of a buffer. */
@@ -41,18 +48,12 @@ export interface InPlace {
   readonly operand: Place;
 }
 
-/** `from` should lie inside `to`, so that the copy at `time` becomes a copy onto itself. */
-export interface Wish {
-  readonly from: Place;
-  readonly to: Place;
-}
-
 export interface FlatProgram {
   readonly buffers: readonly Buffer[];
   readonly instrs: readonly Instr[];
   readonly inPlace: readonly InPlace[];
-  /** In the order in which they should be granted. */
-  readonly wishes: readonly Wish[];
+  /** Copies that should become copies onto themselves, in the order in which that is tried. */
+  readonly wishes: readonly Copy[];
   readonly inputs: readonly Buffer[];
   /** Where each result of the entry ends up. */
   readonly outputs: readonly Place[];

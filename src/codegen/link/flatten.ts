@@ -9,7 +9,7 @@ import { bindSymbols, substituteCheck, type SymbolEnv } from '../../ir/symbols.t
 import type { CallArg, Scratch } from '../call.ts';
 import type { Kernel } from '../kernel.ts';
 import type { Lowered, LoweredBlock, LoweredItem } from '../lowered.ts';
-import type { Access, Buffer, FlatProgram, InPlace, Instr, Place, Wish } from './flat.ts';
+import type { Access, Buffer, Copy, FlatProgram, InPlace, Instr, Place } from './flat.ts';
 
 const BYTES: Readonly<Record<string, number>> = { f16: 2, bf16: 2 };
 export const bytesOfElem = (elem: string): number => BYTES[elem] ?? 4;
@@ -37,7 +37,7 @@ class Flattener {
   private readonly indexOf: KernelIndex;
   private readonly buffers: Buffer[] = [];
   private readonly inPlace: InPlace[] = [];
-  private readonly wishes: Wish[] = [];
+  private readonly wishes: Copy[] = [];
   private readonly checks: DimCheck[] = [];
   private readonly origins = new Map<number, Origin>();
   private instrs: Instr[] = [];
@@ -60,38 +60,46 @@ class Flattener {
       return b;
     });
     this.checks.push(...program.checks);
+    this.time = 1;
     this.items(program.body.items, scope);
+    const outputs = this.outputs(entry, program.body.results.map((v) => this.place(v, scope)), segments);
+    const { buffers, instrs, inPlace, wishes, time, origins, checks } = this;
+    // Outer wishes first: the parts of a pack can only move into an arena where the pack has.
+    return { buffers, instrs, inPlace, wishes: [...wishes].reverse(), inputs, outputs, end: time, origins, checks };
+  }
+
+  /** Puts each result where it is to be found: in its arena, or in memory that is no argument, arena or other result. */
+  private outputs(entry: Entry, values: readonly Place[], segments: Map<string, Buffer>): Place[] {
     const taken = new Set<Buffer>();
-    const outputs = program.body.results.map((v, i): Place => {
+    const outputs = values.map((value, i): Place => {
       const role = entry.outputs[i]!;
-      const from = this.place(v, scope);
       if (role.role === 'segment') {
         let target = segments.get(role.segment);
-        if (!target) segments.set(role.segment, (target = this.buffer(from.bytes, 'segment', role.segment)));
-        return this.deliver(from, whole(target));
+        if (!target) segments.set(role.segment, (target = this.buffer(value.bytes, 'segment', role.segment)));
+        return this.deliver(samePlace(value, whole(target)) ? value : this.saved(value), whole(target));
       }
-      // A result is memory of its own: not an argument, an arena, or another result.
-      if (
-        from.buffer.kind === 'temp' &&
-        from.offset.value === 0 &&
-        from.bytes.key === from.buffer.bytes.key &&
-        !taken.has(from.buffer)
-      ) {
-        taken.add(from.buffer);
-        from.buffer.kind = 'output';
-        return from;
-      }
-      const out = this.buffer(from.bytes, 'output');
+      const from = this.saved(value);
+      const own = from.buffer.kind === 'temp' && from.offset.value === 0 && from.bytes.key === from.buffer.bytes.key;
+      const out = own && !taken.has(from.buffer) ? from.buffer : this.buffer(from.bytes, 'temp');
       taken.add(out);
       return this.deliver(from, whole(out));
     });
+    for (const b of taken) b.kind = 'output';
     for (const o of outputs) this.touch(o, false, this.time);
     // An arena that gets no new content keeps the old one.
     const renewed = new Set(outputs.map((o) => o.buffer));
     for (const s of segments.values()) if (!renewed.has(s)) this.touch(whole(s), false, this.time);
-    const { buffers, instrs, inPlace, wishes, time, origins, checks } = this;
-    // Outer wishes first: the parts of a pack can only move into an arena where the pack has.
-    return { buffers, instrs, inPlace, wishes: [...wishes].reverse(), inputs, outputs, end: time, origins, checks };
+    return outputs;
+  }
+
+  /** What an arena held at the start, copied then: the arena may have new content when it is delivered. */
+  private saved(from: Place): Place {
+    if (from.buffer.kind !== 'segment') return from;
+    const temp = whole(this.buffer(from.bytes, 'temp'));
+    this.touch(from, false, 0);
+    this.touch(temp, true, 0);
+    this.instrs.unshift({ kind: 'copy', time: 0, from, to: temp });
+    return temp;
   }
 
   private buffer(bytes: Dim, kind: Buffer['kind'], segment: string | null = null): Buffer {
@@ -104,18 +112,23 @@ class Flattener {
     return substitute(mul(product(t.shape), bytesOfElem(t.elem)), scope.env);
   }
 
-  private touch(p: Place, write: boolean, time: number): void {
-    p.buffer.accesses.push({ time, write, offset: p.offset, bytes: p.bytes } satisfies Access);
+  private touch(p: Place, write: boolean, time: number, copy: Copy | null = null): void {
+    p.buffer.accesses.push({ time, write, offset: p.offset, bytes: p.bytes, copy } satisfies Access);
   }
 
-  /** Copies unless they are the same place; coalescing may make them so later. */
+  /** Copies unless they are the same place already; coalescing may make them so where the copy alone writes `to`. */
+  private copy(from: Place, to: Place, onlyWriter: boolean): void {
+    if (samePlace(from, to)) return;
+    const copy = onlyWriter ? { from, to } : null;
+    this.touch(from, false, this.time, copy);
+    this.touch(to, true, this.time, copy);
+    this.instrs.push({ kind: 'copy', time: this.time++, from, to });
+  }
+
+  /** A copy that should turn out to be none. */
   private deliver(from: Place, to: Place): Place {
-    if (!samePlace(from, to)) {
-      this.touch(from, false, this.time);
-      this.touch(to, true, this.time);
-      this.wishes.push({ from, to });
-      this.instrs.push({ kind: 'copy', time: this.time++, from, to });
-    }
+    if (!samePlace(from, to)) this.wishes.push({ from, to });
+    this.copy(from, to, true);
     return to;
   }
 
@@ -224,23 +237,16 @@ class Flattener {
     const arm = (b: LoweredBlock): Instr[] =>
       this.nested(() => {
         this.items(b.items, scope);
-        b.results.forEach((v, i) => this.copy(this.place(v, scope), results[i]!));
+        // The other arm writes the results too: no copy is the only one.
+        b.results.forEach((v, i) => this.copy(this.place(v, scope), results[i]!, false));
       });
     this.instrs.push({ kind: 'if', flag, then: arm(item.then), else: arm(item.else) });
-  }
-
-  /** A copy that is never coalesced: its target has several writers. */
-  private copy(from: Place, to: Place): void {
-    if (samePlace(from, to)) return;
-    this.touch(from, false, this.time);
-    this.touch(to, true, this.time);
-    this.instrs.push({ kind: 'copy', time: this.time++, from, to });
   }
 
   /** Carries live in one buffer each: copied in, rewritten at the end of every iteration. */
   private loop(item: LoweredItem & { kind: 'for' | 'while' }, scope: Scope): void {
     const carries = item.results.map((r) => this.place(r, scope));
-    item.init.forEach((v, i) => this.copy(this.place(v, scope), carries[i]!));
+    item.init.forEach((v, i) => this.copy(this.place(v, scope), carries[i]!, true));
     const start = this.time;
     const before = this.buffers.length;
     const bind = (b: LoweredBlock, params: readonly Place[]): void =>
@@ -252,10 +258,10 @@ class Flattener {
       const saved = next.map((p, i) => {
         if (!carries.some((c, j) => j !== i && c.buffer === p.buffer)) return p;
         const temp = whole(this.buffer(p.bytes, 'temp'));
-        this.copy(p, temp);
+        this.copy(p, temp, true);
         return temp;
       });
-      saved.forEach((p, i) => this.copy(p, carries[i]!));
+      saved.forEach((p, i) => this.copy(p, carries[i]!, true));
     };
     if (item.kind === 'for') {
       const counter = whole(this.buffer(dim(4), 'temp'));

@@ -43,21 +43,17 @@ export function originsOf(op: Op): readonly Origin[] {
 
 export const bytesOf = (elem: ElemType): number => (elem === 'f16' || elem === 'bf16' ? 2 : 4);
 
-/** Pairs each result with an operand whose memory it may take: read only where the result is written. */
+/** Pairs each result with every operand whose memory it may take: read only where the result is written. The linker chooses. */
 export function reuse(op: Op, walk: Walk, results: readonly number[]): KernelCall['inPlace'] {
   const region = op.regions[0]!;
-  const taken = new Set<Value>();
   return results.flatMap((i) => {
     const result = op.results[i]!;
-    const at = region.params.findIndex(
-      (p, j) =>
-        !taken.has(op.operands[j]!) &&
-        op.operands.filter((o) => o === op.operands[j]).length === 1 &&
-        bytesOf(p.type.elem) === bytesOf(result.type.elem) &&
-        readInPlace(walk, p, region.results[i]!.type.shape),
-    );
-    if (at < 0) return [];
-    taken.add(op.operands[at]!);
-    return [{ result, operand: op.operands[at]! }];
+    const { shape } = region.results[i]!.type;
+    return region.params.flatMap((p, j) => {
+      const operand = op.operands[j]!;
+      const once = op.operands.filter((o) => o === operand).length === 1;
+      const fits = once && bytesOf(p.type.elem) === bytesOf(result.type.elem) && readInPlace(walk, p, shape);
+      return fits ? [{ result, operand }] : [];
+    });
   });
 }
