@@ -3,8 +3,9 @@
  * y + padding = oy * stride + ky * dilation: for each residue (phase) of y and x modulo the stride a convolution of dy of
  * stride 1 with some of the taps. All phases read the same planes of dy.
  *
- * Taps lie phase by phase and in a phase by kernel row, so that the kernel rows that only meet zeros above or below dy
- * are left out for each tile: without this a valid convolution's gradient would cost twice its forward pass.
+ * Taps lie phase by phase. Where much of the image's height meets zeros above or below dy, those of a phase lie by kernel
+ * row, so that each tile leaves out rows that meet nothing: the gradient of a valid convolution would cost twice its
+ * forward pass. Elsewhere they lie by channel, which visits each plane (and its pages) once.
  */
 import type { KernelBuilder } from '../../codegen/builder.ts';
 import { add, div, i32, lane, load, max, min, mul, rem, sub } from '../../codegen/builder.ts';
@@ -54,6 +55,23 @@ interface Plan {
   readonly top: number;
   /** Horizontal displacements, in the order of the planes. */
   readonly columns: readonly number[];
+  readonly byRow: boolean;
+}
+
+/** From this part of all kernel rows on that meet nothing they are worth leaving out. */
+const WORTH_LEAVING_OUT = 0.15;
+
+function wasted(s: ConvSpec, vertical: readonly Reach[]): number {
+  const [height, outHeight] = [s.height.value, s.outHeight.value];
+  if (height === null || outHeight === null) return 0;
+  let [met, all] = [0, 0];
+  for (const { residue, taps } of vertical)
+    for (let y = 0; y * s.stride[0] + residue < height; y++)
+      for (const { shift } of taps) {
+        all++;
+        if (y + shift >= 0 && y + shift < outHeight) met++;
+      }
+  return all === 0 ? 0 : 1 - met / all;
 }
 
 function planOf(s: ConvSpec): Plan {
@@ -74,7 +92,7 @@ function planOf(s: ConvSpec): Plan {
     stride: [1, 1],
     extraRows: Math.max(...shifts) - top,
   } as const;
-  return { phases, set, top, columns };
+  return { phases, set, top, columns, byRow: wasted(s, vertical) > WORTH_LEAVING_OUT };
 }
 
 export function convInputGrad(
@@ -139,7 +157,7 @@ export function convInputGrad(
           const column = k.let(add(start, q), 'column');
           const channels = tiles.channels(k, row, rows).map((c) => k.let(add(first, c), 'channel'));
           const starts = channels.map((c) => k.let(mul(c, depth), 'row'));
-          const [from, to] = usefulTaps(k, phase, tiles, { q, pixels, phaseCols, outHeight, outGroup });
+          const [from, to] = usefulTaps(k, phase, plan.byRow, tiles, { q, pixels, phaseCols, outHeight, outGroup });
           const acc = tileSums(k, tiles, rows, from, to, (t) => {
             const at = k.let(add(load(offsets, t), column), 'at');
             return {
@@ -190,7 +208,9 @@ function tapTables(
       rows.taps.forEach((ky, y) =>
         cols.taps.forEach((kx, x) => {
           const width = cols.taps.length;
-          use(add(add(mul(outGroup, before + y * width), mul(o, width)), x), ky, kx);
+          const [outer, inner] = plan.byRow ? [y * width, 0] : [0, y * width];
+          const perChannel = plan.byRow ? width : rows.taps.length * width;
+          use(add(add(mul(outGroup, before + outer), mul(o, perChannel)), inner + x), ky, kx);
         }),
       );
   };
@@ -218,6 +238,7 @@ function tapTables(
 function usefulTaps(
   k: KernelBuilder,
   { rows, cols, before }: Phase,
+  byRow: boolean,
   tiles: ChannelTiles,
   at: {
     readonly q: KExpr;
@@ -230,7 +251,7 @@ function usefulTaps(
   const count = rows.taps.length;
   const begin = mul(at.outGroup, before);
   const perRow = k.let(mul(at.outGroup, cols.taps.length), 'taps');
-  if (count < 2) return [k.let(begin), k.let(add(begin, mul(perRow, count)))];
+  if (count < 2 || !byRow) return [k.let(begin), k.let(add(begin, mul(perRow, count)))];
   // Row y of a tap meets source row y + shift, and shifts fall by `step` from one kernel row to the next.
   const highest = rows.taps[0]!.shift;
   const step = highest - rows.taps[1]!.shift;
