@@ -103,7 +103,7 @@ function bindSymbols(cx: Cx, t: TypeExpr, scope: Scope): void {
 
 /** A value for an argument of an entry: fresh tensors, or the default. Null where only other methods can give one. */
 function entryArg(cx: Cx, p: Param, scope: Scope, decl: FnDecl): Val | null {
-  if (!p.type) return report(cx, 'argument_without_type', { name: p.name.name, method: decl.name.name }, p.span);
+  if (!p.type) return POISON; // the parser has asked for it
   if (p.type.kind === 'optionalType' || (!hasTensor(cx, p.type) && !p.default))
     return p.type.kind === 'optionalType' ? NONE : null;
   if (!hasTensor(cx, p.type)) {

@@ -191,12 +191,7 @@ export const CATALOGUE = {
   },
   unknown_argument: { code: 'NW3005', severity: 'error', message: '{callee} has no argument `{name}`', help: null },
   missing_argument: { code: 'NW3006', severity: 'error', message: '{callee} needs `{name}`', help: null },
-  too_many_arguments: {
-    code: 'NW3007',
-    severity: 'error',
-    message: '{callee} takes at most {count} arguments',
-    help: null,
-  },
+  too_many_arguments: { code: 'NW3007', severity: 'error', message: '{callee} takes at most {count}', help: null },
   repeated_argument: { code: 'NW3008', severity: 'error', message: '{callee} gets `{name}` twice', help: null },
   not_callable: {
     code: 'NW3009',
@@ -223,8 +218,8 @@ export const CATALOGUE = {
   index_out_of_range: {
     code: 'NW3016',
     severity: 'error',
-    message: 'there is no item {index} in {what}: it has {size}',
-    help: null,
+    message: 'there is no item {index} in {what}',
+    help: 'it has {size}, and items count from 0',
   },
   inexact_division: {
     code: 'NW3017',
@@ -358,12 +353,6 @@ export const CATALOGUE = {
     severity: 'error',
     message: '{what} has a field `{field}`, which {type} does not',
     help: null,
-  },
-  argument_without_type: {
-    code: 'NW3045',
-    severity: 'error',
-    message: 'the argument `{name}` of `{method}` needs a type',
-    help: 'write for example {name}: f32[B, 4]',
   },
   entry_type: {
     code: 'NW3046',
