@@ -1,40 +1,26 @@
 /** Prints expressions of kernel IR as WebAssembly: trees become stack code directly. */
 import { coerce } from '../builder.ts';
 import { isHalf, narrow, widen } from '../half.ts';
-import type { BinOp, KBuffer, KExpr, KType, KVar, StorageElem } from '../kernel.ts';
+import type { BinOp, KBuffer, KExpr, KType, KVar } from '../kernel.ts';
 import { I32, U32, vec } from '../kernel.ts';
-import type { ValueType } from './encoder.ts';
-import { F32_TYPE, I32_TYPE, V128_TYPE } from './encoder.ts';
-import { FunctionWriter } from './function.ts';
+import type { Places } from './addresses.ts';
+import { AddressPrinter } from './addresses.ts';
+import { I32_TYPE, V128_TYPE } from './encoder.ts';
+import type { FunctionWriter } from './function.ts';
 import { scalarInstruction, vectorInstruction } from './instructions.ts';
 import { MISC, OP, SIMD } from './opcodes.ts';
-
-/** Lanes of a v128. */
-const LANES = 4;
-
-export function valueType(t: KType): ValueType {
-  if (t.lanes === LANES) return V128_TYPE;
-  if (t.lanes !== 1) throw new Error(`WebAssembly vectors have ${LANES} lanes, not ${t.lanes}`);
-  return t.elem === 'f32' ? F32_TYPE : I32_TYPE;
-}
-
-export const sizeOfElem = (elem: StorageElem): number => (isHalf(elem) ? 2 : 4);
-
-/** Where buffers lie: at the address in a local, plus a constant. */
-export type Places = (buf: KBuffer) => { readonly local: number; readonly offset: number };
+import { LANES, valueType } from './types.ts';
 
 export class ExpressionPrinter {
   readonly f: FunctionWriter;
   private readonly relaxed: boolean;
   private readonly vars = new Map<KVar, number>();
-  /** Locals that hold addresses of elements at a named index, by the blocks in which they are known. */
-  private readonly addresses: Map<KBuffer, Map<KVar, number>>[] = [new Map()];
-  private readonly places: Places;
+  readonly addresses: AddressPrinter;
 
   constructor(f: FunctionWriter, relaxed: boolean, places: Places) {
     this.f = f;
     this.relaxed = relaxed;
-    this.places = places;
+    this.addresses = new AddressPrinter(f, places, (e) => this.expr(e));
   }
 
   bind(v: KVar, index: number): void {
@@ -47,13 +33,6 @@ export class ExpressionPrinter {
     const index = this.f.local(valueType(v.type));
     this.vars.set(v, index);
     return index;
-  }
-
-  /** Code of a block that may not run, or runs many times: what it computes is not known after it. */
-  block(body: () => void): void {
-    this.addresses.push(new Map());
-    body();
-    this.addresses.pop();
   }
 
   expr(e: KExpr): void {
@@ -85,7 +64,7 @@ export class ExpressionPrinter {
         return;
       case 'splat':
         if (e.a.k === 'load' && !isHalf(e.a.buf.elem) && e.a.type.elem !== 'bool') {
-          const offset = this.address(e.a.buf, e.a.index);
+          const offset = this.addresses.address(e.a.buf, e.a.index);
           f.simd(SIMD.load32Splat).memarg(2, offset);
           return;
         }
@@ -310,61 +289,10 @@ export class ExpressionPrinter {
     }
   }
 
-  /**
-   * Emits the address of an element and gives the constant part of its offset in bytes, which goes into the instruction.
-   * The variable part alone must not fall below address 0: a negative index with a positive constant stays far from it,
-   * because data starts above the scratch page.
-   */
-  address(buf: KBuffer, index: KExpr): number {
-    const shift = Math.log2(sizeOfElem(buf.elem));
-    const [rest, constant] = splitConstant(index);
-    if (rest === null) return this.base(buf) + (constant << shift);
-    if (rest.k !== 'var' || rest.var.mutable) {
-      const offset = this.base(buf);
-      this.scaled(rest, shift);
-      return offset + (constant << shift);
-    }
-    return this.namedAddress(buf, rest.var, () => this.scaled(rest, shift)) + (constant << shift);
-  }
-
-  /** Emits the address in a local on which a buffer stands, and gives what remains to be added. */
-  private base(buf: KBuffer): number {
-    const { local, offset } = this.places(buf);
-    this.f.get(local);
-    return offset;
-  }
-
-  private scaled(index: KExpr, shift: number): void {
-    this.expr(index);
-    this.f.i32(shift).op(OP.i32Shl, OP.i32Add);
-  }
-
-  /**
-   * The address for a named index is computed once and named too: neighbouring vectors then visibly share it, which lets
-   * V8 pair their loads and stores into wider ones.
-   */
-  private namedAddress(buf: KBuffer, index: KVar, add: () => void): number {
-    const { f } = this;
-    for (const known of this.addresses) {
-      const local = known.get(buf)?.get(index);
-      if (local === undefined) continue;
-      f.get(local);
-      return this.places(buf).offset;
-    }
-    const offset = this.base(buf);
-    add();
-    const local = f.local(I32_TYPE);
-    f.tee(local);
-    const block = this.addresses[this.addresses.length - 1]!;
-    const ofBuffer = block.get(buf) ?? new Map<KVar, number>();
-    block.set(buf, ofBuffer.set(index, local));
-    return offset;
-  }
-
   private load(e: KExpr & { k: 'load' }): void {
     const { f } = this;
     const { buf, index, type } = e;
-    const offset = this.address(buf, index);
+    const offset = this.addresses.address(buf, index);
     if (isHalf(buf.elem)) {
       const format = buf.elem;
       if (type.lanes === 1) f.op(OP.i32Load16U).memarg(1, offset);
@@ -380,7 +308,7 @@ export class ExpressionPrinter {
 
   store(buf: KBuffer, index: KExpr, value: KExpr): void {
     const { f } = this;
-    const offset = this.address(buf, index);
+    const offset = this.addresses.address(buf, index);
     const { elem, lanes } = value.type;
     if (isHalf(buf.elem)) {
       const format = buf.elem;
@@ -433,13 +361,6 @@ export class ExpressionPrinter {
       use({ k: 'var', var: v, type });
     });
   }
-}
-
-/** The part of an index that varies and a constant part that is not negative. */
-function splitConstant(index: KExpr): [KExpr | null, number] {
-  if (index.k === 'const') return index.value >= 0 ? [null, index.value] : [index, 0];
-  const added = index.k === 'bin' && index.op === 'add' && index.b.k === 'const' && index.b.value >= 0;
-  return added ? [index.a, (index.b as KExpr & { k: 'const' }).value] : [index, 0];
 }
 
 const zero = (type: KType): KExpr => coerce(0, type);

@@ -10,9 +10,10 @@ import type { KBuffer, Kernel, KStmt } from '../kernel.ts';
 import { arraysOf } from '../walk.ts';
 import type { WasmFunction } from './encoder.ts';
 import { encodeModule, I32_TYPE } from './encoder.ts';
-import { ExpressionPrinter, sizeOfElem, valueType } from './expressions.ts';
+import { ExpressionPrinter } from './expressions.ts';
 import { FunctionWriter } from './function.ts';
 import { MISC, OP } from './opcodes.ts';
+import { sizeOfElem, valueType } from './types.ts';
 
 /** Bytes at the bottom of memory that kernels use for private and shared arrays. */
 export const SCRATCH_BYTES = 65536;
@@ -80,7 +81,7 @@ function statements(e: ExpressionPrinter, body: readonly KStmt[]): void {
 
 function statement(e: ExpressionPrinter, s: KStmt): void {
   const { f } = e;
-  const nested = (body: readonly KStmt[]): void => e.block(() => statements(e, body));
+  const nested = (body: readonly KStmt[]): void => e.addresses.block(() => statements(e, body));
   switch (s.s) {
     case 'let':
     case 'set':
@@ -93,7 +94,7 @@ function statement(e: ExpressionPrinter, s: KStmt): void {
       return forLoop(e, s);
     case 'while':
       f.op(OP.block, VOID, OP.loop, VOID);
-      e.block(() => e.expr(s.cond));
+      e.addresses.block(() => e.expr(s.cond));
       f.op(OP.i32Eqz, OP.brIf, 1);
       nested(s.body);
       f.op(OP.br, 0, OP.end, OP.end);
@@ -129,7 +130,7 @@ function forLoop(e: ExpressionPrinter, s: KStmt & { s: 'for' }): void {
       f.op(OP.i32LtS, OP.if, VOID);
     }
     f.op(OP.loop, VOID);
-    e.block(() => statements(e, s.body));
+    e.addresses.block(() => statements(e, s.body));
     f.get(i).i32(s.step).op(OP.i32Add).tee(i);
     limit();
     f.op(OP.i32LtS, OP.brIf, 0, OP.end);
