@@ -9,10 +9,13 @@ import type { Stored } from './safetensors.ts';
 export class Interpreted {
   readonly programs: Programs;
   private readonly segments = new Map<string, NdArray>();
+  private readonly key: NdArray;
   private step = 0;
 
-  constructor(programs: Programs) {
+  /** `key` is what programs that draw receive. */
+  constructor(programs: Programs, key: readonly [number, number] = [7, 0]) {
     this.programs = programs;
+    this.key = ndarray('u32', [2], key);
     for (const s of programs.segments) this.segments.set(s.name, ndarray(s.elem, [s.length]));
     if (this.has('init_state')) this.run('init_state', new Map());
   }
@@ -56,7 +59,7 @@ export class Interpreted {
         case 'segment':
           return this.segments.get(role.segment)!;
         case 'key':
-          return ndarray('u32', [2], [7, this.step]);
+          return this.key;
         case 'step':
           return ndarray('i32', [], [this.step]);
         case 'hyper': {
@@ -87,7 +90,7 @@ export class Interpreted {
       const held = f.tensors[i];
       if (held !== undefined) return ndarray(type.elem, tensors[held]!.shape, this.read(tensors[held]!.name));
       const arg = loss.args[i - f.tensors.length];
-      if (!arg) return ndarray('u32', [2], [7, this.step]);
+      if (!arg) return this.key;
       const given = args.get(arg.name)!;
       return ndarray(type.elem, given.shape, given.data);
     });
