@@ -4,7 +4,7 @@
  * could see the other side's bytes.
  */
 import { add, dim, sub, type Dim } from '../../ir/dim.ts';
-import type { Access, Buffer, Copy, FlatProgram, InPlace, Place } from './flat.ts';
+import type { Access, Buffer, Copy, FlatProgram, InPlace, Place, Region } from './flat.ts';
 
 /** Where each buffer came to lie: inside `root`, `shift` bytes from its start. */
 export interface Home {
@@ -114,9 +114,21 @@ const locate = (members: readonly Member[]): Located[] =>
     m.buffer.accesses.map((a) => ({ ...a, own: a.offset, offset: add(a.offset, m.shift), buffer: m.buffer })),
   );
 
-/** Did a write of the reader's own side replace, after `w`, all that `r` sees of what `w` wrote? */
+/** Did a write of the reader's own side replace, after `w` and on every path, all that `r` sees of what `w` wrote? */
 const renewed = (w: Located, r: Located, side: readonly Located[]): boolean =>
-  side.some((x) => x.write && w.time < x.time && x.time < r.time && (contains(x, r) || contains(x, w)));
+  side.some(
+    (x) =>
+      x.write &&
+      w.time < x.time &&
+      x.time < r.time &&
+      (isIn(w.region, x.region) || isIn(r.region, x.region)) &&
+      (contains(x, r) || contains(x, w)),
+  );
+
+function isIn(inner: Region, outer: Region): boolean {
+  for (let at: Region | null = inner; at; at = at.parent) if (at === outer) return true;
+  return false;
+}
 
 type Extent = Pick<Access, 'offset' | 'bytes'>;
 

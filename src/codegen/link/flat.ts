@@ -18,8 +18,15 @@ export interface Access {
   readonly write: boolean;
   readonly offset: Dim;
   readonly bytes: Dim;
-  /** The copy that makes it, where nothing happens once both ends are one place. */
+  /** Where it stands: what comes later in a region runs after what comes earlier; a region itself may run never or often. */
+  readonly region: Region;
+  /** The copy that makes it: once both ends are one place, it does nothing. */
   readonly copy: Copy | null;
+}
+
+/** The program, a branch of an `if`, the condition or the body of a loop. */
+export interface Region {
+  readonly parent: Region | null;
 }
 
 export interface Copy {

@@ -9,7 +9,7 @@ import { bindSymbols, substituteCheck, type SymbolEnv } from '../../ir/symbols.t
 import type { CallArg, Scratch } from '../call.ts';
 import type { Kernel } from '../kernel.ts';
 import type { Lowered, LoweredBlock, LoweredItem } from '../lowered.ts';
-import type { Access, Buffer, Copy, FlatProgram, InPlace, Instr, Place } from './flat.ts';
+import type { Access, Buffer, Copy, FlatProgram, InPlace, Instr, Place, Region } from './flat.ts';
 
 const BYTES: Readonly<Record<string, number>> = { f16: 2, bf16: 2 };
 export const bytesOfElem = (elem: string): number => BYTES[elem] ?? 4;
@@ -41,6 +41,7 @@ class Flattener {
   private readonly checks: DimCheck[] = [];
   private readonly origins = new Map<number, Origin>();
   private instrs: Instr[] = [];
+  private region: Region = { parent: null };
   private time = 0;
 
   constructor(lowered: ReadonlyMap<string, Lowered>, indexOf: KernelIndex) {
@@ -62,7 +63,11 @@ class Flattener {
     this.checks.push(...program.checks);
     this.time = 1;
     this.items(program.body.items, scope);
-    const outputs = this.outputs(entry, program.body.results.map((v) => this.place(v, scope)), segments);
+    const outputs = this.outputs(
+      entry,
+      program.body.results.map((v) => this.place(v, scope)),
+      segments,
+    );
     const { buffers, instrs, inPlace, wishes, time, origins, checks } = this;
     // Outer wishes first: the parts of a pack can only move into an arena where the pack has.
     return { buffers, instrs, inPlace, wishes: [...wishes].reverse(), inputs, outputs, end: time, origins, checks };
@@ -113,13 +118,14 @@ class Flattener {
   }
 
   private touch(p: Place, write: boolean, time: number, copy: Copy | null = null): void {
-    p.buffer.accesses.push({ time, write, offset: p.offset, bytes: p.bytes, copy } satisfies Access);
+    const { region } = this;
+    p.buffer.accesses.push({ time, write, offset: p.offset, bytes: p.bytes, region, copy } satisfies Access);
   }
 
-  /** Copies unless they are the same place already; coalescing may make them so where the copy alone writes `to`. */
-  private copy(from: Place, to: Place, onlyWriter: boolean): void {
+  /** Copies unless they are the same place already; coalescing may make them so. */
+  private copy(from: Place, to: Place): void {
     if (samePlace(from, to)) return;
-    const copy = onlyWriter ? { from, to } : null;
+    const copy = { from, to };
     this.touch(from, false, this.time, copy);
     this.touch(to, true, this.time, copy);
     this.instrs.push({ kind: 'copy', time: this.time++, from, to });
@@ -128,7 +134,7 @@ class Flattener {
   /** A copy that should turn out to be none. */
   private deliver(from: Place, to: Place): Place {
     if (!samePlace(from, to)) this.wishes.push({ from, to });
-    this.copy(from, to, true);
+    this.copy(from, to);
     return to;
   }
 
@@ -220,13 +226,15 @@ class Flattener {
     this.instrs.push({ kind: 'kernel', time: this.time++, kernel: this.indexOf(call.kernel), args });
   }
 
-  /** Runs `body` into an instruction list of its own. */
+  /** Runs `body` into an instruction list and a region of their own. */
   private nested(body: () => void): Instr[] {
-    const outer = this.instrs;
+    const { instrs, region } = this;
     const inner: Instr[] = [];
     this.instrs = inner;
+    this.region = { parent: region };
     body();
-    this.instrs = outer;
+    this.instrs = instrs;
+    this.region = region;
     return inner;
   }
 
@@ -237,8 +245,7 @@ class Flattener {
     const arm = (b: LoweredBlock): Instr[] =>
       this.nested(() => {
         this.items(b.items, scope);
-        // The other arm writes the results too: no copy is the only one.
-        b.results.forEach((v, i) => this.copy(this.place(v, scope), results[i]!, false));
+        b.results.forEach((v, i) => this.copy(this.place(v, scope), results[i]!));
       });
     this.instrs.push({ kind: 'if', flag, then: arm(item.then), else: arm(item.else) });
   }
@@ -246,7 +253,7 @@ class Flattener {
   /** Carries live in one buffer each: copied in, rewritten at the end of every iteration. */
   private loop(item: LoweredItem & { kind: 'for' | 'while' }, scope: Scope): void {
     const carries = item.results.map((r) => this.place(r, scope));
-    item.init.forEach((v, i) => this.copy(this.place(v, scope), carries[i]!, true));
+    item.init.forEach((v, i) => this.copy(this.place(v, scope), carries[i]!));
     const start = this.time;
     const before = this.buffers.length;
     const bind = (b: LoweredBlock, params: readonly Place[]): void =>
@@ -258,10 +265,10 @@ class Flattener {
       const saved = next.map((p, i) => {
         if (!carries.some((c, j) => j !== i && c.buffer === p.buffer)) return p;
         const temp = whole(this.buffer(p.bytes, 'temp'));
-        this.copy(p, temp, true);
+        this.copy(p, temp);
         return temp;
       });
-      saved.forEach((p, i) => this.copy(p, carries[i]!, true));
+      saved.forEach((p, i) => this.copy(p, carries[i]!));
     };
     if (item.kind === 'for') {
       const counter = whole(this.buffer(dim(4), 'temp'));

@@ -1,0 +1,116 @@
+/** Takes net IR through fusion, kernels, the linker and the executor: what a compiled program does, without the front end. */
+import { link } from '../../src/codegen/link.ts';
+import { lowerModule } from '../../src/codegen/lower.ts';
+import type { Kernel } from '../../src/codegen/kernel.ts';
+import { WASM } from '../../src/codegen/targets.ts';
+import { printWasm } from '../../src/codegen/wasm/print.ts';
+import type { Entry } from '../../src/ir/entry.ts';
+import { bindDims } from '../../src/ir/interpret.ts';
+import type { Func, Module } from '../../src/ir/ir.ts';
+import { ndarray, sizeOf, type NdArray } from '../../src/ir/ndarray.ts';
+import { fuse } from '../../src/ir/passes/fuse.ts';
+import type { Artifact, Program, Segment, Step } from '../../src/runtime/artifact.ts';
+import { device } from '../../src/runtime/device.ts';
+import { decode, encode } from '../../src/runtime/elem.ts';
+import { Executor } from '../../src/runtime/executor.ts';
+
+/** Which parameters and results of the function are memory that stays, by name of the segment; the others are arguments and results. */
+export interface Roles {
+  readonly inputs?: Readonly<Record<number, string>>;
+  readonly outputs?: Readonly<Record<number, string>>;
+}
+
+export interface Linked {
+  readonly program: Program;
+  /** Results in order (segments included) after a call with these arguments (segments included: their content before). */
+  run(inputs: readonly NdArray[]): Promise<NdArray[]>;
+}
+
+export function linkFunc(module: Module, name: string, roles: Roles = {}): Linked {
+  const fused = fuse(module, WASM);
+  const func = fused.funcs.get(name)!;
+  const kernels: Kernel[] = [];
+  const program = link(entryOf(name, func, roles), func, lowerModule(fused, WASM), (k) => {
+    kernels.push({ ...k, name: `${k.name}_${kernels.length}` });
+    return kernels.length - 1;
+  });
+  const code = { kernels, programs: [program] };
+  const artifact: Artifact = {
+    format: 1,
+    name,
+    doc: '',
+    hash: '',
+    hyper: {},
+    segments: segmentsOf(func, roles),
+    tensors: [],
+    stateDict: [],
+    tree: { name: '', path: '', id: 0, type: name, kind: 'block', doc: '', hyper: {}, children: [], own: [] },
+    methods: [],
+    programs: [program],
+    train: null,
+    kernels: [],
+    wasm: { simd: printWasm(code, { relaxed: false }), relaxed: printWasm(code, { relaxed: true }) },
+  };
+  return { program, run: (inputs) => run(artifact, func, roles, inputs) };
+}
+
+function entryOf(name: string, func: Func, roles: Roles): Entry {
+  return {
+    name,
+    func: name,
+    inputs: func.body.params.map((_, i) => {
+      const segment = roles.inputs?.[i];
+      return segment === undefined ? { role: 'arg', name: `a${i}` } : { role: 'segment', segment };
+    }),
+    outputs: func.body.results.map((_, i) => {
+      const segment = roles.outputs?.[i];
+      return segment === undefined ? { role: 'result', name: `r${i}` } : { role: 'segment', segment };
+    }),
+  };
+}
+
+function segmentsOf(func: Func, roles: Roles): Segment[] {
+  const out = new Map<string, Segment>();
+  const add = (name: string, v: Func['body']['params'][number]): void => {
+    const length = v.type.shape.reduce((n, d) => n * d.value!, 1);
+    out.set(name, { name, role: 'params', elem: v.type.elem, length });
+  };
+  for (const [i, name] of Object.entries(roles.inputs ?? {})) add(name, func.body.params[Number(i)]!);
+  for (const [i, name] of Object.entries(roles.outputs ?? {})) add(name, func.body.results[Number(i)]!);
+  return [...out.values()];
+}
+
+async function run(artifact: Artifact, func: Func, roles: Roles, inputs: readonly NdArray[]): Promise<NdArray[]> {
+  const executor = await Executor.create(artifact, device('cpu'));
+  const types = func.body.params.map((p) => p.type);
+  const bytes = inputs.map((x) => encode(x.data, x.elem));
+  for (const [i, name] of Object.entries(roles.inputs ?? {}))
+    executor.slice(name, 0, bytes[Number(i)]!.length).write(0, bytes[Number(i)]!);
+  let next = 0;
+  const order = inputs.flatMap((_, i) => (roles.inputs?.[i] === undefined ? [bytes[i]!] : []));
+  const binding = bindDims(types, inputs);
+  const results = executor.run(artifact.name, binding, () => order[next++]!);
+  let taken = 0;
+  return func.body.results.map((v, i) => {
+    const segment = roles.outputs?.[i];
+    const { elem } = v.type;
+    if (segment === undefined) {
+      const t = results[taken++]!;
+      return ndarray(elem, t.shape, t.readSync());
+    }
+    const shape = v.type.shape.map((d) => d.value!);
+    const width = elem === 'f16' || elem === 'bf16' ? 2 : 4;
+    return ndarray(elem, shape, decode(executor.slice(segment, 0, 0).read(0, sizeOf(shape) * width), elem));
+  });
+}
+
+/** How many copies the program makes, in loops and branches too. */
+export function copies(steps: readonly Step[]): number {
+  return steps.reduce((n, s) => {
+    if (s.kind === 'copy') return n + 1;
+    if (s.kind === 'if') return n + copies(s.then) + copies(s.else);
+    if (s.kind === 'for') return n + copies(s.body);
+    if (s.kind === 'while') return n + copies(s.cond) + copies(s.body);
+    return n;
+  }, 0);
+}
