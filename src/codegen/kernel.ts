@@ -52,7 +52,7 @@ export type BinOp =
   | 'add'
   | 'sub'
   | 'mul'
-  | 'div'
+  | 'div' // integers: truncates, and -2^31 / -1 wraps (rows of the op table build flooring from it)
   | 'rem' // rem: integers, sign of the dividend
   | 'min'
   | 'max' // floats: NaN if either is NaN (IEEE 754-2019 minimum/maximum), -0 < +0

@@ -100,6 +100,53 @@ for (const ta of [false, true])
     });
   }
 
+test('one row that is known only at run time', (t) => {
+  const symbolic = (shape: readonly number[], which: number | 'result') =>
+    which === 1 ? shape : [D.sym('B'), ...shape.slice(1)];
+  for (const [b, n, k] of [
+    [1, 10, 84],
+    [1, 35, 17],
+    [2, 35, 17],
+    [1, 1, 1],
+  ] as const)
+    for (const tb of [false, true]) {
+      const symbols = new Map([['B', b]]);
+      check(t, { shapes: [[b, k], matrix(k, n, tb)], terms: k, symbolic, symbols }, false, tb);
+    }
+  t.pass();
+});
+
+test('f16 operands compute what the same numbers in f32 do', (t) => {
+  for (const [ta, tb] of [
+    [false, false],
+    [true, true],
+  ] as const)
+    for (const m of [1, 9]) {
+      const [n, k] = [10, 23];
+      const results = (['f32', 'f16'] as const).map((elem) => {
+        const [a, b] = [valueOf(elem, ...matrix(m, k, ta)), valueOf(elem, ...matrix(k, n, tb))];
+        const out = valueOf('f32', m, n);
+        const spec = matmulSpec(a.type, b.type, ta, tb);
+        const sources = [sourceOf(argOf(a), elem), sourceOf(argOf(b), elem)] as const;
+        const calls = matmulCalls(spec, ...sources, storeTo(argOf(out)), TARGET, [NO_ORIGIN]);
+        const stored = (count: number, seed: number): Float32Array | Uint16Array => {
+          const half = Float16Array.from(numbers(count, seed));
+          return elem === 'f16' ? new Uint16Array(half.buffer) : Float32Array.from(half);
+        };
+        const run = prepare(
+          calls,
+          new Map([
+            [a, stored(m * k, 1)],
+            [b, stored(k * n, 2)],
+          ]),
+        );
+        run.run();
+        return run.read(out);
+      });
+      t.deepEqual(results[0], results[1]);
+    }
+});
+
 test('an empty sum is zero, an empty result nothing', (t) => {
   const symbols = new Map([['K', 0]]);
   const symbolic = (shape: readonly number[], which: number | 'result') =>

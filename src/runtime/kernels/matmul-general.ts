@@ -1,6 +1,6 @@
 /** Matrix multiplication of any size by the blocked `gemm`; transposed operands are absorbed where they are read. */
 import type { KernelBuilder } from '../../codegen/builder.ts';
-import { add, f32, ge, lt, min, mul, shuffle, sub } from '../../codegen/builder.ts';
+import { add, eq, f32, ge, lt, min, mul, shuffle, sub } from '../../codegen/builder.ts';
 import { div, load, rem } from '../../codegen/builder.ts';
 import type { KernelCall, Target } from '../../codegen/call.ts';
 import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
@@ -11,6 +11,7 @@ import type { Epilogue, ReadSource, Source } from './epilogue.ts';
 import type { Block, Gemm, Tiling } from './gemm.ts';
 import { gemm, packedBytes, partialBytes, tilingFor } from './gemm.ts';
 import type { MatmulSpec } from './matmul.ts';
+import { vectorProduct } from './matmul-vector.ts';
 import { matmulView } from './matmul.ts';
 
 export function matmulGeneral(
@@ -39,34 +40,39 @@ export function matmulGeneral(
   const emit = call.epilogue(epilogue, view);
 
   const total = batch.reduce<KExpr>((p, d) => mul(p, d), one);
-  k.for(0, k.let(total), 1, (item) => {
-    const originA = k.let(mul(offset(item, batch, spec.batchA), k.let(mul(m, depth))), 'a0');
-    const originB = k.let(mul(offset(item, batch, spec.batchB), k.let(mul(depth, n))), 'b0');
-    const rowsOf: Gemm['rowsOf'] = packedRows
-      ? (b2, rows, block) => packRows(b2, t, spec.transposeA, readA, originA, { m, depth }, packedRows, rows, block)
-      : (_k, rows, block) => (b2, row) => {
-          const last = b2.let(sub(m, 1), 'last');
-          const starts = Array.from({ length: t.mr }, (_, r) =>
-            b2.let(add(add(originA, mul(min(add(add(rows.first, row), r), last), depth)), block.first), 'start'),
-          );
-          return (r, p) => readA(b2, add(starts[r]!, p), 1);
-        };
-    gemm(k, t, {
-      rows: m,
-      cols: n,
-      depth,
-      shallow,
-      rowsOf,
-      pack: (b2, into, cols, block) =>
-        spec.transposeB
-          ? packTransposed(b2, t, readB, originB, depth, into, cols, block)
-          : packColumns(b2, t, (p, j) => add(add(originB, mul(p, n)), j), readB, into, cols, block),
-      packed,
-      partial,
-      batch: item,
-      emit,
+  const blocked = (): void =>
+    k.for(0, k.let(total), 1, (item) => {
+      const originA = k.let(mul(offset(item, batch, spec.batchA), k.let(mul(m, depth))), 'a0');
+      const originB = k.let(mul(offset(item, batch, spec.batchB), k.let(mul(depth, n))), 'b0');
+      const rowsOf: Gemm['rowsOf'] = packedRows
+        ? (b2, rows, block) => packRows(b2, t, spec.transposeA, readA, originA, { m, depth }, packedRows, rows, block)
+        : (_k, rows, block) => (b2, row) => {
+            const last = b2.let(sub(m, 1), 'last');
+            const starts = Array.from({ length: t.mr }, (_, r) =>
+              b2.let(add(add(originA, mul(min(add(add(rows.first, row), r), last), depth)), block.first), 'start'),
+            );
+            return (r, p) => readA(b2, add(starts[r]!, p), 1);
+          };
+      gemm(k, t, {
+        rows: m,
+        cols: n,
+        depth,
+        shallow,
+        rowsOf,
+        pack: (b2, into, cols, block) =>
+          spec.transposeB
+            ? packTransposed(b2, t, readB, originB, depth, into, cols, block)
+            : packColumns(b2, t, (p, j) => add(add(originB, mul(p, n)), j), readB, into, cols, block),
+        packed,
+        partial,
+        batch: item,
+        emit,
+      });
     });
-  });
+  // One row, as in inference on one sample, is known only at run time: it gets loops of its own.
+  if (directRows && spec.m.value === null && batch.length === 0)
+    k.if(eq(m, 1), () => vectorProduct(k, spec.transposeB, t.lanes, { n, depth }, readA, readB, emit), blocked);
+  else blocked();
   const letter = (transposed: boolean): string => (transposed ? 't' : 'n');
   return call.finish(`matmul_${letter(spec.transposeA)}${letter(spec.transposeB)}`, origins);
 }

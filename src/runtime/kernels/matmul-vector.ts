@@ -31,10 +31,23 @@ export function matrixVector(
   const emit = call.epilogue(epilogue, matmulView(spec));
   if (row) k.for(0, depth, 1, (p) => k.store(row, p, readA(k, p, 1)));
   const x: ReadSource = row ? (_k, index, lanes) => load(row, index, lanes) : readA;
-  const put = emitRow(k, emit);
-  if (spec.transposeB) dotProducts(k, target.lanes, { n, depth }, x, readB, put);
-  else sumOfRows(k, target.lanes, { n, depth }, x, readB, put);
+  vectorProduct(k, spec.transposeB, target.lanes, { n, depth }, x, readB, emit);
   return call.finish(spec.transposeB ? 'matvec_t' : 'matvec', origins);
+}
+
+/** The loops, for kernels that also have others. */
+export function vectorProduct(
+  k: KernelBuilder,
+  transposed: boolean,
+  lanes: number,
+  sizes: Sizes,
+  x: ReadSource,
+  matrix: ReadSource,
+  emit: EmitTile,
+): void {
+  const put = emitRow(k, emit);
+  if (transposed) dotProducts(k, lanes, sizes, x, matrix, put);
+  else sumOfRows(k, lanes, sizes, x, matrix, put);
 }
 
 const emitRow =
@@ -42,7 +55,7 @@ const emitRow =
   (acc: KExpr, col: KExpr): void =>
     emit(k, { acc: k.let(acc), batch: i32(0), row: i32(0), col, flat: col });
 
-interface Sizes {
+export interface Sizes {
   readonly n: KExpr;
   readonly depth: KExpr;
 }
