@@ -10,6 +10,9 @@ import { aligned, plan, type Plan } from './plan.ts';
 import { evaluateSize, type Binding } from './sizes.ts';
 import { Tensor, type Storage } from './tensor.ts';
 
+/** Bindings of sizes that keep their plan and memory; a text that grows word by word has one for each length. */
+const MAX_BINDINGS = 64;
+
 /** Where the memory of a call's inputs comes from. */
 export type InputSource = (input: ProgramInput) => Uint8Array | Storage;
 
@@ -30,14 +33,10 @@ export class Executor {
   private readonly segments = new Map<string, { at: number; info: Segment }>();
   private readonly programs: ReadonlyMap<string, Program>;
   private readonly bound = new Map<string, Bound>();
-  private readonly owned: { at: number; bytes: number }[];
+  /** Bytes of the device's memory that are this model's, by address. */
+  private readonly owned: Map<number, number>;
 
-  private constructor(
-    artifact: Artifact,
-    on: Device,
-    exports: WebAssembly.Exports,
-    owned: { at: number; bytes: number }[],
-  ) {
+  private constructor(artifact: Artifact, on: Device, exports: WebAssembly.Exports, owned: Map<number, number>) {
     this.artifact = artifact;
     this.device = on;
     this.exports = exports;
@@ -51,7 +50,7 @@ export class Executor {
     const { instance } = await WebAssembly.instantiate(bytes as Uint8Array<ArrayBuffer>, {
       env: { memory: on.memory.wasm },
     });
-    const owned: { at: number; bytes: number }[] = [];
+    const owned = new Map<number, number>();
     const made = new Executor(artifact, on, instance.exports, owned);
     REGISTRY.register(made, { on, owned });
     return made;
@@ -84,8 +83,22 @@ export class Executor {
 
   private alloc(bytes: number): number {
     const at = this.device.memory.alloc(bytes);
-    this.owned.push({ at, bytes });
+    this.owned.set(at, bytes);
     return at;
+  }
+
+  private release(at: number): void {
+    this.device.memory.release(at, this.owned.get(at)!);
+    this.owned.delete(at);
+  }
+
+  /** Forgets the binding that was not used for the longest time. Results that are still held move to the host. */
+  private evict(): void {
+    const [key, oldest] = this.bound.entries().next().value!;
+    this.bound.delete(key);
+    for (const r of oldest.outputs) r.retire();
+    for (const region of oldest.regions.values()) this.release(region.at);
+    this.release(oldest.frame);
   }
 
   /** Runs a program and gives a tensor for each of its results. */
@@ -128,7 +141,11 @@ export class Executor {
   private bind(program: Program, binding: Binding): Bound {
     const key = `${program.name} ${program.symbols.map((s) => binding.get(s)).join(' ')}`;
     let bound = this.bound.get(key);
-    if (bound) return bound;
+    if (bound) {
+      this.bound.delete(key);
+      this.bound.set(key, bound); // now the last to be evicted
+      return bound;
+    }
     for (const c of program.checks) {
       const left = evaluateSize(c.left, binding);
       const right = evaluateSize(c.right, binding);
@@ -164,6 +181,7 @@ export class Executor {
       if (s.kind === 'size') words[i] = evaluateSize(s.value, binding);
     });
     this.bound.set(key, bound);
+    if (this.bound.size > MAX_BINDINGS) this.evict();
     return bound;
   }
 
@@ -188,7 +206,8 @@ export class Executor {
         if (at + data.length > bytes) throw new RangeError('write past the end of a parameter');
         memory.bytes(base() + at, data.length).set(data);
       },
-      address: base,
+      // A call that is given a parameter copies it: the program may update the arena while it reads its argument.
+      address: () => null,
     };
   }
 }
@@ -225,6 +244,6 @@ class ResultStorage implements Storage {
   }
 }
 
-const REGISTRY = new FinalizationRegistry<{ on: Device; owned: { at: number; bytes: number }[] }>(({ on, owned }) => {
-  for (const r of owned) on.memory.release(r.at, r.bytes);
+const REGISTRY = new FinalizationRegistry<{ on: Device; owned: ReadonlyMap<number, number> }>(({ on, owned }) => {
+  for (const [at, bytes] of owned) on.memory.release(at, bytes);
 });

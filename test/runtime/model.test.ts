@@ -1,0 +1,231 @@
+/** Models as a user handles them: parameters, state dicts, calls and their faults, steps that allocate nothing. */
+import test from 'ava';
+import { compile } from '../../src/index.ts';
+import {
+  DTypeError,
+  NetwrightError,
+  ShapeError,
+  tensor,
+  UsageError,
+  zeros,
+  type Model,
+  type Parameter,
+  type Tensor,
+} from '../../src/runtime/index.ts';
+
+const SOURCE = `
+import { Linear, BatchNorm1d, Dropout } from "std/nn"
+
+export block Net {
+  let shared = Linear(4, 4)
+  net = seq { shared; relu; BatchNorm1d(4); Dropout(0.5); shared }
+  head = Linear(4, 2)
+  decode = Linear(2, 4, bias: false)
+  const noise: f32[2] ~ uniform()
+  tie decode.weight = transpose(head.weight)
+  forward(x: f32[B, 4]) -> f32[B, 2] => head(net(x)) + noise
+  both(x: f32[B, 4]) -> (f32[B, 2], f32[B, 4]) {
+    h = forward(x)
+    (h, decode(h))
+  }
+  loss(x: f32[B, 4], y: f32[B, 2]) -> f32[] => mse_loss(forward(x), y)
+  joined(x: f32[B, T], y: f32[B, T + 1]) -> f32[B, 2 * T + 1] => cat([x, y], dim: 1)
+  train { loss = loss; optimizer = AdamW(lr: 0.01) }
+}
+`;
+
+const compiled = compile(SOURCE);
+const create = async (seed = 0): Promise<Model> => {
+  const made = compiled.blocks['Net'];
+  if (!made) throw new Error(compiled.diagnostics.map((d) => d.message).join('\n'));
+  return made.create({ seed });
+};
+const X = tensor(
+  Float32Array.from({ length: 24 }, (_, i) => Math.sin(i)),
+  { shape: [6, 4] },
+);
+const Y = zeros([6, 2]);
+const values = (t: Tensor): number[] => [...t.readSync()];
+const snapshot = (m: Model): Record<string, number[]> =>
+  Object.fromEntries([...m.state_dict()].map(([k, t]) => [k, values(t)]));
+
+test('names are those of PyTorch, tied parameters are one object', async (t) => {
+  const model = await create();
+  t.deepEqual(
+    [...model.state_dict().keys()],
+    [
+      'net.0.weight',
+      'net.0.bias',
+      'net.2.weight',
+      'net.2.bias',
+      'net.2.running_mean',
+      'net.2.running_var',
+      'net.2.num_batches_tracked',
+      'net.4.weight',
+      'net.4.bias',
+      'head.weight',
+      'head.bias',
+      'decode.weight',
+    ],
+  );
+  t.deepEqual(
+    [...model.named_parameters()].map(([n]) => n),
+    ['net.0.weight', 'net.0.bias', 'net.2.weight', 'net.2.bias', 'head.weight', 'head.bias'],
+  );
+  t.deepEqual(
+    [...model.named_buffers()].map(([n]) => n),
+    ['net.2.running_mean', 'net.2.running_var', 'net.2.num_batches_tracked'],
+  );
+  const { net } = model as unknown as { net: { weight: Parameter }[] & { length: number } };
+  t.is(net.length, 5);
+  t.is(net[0]!.weight, net[4]!.weight);
+});
+
+test('a transposed tie is one tensor that each name sees its own way', async (t) => {
+  const model = await create();
+  const state = model.state_dict();
+  const [head, decode] = [state.get('head.weight')!, state.get('decode.weight')!];
+  t.deepEqual([head.shape, decode.shape], [
+    [2, 4],
+    [4, 2],
+  ] as never);
+  head.set([1, 2], 42);
+  t.is(((await decode.toArray()) as number[][])[2]![1], 42);
+  decode.set([3, 0], 7);
+  t.is(((await head.toArray()) as number[][])[0]![3], 7);
+});
+
+test('the same seed gives the same model, another seed another one', async (t) => {
+  const [a, b, c] = [snapshot(await create(1)), snapshot(await create(1)), snapshot(await create(2))];
+  t.deepEqual(a, b);
+  t.notDeepEqual(a['head.weight'], c['head.weight']);
+});
+
+test('calls evaluate unless asked, and say what they give', async (t) => {
+  const model = await create();
+  const before = snapshot(model);
+  const plain = values(model.call('forward', [X]) as Tensor);
+  t.deepEqual(values(model.call('forward', [X]) as Tensor), plain);
+  t.deepEqual(snapshot(model), before);
+  const one = values(model.call('forward', [X], { training: true, seed: 1 }) as Tensor);
+  t.notDeepEqual(one, plain);
+  t.is(model.state_dict().get('net.2.num_batches_tracked')!.readSync()[0], 1);
+  const [h, d] = model.call('both', [X]) as Tensor[];
+  t.deepEqual([h!.shape, d!.shape], [
+    [6, 2],
+    [6, 4],
+  ] as never);
+});
+
+test('a result stays what it was when the method runs again', async (t) => {
+  const model = await create();
+  const first = model.call('forward', [X]) as Tensor;
+  const kept = values(first);
+  const second = model.call('forward', [zeros([6, 4])]) as Tensor;
+  t.deepEqual(values(first), kept);
+  t.notDeepEqual(values(second), kept);
+});
+
+test('sizes are bound by the arguments; what does not fit is named with both sides', async (t) => {
+  const model = await create();
+  t.deepEqual((model.call('joined', [zeros([2, 3]), zeros([2, 4])]) as Tensor).shape, [2, 7] as never);
+  t.deepEqual((model.call('joined', [zeros([5, 1]), zeros([5, 2])]) as Tensor).shape, [5, 3] as never);
+  const fault = (args: unknown[], type: new (m: string) => NetwrightError, message: RegExp): void => {
+    t.throws(() => model.call('joined', args), { instanceOf: type, message });
+  };
+  fault(
+    [zeros([2, 3]), zeros([4, 4])],
+    ShapeError,
+    /Net\.joined: y .*\[4, 4\].*dim 0 is 4, but B is 2 \(by dim 0 of x\)/,
+  );
+  fault([zeros([2, 3]), zeros([2, 3])], ShapeError, /T \+ 1/);
+  fault([zeros([2]), zeros([2, 3])], ShapeError, /1 dims?, not 2/);
+  fault([tensor(new Int32Array(2), { shape: [1, 2] }), zeros([1, 3])], DTypeError, /i32.*f32/);
+  fault([zeros([1, 2])], UsageError, /2 arguments?, not 1/);
+  fault([[1, 2], zeros([1, 3])], UsageError, /tensor\(values\)/);
+  t.throws(() => model.call('fowrard', []), { instanceOf: UsageError, message: /forward/ });
+});
+
+test('an empty batch is a batch', async (t) => {
+  const model = await create();
+  t.deepEqual((model.call('forward', [zeros([0, 4])]) as Tensor).shape, [0, 2] as never);
+});
+
+test('backward fills gradients, tied parameters sum theirs, frozen and unreached ones have none or zeros', async (t) => {
+  const model = await create();
+  const weight = [...model.named_parameters()].find(([n]) => n === 'head.weight')![1];
+  t.is(weight.grad, null);
+  const { loss } = model.backward(X, Y);
+  t.true(Number.isFinite(await loss.item()));
+  for (const [name, p] of model.named_parameters()) {
+    t.deepEqual(p.grad!.shape, p.shape, name);
+    t.true(values(p.grad!).every(Number.isFinite), name);
+  }
+});
+
+test('steps lower the loss, and hyper-parameters can be set for one step or for all', async (t) => {
+  const model = await create();
+  const losses: number[] = [];
+  for (let i = 0; i < 30; i++) losses.push(await model.train_step(X, Y, { lr: 0.05 }).loss.item());
+  t.is(model.step, 30);
+  t.true(losses.at(-1)! < losses[0]!);
+  const frozen = snapshot(model);
+  model.optimizer!.lr = 0;
+  model.train_step(X, Y);
+  t.deepEqual(snapshot(model)['head.weight'], frozen['head.weight']);
+});
+
+test('a step allocates nothing: the memory of the device does not change', async (t) => {
+  const model = await create();
+  const { memory } = model.device;
+  const step = (): void => void model.train_step(X, Y);
+  step();
+  const [used, size] = [memory.used, memory.wasm.buffer.byteLength];
+  for (let i = 0; i < 50; i++) step();
+  t.is(memory.used, used);
+  t.is(memory.wasm.buffer.byteLength, size);
+});
+
+test('bindings that are not used any more give their memory back', async (t) => {
+  const model = await create();
+  const { memory } = model.device;
+  const held = model.call('forward', [X]) as Tensor;
+  const kept = values(held);
+  for (let b = 1; b <= 100; b++) model.call('forward', [zeros([b, 4])]);
+  const used = memory.used;
+  for (let b = 101; b <= 200; b++) model.call('forward', [zeros([b, 4])]);
+  // 64 bindings are kept; those of the second hundred are at most 64 * 200 rows of 6 floats larger.
+  t.true(memory.used - used < 64 * 200 * 6 * 4);
+  t.deepEqual(values(held), kept);
+});
+
+test('a state dict loads by name, all or nothing', async (t) => {
+  const [a, b] = [await create(1), await create(2)];
+  t.deepEqual(b.load_state_dict(a.state_dict()), { missing_keys: [], unexpected_keys: [] });
+  t.deepEqual(snapshot(b), snapshot(a));
+  const before = snapshot(b);
+  const partial = new Map(a.state_dict());
+  partial.delete('head.bias');
+  partial.set('extra', zeros([1]));
+  t.throws(() => b.load_state_dict(partial), { message: /missing: head\.bias.*unexpected: extra/ });
+  t.deepEqual(b.load_state_dict(partial, { strict: false }), {
+    missing_keys: ['head.bias'],
+    unexpected_keys: ['extra'],
+  });
+  const wrong = new Map([...a.state_dict(), ['head.weight', zeros([4, 2])]] as [string, Tensor][]);
+  wrong.set('net.0.bias', tensor([9, 9, 9, 9]));
+  t.throws(() => b.load_state_dict(wrong), { message: /head\.weight is \[4, 2\] and must be \[2, 4\]/ });
+  t.deepEqual(snapshot(b), before);
+});
+
+test('parameters are edited in place and seen by the next call', async (t) => {
+  const model = await create();
+  const { head } = model as unknown as { head: { bias: Parameter; weight: Parameter } };
+  const before = values(model.call('forward', [X]) as Tensor);
+  head.bias.data.set([0], head.bias.data.readSync()[0]! + 1);
+  const after = values(model.call('forward', [X]) as Tensor);
+  t.true(Math.abs(after[0]! - before[0]! - 1) < 1e-5); // one rounding of sums of size 1
+  t.is(after[1], before[1]);
+  t.throws(() => head.weight.data.set([5, 0], 1), { instanceOf: ShapeError });
+  t.throws(() => head.weight.data.set([0], 1), { instanceOf: ShapeError });
+});
