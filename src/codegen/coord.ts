@@ -26,7 +26,8 @@ const constantOf = (e: KExpr): number | null => (e.k === 'const' ? e.value : nul
 
 const gcd = (a: number, b: number): number => (b === 0 ? Math.abs(a) : gcd(b, a % b));
 
-const multipleOf = (e: KExpr): number => {
+/** A number that `e` is known to be a multiple of. */
+export const multipleOf = (e: KExpr): number => {
   const c = constantOf(e);
   return c === null ? 1 : c === 0 ? 1 << 30 : Math.abs(c);
 };

@@ -13,6 +13,8 @@ import { coordDepth, coordKey, divide, ORIGIN, remainder, scale, sum, toValue, u
 import { isHalf, narrow, widen } from './half.ts';
 import type { KExpr } from './kernel.ts';
 import type { Scope } from './scope.ts';
+import type { Facts } from './segments.ts';
+import { NO_FACTS } from './segments.ts';
 import { viewOf } from './views.ts';
 
 export interface RegionIO {
@@ -33,6 +35,8 @@ export class RegionEmitter {
   readonly scope: Scope;
   private readonly io: RegionIO;
   private readonly shared: Shared;
+  /** What holds where code is being emitted: see segments.ts. */
+  facts: Facts = NO_FACTS;
   /** Values that come from elsewhere, wherever they are asked for: what an earlier pass has stored. */
   private readonly substitutes = new Map<Value, (at: readonly Coord[]) => KExpr>();
 

@@ -5,6 +5,7 @@
 import { elementwiseKernel } from '../runtime/kernels/elementwise.ts';
 import { contractionKernels } from '../runtime/kernels/contraction.ts';
 import { randomBitsKernel } from '../runtime/kernels/random.ts';
+import { maxPoolGradKernel } from '../runtime/kernels/pool-grad.ts';
 import { rowwiseKernel } from '../runtime/kernels/rowwise.ts';
 import { scatterAddKernel } from '../runtime/kernels/scatter.ts';
 import { add, dim, product, type Dim } from '../ir/dim.ts';
@@ -96,6 +97,8 @@ function kernelsOf(op: Op, target: Target): readonly KernelCall[] {
       return [elementwiseKernel(op, target, name)];
     case 'rowwise':
       return [rowwiseKernel(op, target, name)];
+    case 'max_pool2d_grad':
+      return [maxPoolGradKernel(op, target, name)];
     case 'scatter_add':
       return [scatterAddKernel(op, target, name)];
     case 'random_bits':

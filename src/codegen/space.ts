@@ -24,6 +24,8 @@ export interface Access {
 
 export interface Walk {
   readonly accesses: readonly Access[];
+  /** Where the ops of the region are asked for their results. */
+  readonly visits: readonly { readonly op: Op; readonly tokens: readonly Token[] }[];
   /** Runs of axes that must lie side by side, or that stand alone. */
   readonly patterns: readonly (readonly Token[])[];
 }
@@ -39,6 +41,7 @@ export function walkRegion(
   const params = new Set(region.params);
   const accesses: Access[] = [];
   const patterns: (readonly Token[])[] = [];
+  const visits: { readonly op: Op; readonly tokens: readonly Token[] }[] = [];
   const seen = new Map<Value, Set<string>>();
 
   const visit = (v: Value, given: readonly Token[]): void => {
@@ -53,6 +56,7 @@ export function walkRegion(
       if (params.has(v)) accesses.push({ param: v, tokens });
       return;
     }
+    visits.push({ op, tokens });
     follow(op, tokens);
   };
 
@@ -148,7 +152,7 @@ export function walkRegion(
   };
 
   for (const r of roots) visit(r.value, r.tokens);
-  return { accesses, patterns };
+  return { accesses, visits, patterns };
 }
 
 /** One loop over some neighbouring axes. */

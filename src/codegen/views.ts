@@ -8,6 +8,7 @@ import { clamp, divide, fromValue, inside, ORIGIN, remainder, reverse, scale, sh
 import type { RegionEmitter } from './expr.ts';
 import { broadcastAt } from './expr.ts';
 import type { KExpr } from './kernel.ts';
+import { OUTSIDE } from './segments.ts';
 import { windowOf } from './windows.ts';
 
 /** The value of the op's result at a position, or null for ops that are not views. */
@@ -80,12 +81,16 @@ function padded(e: RegionEmitter, op: Op, at: readonly Coord[]): KExpr {
   const x = op.operands[0]!;
   const [low, high] = [sizes(op.attrs, 'low'), sizes(op.attrs, 'high')];
   const gap = op.attrs['gap'] ? ints(op.attrs, 'gap') : [];
+  const other = filler(op, num(op.attrs, 'value'));
+  const fact = e.facts.get(op);
+  if (fact === OUTSIDE) return other;
   const ok: KExpr[] = [];
   const source = at.map((c, i) => {
     const g = 1 + (gap[i] ?? 0);
     const n = x.type.shape[i]!;
     if (low[i]!.value === 0 && high[i]!.value === 0 && g === 1) return c;
     let moved = shift(s, c, e.size(mul(low[i]!, -1)));
+    if (fact === i) return moved;
     const extent = g === 1 ? n : sub(mul(n, g), g - 1);
     if (low[i]!.value === 0) ok.push(s.share(K.lt(toValue(s, moved), e.size(extent))));
     else ok.push(inside(s, moved, e.size(extent)));
@@ -95,24 +100,28 @@ function padded(e: RegionEmitter, op: Op, at: readonly Coord[]): KExpr {
     return divide(s, moved, K.i32(g));
   });
   const inner = e.value(x, source);
-  return ok.length === 0 ? inner : guarded(e, ok, inner, filler(op, num(op.attrs, 'value')));
+  return ok.length === 0 ? inner : guarded(e, ok, inner, other);
 }
 
 function joined(e: RegionEmitter, op: Op, at: readonly Coord[]): KExpr {
   const s = e.scope;
   const axis = num(op.attrs, 'axis');
   const c = at[axis]!;
+  const known = e.facts.get(op);
   let start: Dim = dim(0);
   let out: KExpr | null = null;
-  for (const part of op.operands) {
+  for (const [k, part] of op.operands.entries()) {
     const n = part.type.shape[axis]!;
-    const moved = clamp(s, shift(s, c, e.size(mul(start, -1))), e.size(n));
+    const here = start;
+    start = add(start, n);
+    if (known !== undefined && known !== k) continue;
+    const own = shift(s, c, e.size(mul(here, -1)));
+    const moved = known === k ? own : clamp(s, own, e.size(n));
     const inner = e.value(
       part,
       at.map((x, i) => (i === axis ? moved : x)),
     );
-    out = out === null ? inner : s.share(K.select(K.lt(toValue(s, c), e.size(start)), out, inner));
-    start = add(start, n);
+    out = out === null ? inner : s.share(K.select(K.lt(toValue(s, c), e.size(here)), out, inner));
   }
   return out!;
 }

@@ -3,6 +3,7 @@
  * a pool and what follows its gradient fuse with it. Gradients gather: an input adds what each window over it sends, in
  * row-major order of the windows.
  */
+import * as D from '../ir/dim.ts';
 import { same, type Dim } from '../ir/dim.ts';
 import type { Op, Value } from '../ir/ir.ts';
 import { flag, ints2, ints4, numOrNull } from '../ir/ops/attrs.ts';
@@ -28,6 +29,8 @@ import type { Scope } from './scope.ts';
 
 /** The window along one axis. */
 interface Window {
+  /** Of the tensors. */
+  readonly axis: number;
   readonly kernel: number;
   readonly stride: number;
   readonly before: number;
@@ -62,6 +65,23 @@ export function windowOf(e: RegionEmitter, op: Op, at: readonly Coord[]): KExpr 
   }
 }
 
+/** Output places [from, to) along the columns of a pool whose windows meet no padding, or null where none does. */
+export function interiorOf(op: Op): readonly [Dim, Dim] | null {
+  if (op.kind !== 'max_pool2d' && op.kind !== 'avg_pool2d') return null;
+  const [, w] = windowsOf(op, op.operands[0]!, op.results[0]!);
+  if (unpadded(w)) return null;
+  const last = D.add(w.input, w.before - (w.kernel - 1) * w.dilation - 1);
+  return [D.dim(Math.ceil(w.before / w.stride)), D.add(D.div(last, w.stride), 1)];
+}
+
+/** Do the windows of a max pool tile its input, so that its gradient is a gather of one window for each element? */
+export function tilesInput(op: Op): boolean {
+  const windows = windowsOf(op, op.operands[0]!, op.operands[1]!);
+  return windows.every(
+    (w) => unpadded(w) && w.dilation === 1 && w.kernel === w.stride && same(w.input, w.output.value! * w.stride),
+  );
+}
+
 /** Pooling to or from counts that do not divide the input has windows of unequal size: positions must be scalar. */
 export const needsScalar = (op: Op): boolean =>
   op.kind === 'adaptive_avg_pool2d' || op.kind === 'adaptive_avg_pool2d_grad';
@@ -71,6 +91,7 @@ function windowsOf(op: Op, input: Value, output: Value): readonly [Window, Windo
   const [top, bottom, left, right] = ints4(op.attrs, 'padding');
   const d = op.attrs['dilation'] === undefined ? [1, 1] : ints2(op.attrs, 'dilation');
   const one = (i: 0 | 1, before: number, after: number): Window => ({
+    axis: 2 + i,
     kernel: k[i],
     stride: s[i],
     before,
@@ -92,12 +113,12 @@ const unpadded = (w: Window): boolean =>
 const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 
 /** Input places of the window at output place `c`, first to last. */
-function inputsOf(e: RegionEmitter, w: Window, c: Coord): Place[] {
+function inputsOf(e: RegionEmitter, op: Op, w: Window, c: Coord): Place[] {
   const s = e.scope;
   const start = scale(s, c, K.i32(w.stride));
   return range(w.kernel).map((k) => {
     const at = shift(s, start, K.i32(k * w.dilation - w.before));
-    if (unpadded(w)) return { at, ok: [] };
+    if (unpadded(w) || e.facts.get(op) === w.axis) return { at, ok: [] };
     const n = e.size(w.input);
     return { at: clamp(s, at, n), ok: [inside(s, at, n)] };
   });
@@ -142,80 +163,48 @@ function maxPool(e: RegionEmitter, op: Op, [n, c, h, w]: readonly Coord[]): KExp
   const s = e.scope;
   const [rows, columns] = windowsOf(op, op.operands[0]!, op.results[0]!);
   let best: KExpr | null = null;
-  for (const y of inputsOf(e, rows, h!))
-    for (const x of inputsOf(e, columns, w!)) {
+  for (const y of inputsOf(e, op, rows, h!))
+    for (const x of inputsOf(e, op, columns, w!)) {
       const v = when(s, [...y.ok, ...x.ok], e.value(op.operands[0]!, [n!, c!, y.at, x.at]), K.f32(-Infinity));
       best = best === null ? v : s.share(K.max(best, v));
     }
   return best!;
 }
 
+/** Of windows that tile the input: see `tilesInput`. Each element belongs to one, and either won it or not. */
 function maxPoolGrad(e: RegionEmitter, op: Op, [n, c, h, w]: readonly Coord[]): KExpr {
   const s = e.scope;
   const [input, dy] = [op.operands[0]!, op.operands[1]!];
   const [rows, columns] = windowsOf(op, input, dy);
-  let total: KExpr | null = null;
-  for (const y of outputsOf(e, rows, h!))
-    for (const x of outputsOf(e, columns, w!)) {
-      const won = s.share(
-        K.eq(winner(e, input, rows, columns, [n!, c!, y.at, x.at]), tapIndex(s, y.tap, x.tap, columns)),
-      );
-      const sent = e.value(dy, [n!, c!, y.at, x.at]);
-      total = add(s, total, when(s, [...y.ok, ...x.ok, won], sent, K.f32(0)));
-    }
-  return total!;
+  const [y, x] = [outputsOf(e, rows, h!)[0]!, outputsOf(e, columns, w!)[0]!];
+  const at = [n!, c!, y.at, x.at];
+  const own = toValue(s, sum(s, [scale(s, y.tap, K.i32(columns.kernel)), x.tap]));
+  const won = s.share(K.eq(winner(e, op, at), own));
+  return s.share(K.select(won, e.value(dy, at), K.f32(0)));
 }
 
-const tapIndex = (s: Scope, y: Coord, x: Coord, columns: Window): KExpr =>
-  toValue(s, sum(s, [scale(s, y, K.i32(columns.kernel)), x]));
-
 /** The tap of a window's first maximum, in row-major order; a NaN wins, and the first of them. */
-function winner(e: RegionEmitter, x: Value, rows: Window, columns: Window, [n, c, h, w]: readonly Coord[]): KExpr {
+function winner(e: RegionEmitter, op: Op, [n, c, h, w]: readonly Coord[]): KExpr {
   const s = e.scope;
-  let best: KExpr | null = null;
-  let index: KExpr = K.i32(0);
-  const ys = inputsOf(e, rows, h!);
-  const xs = inputsOf(e, columns, w!);
-  ys.forEach((y, i) =>
-    xs.forEach((p, j) => {
-      const tap = i * columns.kernel + j;
-      const v = e.value(x, [n!, c!, y.at, p.at]);
-      const ok = [...y.ok, ...p.ok];
-      if (best === null) {
-        best = when(s, ok, v, K.f32(-Infinity));
-        // Before anything valid has been seen the index is -1, so that even -Infinity beats it.
-        index =
-          ok.length === 0
-            ? K.i32(0)
-            : s.share(
-                K.select(
-                  ok.reduce((a, b) => s.share(K.and(a, b))),
-                  K.i32(0),
-                  K.i32(-1),
-                ),
-              );
-        return;
-      }
-      // Not (v <= best) is true for a greater v and for a NaN on either side; a best that is NaN stays.
-      let beats = K.and(s.share(K.un('not', K.le(v, best))), s.share(K.eq(best, best)));
-      if (ok.length > 0) {
-        beats = K.or(s.share(beats), s.share(K.lt(index, 0)));
-        beats = K.and(
-          s.share(beats),
-          ok.reduce((a, b) => s.share(K.and(a, b))),
-        );
-      }
-      const better = s.share(beats);
-      best = s.share(K.select(better, v, best));
-      index = s.share(K.select(better, K.i32(tap), index));
-    }),
+  const [rows, columns] = windowsOf(op, op.operands[0]!, op.operands[1]!);
+  const xs = inputsOf(e, op, columns, w!);
+  const values = inputsOf(e, op, rows, h!).flatMap((y) =>
+    xs.map((x) => e.value(op.operands[0]!, [n!, c!, y.at, x.at])),
   );
+  let best = values[0]!;
+  let index: KExpr = K.i32(0);
+  values.slice(1).forEach((v, i) => {
+    // Not (v <= best) is true for a greater v and for a NaN on either side; a best that is NaN stays.
+    const better = s.share(K.and(s.share(K.un('not', K.le(v, best))), s.share(K.eq(best, best))));
+    best = s.share(K.select(better, v, best));
+    index = s.share(K.select(better, K.i32(i + 1), index));
+  });
   return index;
 }
 
 /** How many elements the window at `c` averages over along an axis: a number, or an expression where windows differ. */
-function extent(e: RegionEmitter, w: Window, c: Coord, includePad: boolean): KExpr | number {
-  if (unpadded(w)) return w.kernel;
+function extent(e: RegionEmitter, op: Op, w: Window, c: Coord, includePad: boolean): KExpr | number {
+  if (unpadded(w) || e.facts.get(op) === w.axis) return w.kernel;
   const s = e.scope;
   const start = toValue(s, shift(s, scale(s, c, K.i32(w.stride)), K.i32(-w.before)));
   const n = e.size(w.input);
@@ -228,7 +217,7 @@ function average(e: RegionEmitter, op: Op, v: KExpr, rows: Window, columns: Wind
   const s = e.scope;
   const fixed = numOrNull(op.attrs, 'divisor');
   const include = flag(op.attrs, 'count_include_pad');
-  const [a, b] = fixed !== null ? [fixed, 1] : [extent(e, rows, h, include), extent(e, columns, w, include)];
+  const [a, b] = fixed !== null ? [fixed, 1] : [extent(e, op, rows, h, include), extent(e, op, columns, w, include)];
   if (typeof a === 'number' && typeof b === 'number') {
     const n = a * b;
     // A power of two has an exact reciprocal.
@@ -242,8 +231,8 @@ function avgPool(e: RegionEmitter, op: Op, [n, c, h, w]: readonly Coord[]): KExp
   const s = e.scope;
   const [rows, columns] = windowsOf(op, op.operands[0]!, op.results[0]!);
   let total: KExpr | null = null;
-  for (const y of inputsOf(e, rows, h!))
-    for (const x of inputsOf(e, columns, w!)) {
+  for (const y of inputsOf(e, op, rows, h!))
+    for (const x of inputsOf(e, op, columns, w!)) {
       const v = e.value(op.operands[0]!, [n!, c!, y.at, x.at]);
       total = add(s, total, when(s, [...y.ok, ...x.ok], v, K.f32(0)));
     }

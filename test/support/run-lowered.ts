@@ -73,12 +73,18 @@ export function runFused(func: Func, inputs: readonly NdArray[], options: RunOpt
   lowered.body.items.forEach((item, index) => {
     switch (item.kind) {
       case 'kernel': {
-        if (options.inPlace)
+        if (options.inPlace) {
+          // Kernels offer every pair that is safe by itself: one result for an operand.
+          const taken = new Set<Value>();
           for (const { result, operand } of item.call.inPlace) {
+            if (taken.has(operand) || taken.has(result)) continue;
             const free =
               lastUse.get(operand) === index && !func.body.results.includes(operand) && !aliased.has(operand);
-            if (free) places.set(result, place(operand));
+            if (!free) continue;
+            places.set(result, place(operand));
+            taken.add(operand).add(result);
           }
+        }
         const own = new Map<object, number>();
         const address = (a: CallArg): number => {
           if (a.kind === 'value') return place(a.value);

@@ -4,6 +4,7 @@ import type { Dim } from '../dim.ts';
 import type { Op, Region, Value } from '../ir.ts';
 import { opDef } from '../ops/table.ts';
 import { isReduction } from '../../codegen/rows.ts';
+import { tilesInput } from '../../codegen/windows.ts';
 import type { Part } from './fuse-expand.ts';
 
 /**
@@ -38,7 +39,6 @@ const CONTRACTIONS: ReadonlySet<string> = new Set(['matmul', 'conv2d', 'conv2d_i
 const POINTWISE_FAMILIES: ReadonlySet<string> = new Set([
   'take',
   'max_pool2d',
-  'max_pool2d_grad',
   'avg_pool2d',
   'avg_pool2d_grad',
   'adaptive_avg_pool2d',
@@ -52,6 +52,7 @@ export function classify(op: Op): NodeClass {
   if (isReduction(op)) return 'reduction';
   if (CONTRACTIONS.has(op.kind)) return 'contraction';
   if (POINTWISE_FAMILIES.has(op.kind)) return 'pointwise';
+  if (op.kind === 'max_pool2d_grad') return tilesInput(op) ? 'pointwise' : 'opaque';
   const { lower } = opDef(op.kind);
   return lower.kind === 'elementwise' || lower.kind === 'generator' || lower.kind === 'view' ? 'pointwise' : 'opaque';
 }

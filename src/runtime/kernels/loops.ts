@@ -1,13 +1,13 @@
 /** Loops that the families share: a vector loop with a scalar tail. */
 import * as K from '../../codegen/builder.ts';
 import type { Coord } from '../../codegen/coord.ts';
-import { consecutive, uniform } from '../../codegen/coord.ts';
+import { consecutive, multipleOf, uniform } from '../../codegen/coord.ts';
 import type { KExpr } from '../../codegen/kernel.ts';
 import type { Scope } from '../../codegen/scope.ts';
 
 /**
  * Runs over [from, to) in steps of `unroll` vectors, then of one, then of one element. The body receives the positions
- * of all vectors of a step. `from` must be a multiple of `lanes`.
+ * of all vectors of a step. `from` is a multiple of `multiple`.
  */
 export function vectorLoop(
   s: Scope,
@@ -16,7 +16,9 @@ export function vectorLoop(
   lanes: number,
   unroll: number,
   body: (at: readonly Coord[]) => void,
+  multiple = multipleOf(from),
 ): void {
+  const aligned = multiple % lanes === 0;
   const run = (start: KExpr, width: number, count: number): KExpr => {
     const step = width * count;
     if (step === 1) {
@@ -26,7 +28,9 @@ export function vectorLoop(
     const length = s.share(K.sub(to, start));
     const end = s.share(K.add(start, K.bin('and', length, -step)), 'end');
     s.loop(start, end, step, (i) => {
-      body(Array.from({ length: count }, (_, u) => consecutive(s.share(K.add(i, u * width)), width, width)));
+      body(
+        Array.from({ length: count }, (_, u) => consecutive(s.share(K.add(i, u * width)), width, aligned ? width : 1)),
+      );
     });
     return end;
   };

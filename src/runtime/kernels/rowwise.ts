@@ -167,13 +167,20 @@ class RowWriter {
         const accs = Array.from({ length: this.unroll }, () =>
           this.lanes > 1 ? reducers.map((r) => r.start(this.lanes)) : [],
         );
-        vectorLoop(s, from, to, this.lanes, this.unroll, (places) =>
-          this.points(
-            pass,
-            reducers,
-            places.map((p) => this.full(kept, [...outer, p])),
-            places.map((p, u) => (lanesOf(p) > 1 ? accs[u]! : rest)),
-          ),
+        vectorLoop(
+          s,
+          from,
+          to,
+          this.lanes,
+          this.unroll,
+          (places) =>
+            this.points(
+              pass,
+              reducers,
+              places.map((p) => this.full(kept, [...outer, p])),
+              places.map((p, u) => (lanesOf(p) > 1 ? accs[u]! : rest)),
+            ),
+          ROW_CHUNK,
         );
         if (this.lanes > 1) reducers.forEach((r, i) => accs.forEach((acc) => r.merge(wide[i]!, acc[i]!)));
       };
