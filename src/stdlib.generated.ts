@@ -535,6 +535,12 @@ export fn clamp(x: f32[...S], min: float? = none, max: float? = none) -> f32[...
 export fn one_hot(indices: i32[...S], num_classes: int) -> i32[...S, num_classes] =>
   i32(unsqueeze(indices, -1) == op.iota(shape: [num_classes], axis: 0, elem: "i32"))
 
+/// A tensor of that shape with every element \`value\`.
+export fn full(shape: [int], value: float) => op.constant(value: value, elem: "f32", shape: shape)
+
+/// Zeros with the shape of x.
+export fn zeros_like(x: f32[...S]) -> f32[...S] => full(S, 0.0)
+
 /// 0, 1, ..., n - 1.
 export fn arange(n: int) -> i32[n] => op.iota(shape: [n], axis: 0, elem: "i32")
 

@@ -19,6 +19,10 @@ export const NETWORKS = [
   'gpt2_mini',
   'encoder_layer_pre_gelu',
   'vae',
+  'char_rnn',
+  'char_gru',
+  'char_lstm',
+  'dcgan_g',
 ] as const;
 
 /** Networks whose loop over data can be run but not differentiated. */
