@@ -17,10 +17,12 @@ import {
   lt,
 } from '../../src/codegen/builder.ts';
 import type { BinOp, UnOp } from '../../src/codegen/kernel.ts';
+import { printKernel } from '../../src/codegen/print.ts';
 import { printWgsl } from '../../src/codegen/wgsl/print.ts';
 import { NO_ORIGIN } from '../../src/ir/ir.ts';
 import { samples } from '../support/sample-kernels.ts';
-import { nullDevice, shaderFault } from '../support/webgpu.ts';
+import { RandomKernels } from '../support/random-kernels.ts';
+import { moduleFault, nullDevice, shaderFault } from '../support/webgpu.ts';
 
 const dawn = await nullDevice();
 const withDawn = dawn ? test : test.skip;
@@ -114,4 +116,24 @@ withDawn('every operator, scalar and vector, in every storage format', async (t)
     () => k.store(i, 0, k.let(load(i, 1))),
   );
   t.is(await shaderFault(dawn!.device, printWgsl(k.finish('all', [NO_ORIGIN])).code), null);
+});
+
+withDawn('random kernels are valid shaders', async (t) => {
+  const random = new RandomKernels(11, 4, true);
+  let valid = 0;
+  for (let i = 0; i < 150; i++) {
+    const kernel = random.kernel(`k${i}`);
+    let code: string;
+    try {
+      ({ code } = printWgsl(kernel));
+    } catch (error) {
+      // Two halves share a word: only vectors of them can be stored.
+      t.regex(String(error), /must store vectors/);
+      continue;
+    }
+    const fault = await moduleFault(dawn!.device, code);
+    if (fault !== null) t.fail(`${fault}\n${printKernel(kernel)}`);
+    valid++;
+  }
+  t.true(valid > 50, `${valid} shaders`);
 });

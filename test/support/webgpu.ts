@@ -33,3 +33,11 @@ export async function shaderFault(device: GPUDevice, code: string): Promise<stri
   const error = await device.popErrorScope();
   return error && error.message;
 }
+
+/** What is wrong with the code alone: for kernels with more buffers than a pipeline may bind. */
+export async function moduleFault(device: GPUDevice, code: string): Promise<string | null> {
+  device.pushErrorScope('validation');
+  device.createShaderModule({ code });
+  const error = await device.popErrorScope();
+  return error && error.message;
+}

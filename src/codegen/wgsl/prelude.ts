@@ -19,6 +19,9 @@ fn to_u32_${type}(x: ${mask}) -> ${bits} { return select(${bits}(x), ${bits}(0),
 const bool = (type: string): string => (type === 'f32' ? 'bool' : 'vec4<bool>');
 const int = (type: string, elem: string): string => (type === 'f32' ? elem : `vec4<${elem}>`);
 
-/** Infinities and NaN cannot be written as constants: their bits come from a variable. */
-export const PRELUDE = `var<private> bits_of: array<u32, 3> = array<u32, 3>(0x7f800000u, 0xff800000u, 0x7fc00000u);
+/**
+ * Infinities and NaN cannot be written as constants: their bits come from a variable. So does the zero that keeps
+ * compilers from evaluating an operator of constants, which is an error where the result is not finite.
+ */
+export const PRELUDE = `var<private> bits_of: array<u32, 4> = array<u32, 4>(0x7f800000u, 0xff800000u, 0x7fc00000u, 0u);
 ${lanewise('f32', 'f32', 'u32')}${lanewise('vec4', 'vec4<f32>', 'vec4<u32>')}`;

@@ -77,6 +77,14 @@ function constant(value: number, elem: KElem): string {
   return `${Object.is(value, -0) ? '-0.0' : String(value)}f`;
 }
 
+/** The same number, but not a constant expression. */
+function opaque(value: number, elem: KElem): string {
+  if (elem === 'bool' || !Number.isFinite(value)) return constant(value, elem);
+  if (elem === 'i32') return `(${constant(value, elem)} | i32(bits_of[3]))`;
+  if (elem === 'u32') return `(${constant(value, elem)} | bits_of[3])`;
+  return `bitcast<f32>(bitcast<u32>(${constant(value, elem)}) | bits_of[3])`;
+}
+
 export function printWgsl(kernel: Kernel): Shader {
   return new ShaderPrinter(kernel).print();
 }
@@ -194,17 +202,19 @@ class ShaderPrinter {
       case 'var':
         return this.scalars.includes(e.var) ? `sizes.${this.names.of(e.var)}` : this.names.of(e.var);
       case 'un':
-        return this.unary(e.op, this.expr(e.a), e.type);
-      case 'bin':
-        return this.binary(e.op, this.expr(e.a), this.expr(e.b), e.a.type);
+        return this.unary(e.op, this.operands(e.a)[0]!, e.type);
+      case 'bin': {
+        const [a, b] = this.operands(e.a, e.b);
+        return this.binary(e.op, a!, b!, e.a.type);
+      }
       case 'fma':
-        return `fma(${this.expr(e.a)}, ${this.expr(e.b)}, ${this.expr(e.c)})`;
+        return `fma(${this.operands(e.a, e.b, e.c).join(', ')})`;
       case 'select':
         return `select(${this.expr(e.b)}, ${this.expr(e.a)}, ${this.expr(e.cond)})`;
       case 'load':
         return `${this.loader(e.buf, lanes)}(${this.expr(e.index)})`;
       case 'cast':
-        return this.cast(this.expr(e.a), e.a.type, e.type);
+        return this.cast(this.operands(e.a)[0]!, e.a.type, e.type);
       case 'bitcast':
         return `bitcast<${typeName(e.type)}>(${this.expr(e.a)})`;
       case 'splat':
@@ -218,6 +228,15 @@ class ShaderPrinter {
         return `${typeName(e.type)}(${e.lanes.map((l) => (l < 4 ? `(${a})[${l}]` : `(${b})[${l - 4}]`)).join(', ')})`;
       }
     }
+  }
+
+  /** Operands of one operator; constants alone are hidden from the shader compiler. */
+  private operands(...all: readonly KExpr[]): readonly string[] {
+    if (!all.every((e) => e.k === 'const')) return all.map((e) => this.expr(e));
+    return all.map((e) => {
+      const scalar = opaque(e.value, e.type.elem);
+      return e.type.lanes === 1 ? scalar : `${typeName(e.type)}(${scalar})`;
+    });
   }
 
   private unary(op: UnOp, a: string, { elem }: KType): string {
