@@ -1,4 +1,5 @@
 /** Which argument goes to which parameter of a declaration, and what the open ones default to. */
+import { atMost } from '../diagnostics/words.ts';
 import { didYouMean } from '../diagnostics/index.ts';
 import type { Arg, Expr, Param, Span } from '../parser/ast.ts';
 import { report, staticCx, type Cx } from './context.ts';
@@ -44,7 +45,7 @@ export function matchArgs(
     const param = params[next++];
     if (!param) {
       if (next === params.length + 1) {
-        report(cx, 'too_many_arguments', { callee, count: params.length }, arg.span, { help: takes(params) });
+        report(cx, 'too_many_arguments', { callee, count: atMost(params.length) }, arg.span, { help: takes(params) });
       }
       ok = false;
     } else if (out.has(param.name.name)) {
@@ -61,7 +62,7 @@ export function matchArgs(
 }
 
 const takes = (params: readonly { readonly name: { readonly name: string } }[]): string =>
-  params.length === 0 ? 'it takes no arguments' : `it takes ${params.map((p) => `\`${p.name.name}\``).join(', ')}`;
+  params.length === 0 ? 'leave them out' : `it takes ${params.map((p) => `\`${p.name.name}\``).join(', ')}`;
 
 export const paramSpecs = (params: readonly Param[]) =>
   params.map((p) => ({

@@ -86,6 +86,7 @@ function lowerIf(
   span: Span,
 ): Val {
   const fn = cx.fn;
+  if (!fn && cond.kind !== 'tensor') return report(cx, 'bad_condition', { found: describe(cond) }, e.span);
   if (!fn) return report(cx, 'not_static', { what: 'this condition' }, e.span);
   const flag = condition(cx, cond, e);
   if (flag.kind !== 'tensor') {

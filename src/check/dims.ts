@@ -128,7 +128,7 @@ function bindShape(cx: Cx, type: TensorTypeExpr, v: TensorVal, m: Meeting): bool
 
 const axis = (m: Meeting, type: TensorTypeExpr, i: number, v: TensorVal): Meeting => ({
   ...m,
-  what: `${m.what}: ${describe(v)} does not fit ${typeExprText(type)}: dim ${i}`,
+  what: `${m.what} is declared ${typeExprText(type)} and cannot be ${describe(v)}: dim ${i}`,
 });
 
 function bindSpread(
@@ -222,9 +222,10 @@ export function bindDim(cx: Cx, pattern: Expr, size: IntVal, m: Meeting): boolea
 const patternText = (e: Expr): string => (e.kind === 'name' ? `\`${e.name}\`` : 'the declared size');
 
 function equalSizes(cx: Cx, want: IntVal, found: IntVal, label: string, m: Meeting): boolean {
-  const wanted = label === '' || label === 'the declared size' ? want.dim.key : `${label} = ${want.dim}`;
+  const itself = label === `\`${want.dim.key}\``;
+  const wanted = label === '' || label === 'the declared size' || itself ? want.dim.key : `${label} = ${want.dim}`;
   const related = at(
-    [want.from, `${label === '' ? 'the size' : label} is ${want.dim} here`],
+    [want.from, itself ? `${label} is bound here` : `${label === '' ? 'the size' : label} is ${want.dim} here`],
     [found.from, `${found.dim} comes from here`],
   );
   return requireEqual(

@@ -1,4 +1,5 @@
 /** The one walk over expressions: compile-time values are computed, tensors become net IR, faults are reported once. */
+import { count } from '../diagnostics/words.ts';
 import { didYouMean } from '../diagnostics/index.ts';
 import { compare } from '../ir/dim.ts';
 import type { Expr, ListComp, MemberExpr, Name, SeqExpr, SeqItem, Span } from '../parser/ast.ts';
@@ -170,7 +171,12 @@ function evalMember(cx: Cx, e: MemberExpr): Val {
         const item = object.items[name];
         return (
           item ??
-          report(cx, 'index_out_of_range', { index: name, what: describe(object), size: object.items.length }, span)
+          report(
+            cx,
+            'index_out_of_range',
+            { index: name, what: describe(object), size: count(object.items.length, 'item') },
+            span,
+          )
         );
       }
       break;
@@ -204,7 +210,12 @@ export function memberOf(cx: Cx, inst: InstanceNode, name: string | number, span
     const child = typeof name === 'number' ? inst.children[name] : inst.children.find((c) => c.name === name);
     if (child) return { kind: 'instance', inst: child.node };
     if (typeof name === 'number') {
-      return report(cx, 'index_out_of_range', { index: name, what: labelOf(inst), size: inst.children.length }, span);
+      return report(
+        cx,
+        'index_out_of_range',
+        { index: name, what: labelOf(inst), size: count(inst.children.length, 'item') },
+        span,
+      );
     }
   }
   const member = inst.members.get(String(name));

@@ -22,7 +22,9 @@ export function checkSource(host: SourceHost, entry: string, bag: DiagnosticBag)
     for (const d of file.ast.decls)
       if (d.kind === 'block' && d.exported && hasDefaults(d)) elaborateBlock(project, file, d, {}, bag);
   }
-  for (const file of own) for (const d of file.ast.decls) if (d.kind === 'block') warnUnused(project, d, bag);
+  // Where something is wrong, a block may be unused for that reason alone.
+  if (!bag.hasErrors)
+    for (const file of own) for (const d of file.ast.decls) if (d.kind === 'block') warnUnused(project, d, bag);
   return project;
 }
 

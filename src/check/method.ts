@@ -41,7 +41,7 @@ export function callMethod(cx: Cx, inst: InstanceNode, decl: FnDecl, args: reado
   if (mode === null) return POISON;
   const given = args.filter((a) => a.name?.name !== 'training' || decl.params.some((p) => p.name.name === 'training'));
   const scope = new Scope(scopeOf(inst), new Map(), true);
-  const callee = `\`${decl.name.name}\` of ${labelOf(inst)}`;
+  const callee = decl.name.name === 'forward' ? labelOf(inst) : `\`${decl.name.name}\` of ${labelOf(inst)}`;
   const bound = bindArgs(cx, callee, decl.params, given, scope, span, inst.path || cx.path);
   if (inst.pending) solvePending(cx, inst, decl, span);
   if (!bound || inst.pending) return POISON;

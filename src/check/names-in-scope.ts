@@ -8,6 +8,7 @@ export class Names {
   readonly parent: Names | null;
   readonly own = new Map<string, Span | null>();
   readonly body: boolean;
+  readonly #ended = new Map<string, Span>();
 
   constructor(parent: Names | null, body = false) {
     this.parent = parent;
@@ -21,6 +22,16 @@ export class Names {
   /** Within the function body. */
   hasLocal(name: string): boolean {
     return this.own.has(name) || (!this.body && (this.parent?.hasLocal(name) ?? false));
+  }
+
+  /** What the branch or loop body `inner` has assigned first is over; remembered for messages. */
+  end(inner: Names): void {
+    for (const [name, span] of [...inner.own, ...inner.#ended]) if (span) this.#ended.set(name, span);
+  }
+
+  /** Where a branch or loop that is over assigned `name`. */
+  ended(name: string): Span | null {
+    return this.#ended.get(name) ?? this.parent?.ended(name) ?? null;
   }
 
   *all(): Iterable<string> {

@@ -1,4 +1,5 @@
 /** Calls of primitive ops by name, driven by their rows: operands, then attributes, with PyTorch's `dim` and `keepdim`. */
+import { atMost } from '../diagnostics/words.ts';
 import { didYouMean } from '../diagnostics/index.ts';
 import * as D from '../ir/dim.ts';
 import type { Attr, ElemType } from '../ir/ir.ts';
@@ -63,7 +64,7 @@ function sortArgs(cx: Cx, kind: string, def: OpDef, args: readonly Arg[], span: 
         : order.find((o) => (o.operand ? o.name === named : spellings(o.name).includes(named)));
     if (!slot) {
       if (named === undefined)
-        report(cx, 'too_many_arguments', { callee: `\`${kind}\``, count: order.length }, arg.span, {
+        report(cx, 'too_many_arguments', { callee: `\`${kind}\``, count: atMost(order.length) }, arg.span, {
           help: takes(order),
         });
       else {

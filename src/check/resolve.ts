@@ -2,7 +2,7 @@
  * Names: every body of every declaration is walked once, also those that no instance ever takes, so that an unknown name is
  * reported exactly once and with a suggestion. What names mean is settled later, per instantiation.
  */
-import { didYouMean, type DiagnosticBag } from '../diagnostics/index.ts';
+import { type DiagnosticBag, didYouMean } from '../diagnostics/index.ts';
 import type {
   Arg,
   Body,
@@ -22,6 +22,7 @@ import type {
   TypeExpr,
 } from '../parser/ast.ts';
 import { bindDims, membersOf, Names } from './names-in-scope.ts';
+import { unknownNameHelp } from './unknown-name.ts';
 import { typeNamed, type ModuleFile, type Project } from './project.ts';
 import { ELEMS, isUpper } from './dims.ts';
 
@@ -231,12 +232,12 @@ class Resolver {
         return;
       case 'if':
         this.expr(s.cond, names);
-        this.body(s.then, new Names(names));
-        if (s.else) this.body(s.else, new Names(names));
+        this.branch(s.then, names);
+        if (s.else) this.branch(s.else, names);
         return;
       case 'while':
         this.expr(s.cond, names);
-        this.body(s.body, new Names(names));
+        this.branch(s.body, names);
         return;
       case 'for': {
         this.expr(s.iter, names);
@@ -245,7 +246,7 @@ class Resolver {
           this.local(v, names);
           inner.own.set(v.name, v.span);
         }
-        this.body(s.body, inner);
+        this.branch(s.body, names, inner);
         return;
       }
       case 'expr':
@@ -253,21 +254,23 @@ class Resolver {
     }
   }
 
+  private branch(body: Body, names: Names, inner = new Names(names)): void {
+    this.body(body, inner);
+    names.end(inner);
+  }
+
   // -------------------------------------------------------------- expressions
 
   private name(i: { readonly name: string; readonly span: Span }, names: Names): void {
     this.file.used.add(i.name);
     if (i.name === 'training' || names.has(i.name) || this.file.scope.find(i.name)) return;
-    const help = didYouMean(i.name, [...names.all(), ...this.file.scope.all()]);
-    this.bag.report('unknown_name', { name: i.name }, i.span, { help: help ?? this.importHelp(i.name) });
-  }
-
-  /** A layer that only lacks its import is the commonest slip of all. */
-  private importHelp(name: string): string | null {
-    for (const [path, f] of this.project.files) {
-      if (path.startsWith('std/') && f.decls.get(name)?.exported) return `add: import { ${name} } from "${path}"`;
-    }
-    return null;
+    const ended = names.ended(i.name);
+    this.bag.report('unknown_name', { name: i.name }, i.span, {
+      related: ended ? [{ span: ended, message: 'this one ends with its branch or loop' }] : [],
+      help: ended
+        ? `assign \`${i.name}\` before as well`
+        : unknownNameHelp(i.name, [...names.all(), ...this.file.scope.all()]),
+    });
   }
 
   private expr(e: Expr, names: Names): void {

@@ -1,4 +1,5 @@
 /** `x[i, 1:-1, none, ...]`: items of lists, and slices of tensors as `slice`, `take` and `reshape`. */
+import { count } from '../diagnostics/words.ts';
 import * as D from '../ir/dim.ts';
 import type { Expr, IndexExpr, Span, Subscript } from '../parser/ast.ts';
 import { at, originOf, report, type Cx } from './context.ts';
@@ -38,7 +39,10 @@ function indexList(cx: Cx, v: Val & { kind: 'tuple' | 'list' }, e: IndexExpr): V
   const i = staticInt(cx, item.value);
   if (i === undefined) return POISON;
   const found = v.items[i < 0 ? i + v.items.length : i];
-  return found ?? report(cx, 'index_out_of_range', { index: i, what: describe(v), size: v.items.length }, item.span);
+  return (
+    found ??
+    report(cx, 'index_out_of_range', { index: i, what: describe(v), size: count(v.items.length, 'item') }, item.span)
+  );
 }
 
 function sliceList(

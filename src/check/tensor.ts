@@ -16,6 +16,17 @@ import { POISON, type TensorVal, type Val } from './values.ts';
 const isFloat = (e: ElemType): boolean => e === 'f32' || e === 'f16' || e === 'bf16';
 
 /** Proves `left == right`, reports a contradiction (and gives false), or leaves a check for the run with the same message. */
+/**
+ * As `compare`, but two sizes of run time that agree only where both are 0 are different: [B, 6] is no [B, 8], and what a
+ * loop doubles does not keep its size.
+ */
+function compareSizes(a: Dim, b: Dim): 'equal' | 'different' | 'unknown' {
+  const verdict = compare(a, b);
+  if (verdict !== 'unknown' || a.value !== null || b.value !== null) return verdict;
+  const { terms } = sub(a, b);
+  return terms.every((t) => t.coef > 0) || terms.every((t) => t.coef < 0) ? 'different' : 'unknown';
+}
+
 export function requireEqual<N extends DiagnosticName>(
   cx: Cx,
   left: Dim,
@@ -25,7 +36,7 @@ export function requireEqual<N extends DiagnosticName>(
   span: Span,
   related: readonly Related[] = [],
 ): boolean {
-  const verdict = compare(left, right);
+  const verdict = compareSizes(left, right);
   if (verdict === 'equal') return true;
   if (verdict === 'different') {
     report(cx, name, args, span, { related });
@@ -87,7 +98,7 @@ export function emit(
       ]),
     );
   const fail = (what: string): false => {
-    if (!reported) report(cx, 'op_fault', { op: label, fault: what }, span, { related: places() });
+    if (!reported) report(cx, 'op_fault', { op: label, fault: dims(what) }, span, { related: places() });
     reported = true;
     return false;
   };
@@ -97,13 +108,13 @@ export function emit(
       kind: kind_,
       left,
       right,
-      message: messageOf(cx, 'op_fault', { op: label, fault: what }, span),
+      message: messageOf(cx, 'op_fault', { op: label, fault: dims(what) }, span),
       origin: originOf(cx, span),
     });
   };
   const ctx: ShapeContext = {
     equal: (a, b, what) => {
-      const verdict = compare(a, b);
+      const verdict = compareSizes(a, b);
       if (verdict === 'different') return fail(what);
       if (verdict === 'unknown') check('equal', a, b, what);
       return true;
@@ -247,3 +258,6 @@ export function keyOf(fn: FnState): Value {
 }
 
 export const scalarType = (elem: ElemType): TensorType => ({ elem, shape: [] });
+
+/** The IR counts axes; the language, as PyTorch, calls them dims. */
+const dims = (fault: string): string => fault.replace(/\baxis (?=\d)/g, 'dim ');

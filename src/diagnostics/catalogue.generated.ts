@@ -191,7 +191,7 @@ export const CATALOGUE = {
   },
   unknown_argument: { code: 'NW3005', severity: 'error', message: '{callee} has no argument `{name}`', help: null },
   missing_argument: { code: 'NW3006', severity: 'error', message: '{callee} needs `{name}`', help: null },
-  too_many_arguments: { code: 'NW3007', severity: 'error', message: '{callee} takes at most {count}', help: null },
+  too_many_arguments: { code: 'NW3007', severity: 'error', message: '{callee} takes {count}', help: null },
   repeated_argument: { code: 'NW3008', severity: 'error', message: '{callee} gets `{name}` twice', help: null },
   not_callable: {
     code: 'NW3009',
@@ -442,7 +442,7 @@ export const CATALOGUE = {
   list_called: {
     code: 'NW4012',
     severity: 'error',
-    message: '{what} is a list of layers and cannot be called',
+    message: '{what} cannot be called: a list only holds its layers',
     help: 'go through it, or use `seq`',
   },
   no_forward: {
@@ -527,7 +527,7 @@ export const CATALOGUE = {
   no_such_method: {
     code: 'NW4027',
     severity: 'error',
-    message: '{type} has no method `{name}` for `{role}`',
+    message: 'the {role} is to be `{name}`, but {type} has no such method',
     help: null,
   },
   not_a_loss: {

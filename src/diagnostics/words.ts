@@ -17,3 +17,8 @@ export function count(n: number, noun: string, plural = `${noun}s`): string {
 export function a(noun: string): string {
   return `${/^[aeiou]/i.test(noun) ? 'an' : 'a'} ${noun}`;
 }
+
+/** "no arguments", "at most 1 argument". */
+export function atMost(n: number): string {
+  return n === 0 ? 'no arguments' : `at most ${count(n, 'argument')}`;
+}

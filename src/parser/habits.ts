@@ -102,6 +102,11 @@ const HINTS: readonly Hint[] = [
     help: 'to go on with the line above, end that line with the operator',
   },
   {
+    when: (token, previous, _, __, expected) =>
+      [t.Star, t.StarStar].includes(token.tokenType) && previous?.tokenType === t.Name && expected.startsWith('`~`'),
+    help: 'a wildcard stands for a whole step of a path: `*.weight`, `**.bias`',
+  },
+  {
     when: (token, previous) => token.tokenType === t.If && previous !== undefined && !isOperator(previous),
     help: 'a choice is written `if c { a } else { b }`',
   },

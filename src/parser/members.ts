@@ -75,15 +75,18 @@ export abstract class MemberParser extends TypeParser {
 
   // initialiser = "~" expr
   protected readonly initialiser = this.rule('initialiser', () => {
-    this.OR([
-      { ALT: () => this.CONSUME(t.Tilde) },
-      {
-        ALT: () => {
-          const sign = this.CONSUME(t.Equals);
-          this.ACTION(() => this.bag.report('init_equals', {}, this.spanOf(sign)));
+    this.OR({
+      DEF: [
+        { ALT: () => this.CONSUME(t.Tilde) },
+        {
+          ALT: () => {
+            const sign = this.CONSUME(t.Equals);
+            this.ACTION(() => this.bag.report('init_equals', {}, this.spanOf(sign)));
+          },
         },
-      },
-    ]);
+      ],
+      ERR_MSG: '`~` and a rule',
+    });
     return this.SUBRULE(this.expr);
   });
 
