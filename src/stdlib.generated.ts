@@ -234,6 +234,7 @@ export fn additive_mask(visible: bool[...S]) -> f32[...S] => select(visible, 0.0
 
 // Losses of torch.nn.functional. \`reduction\` is "mean", "sum" or "none" (each element's loss), known while compiling.
 
+/// What becomes of the losses of the elements.
 export type Reduction = "mean" | "sum" | "none"
 
 fn reduced(loss: f32[...S], reduction: Reduction) =>
@@ -684,14 +685,17 @@ export fn perplexity(loss: f32[]) -> f32[] => exp(loss)
 `,
   'std/nn': `// Activations as blocks, for a \`seq\` that sets their hyper-parameters or for PyTorch's spelling; the plain functions do the same.
 
+/// max(0, x).
 export block ReLU() {
   forward(x: f32[...S]) -> f32[...S] => relu(x)
 }
 
+/// min(max(0, x), 6).
 export block ReLU6() {
   forward(x: f32[...S]) -> f32[...S] => relu6(x)
 }
 
+/// x where x > 0, negative_slope * x elsewhere.
 export block LeakyReLU(negative_slope: float = 0.01) {
   forward(x: f32[...S]) -> f32[...S] => leaky_relu(x, negative_slope)
 }
@@ -706,38 +710,47 @@ export block PReLU(num_parameters: int = 1, init: float = 0.25) {
   }
 }
 
+/// x where x > 0, alpha * (exp(x) - 1) elsewhere.
 export block ELU(alpha: float = 1.0) {
   forward(x: f32[...S]) -> f32[...S] => elu(x, alpha)
 }
 
+/// The self-normalising ELU.
 export block SELU() {
   forward(x: f32[...S]) -> f32[...S] => selu(x)
 }
 
+/// x * sigmoid(x).
 export block SiLU() {
   forward(x: f32[...S]) -> f32[...S] => silu(x)
 }
 
+/// x * Phi(x), or its tanh form.
 export block GELU(approximate: "none" | "tanh" = "none") {
   forward(x: f32[...S]) -> f32[...S] => gelu(x, approximate)
 }
 
+/// 1 / (1 + exp(-x)).
 export block Sigmoid() {
   forward(x: f32[...S]) -> f32[...S] => sigmoid(x)
 }
 
+/// The hyperbolic tangent.
 export block Tanh() {
   forward(x: f32[...S]) -> f32[...S] => tanh(x)
 }
 
+/// log(1 + exp(beta x)) / beta.
 export block Softplus(beta: float = 1.0, threshold: float = 20.0) {
   forward(x: f32[...S]) -> f32[...S] => softplus(x, beta, threshold)
 }
 
+/// exp(x) / sum(exp(x)) along \`dim\`.
 export block Softmax(dim: int) {
   forward(x: f32[...S]) -> f32[...S] => softmax(x, dim)
 }
 
+/// log(softmax(x)) along \`dim\`.
 export block LogSoftmax(dim: int) {
   forward(x: f32[...S]) -> f32[...S] => log_softmax(x, dim)
 }

@@ -1,0 +1,33 @@
+/** The library as text: every file parses, every exported declaration is documented, and the embedded copy is fresh. */
+import { readdirSync, readFileSync } from 'node:fs';
+import test from 'ava';
+import { DiagnosticBag } from '../../src/diagnostics/index.ts';
+import { parse } from '../../src/parser/index.ts';
+import { STDLIB } from '../../src/stdlib.generated.ts';
+
+for (const [path, text] of Object.entries(STDLIB)) {
+  test(`${path}: parses and documents what it exports`, (t) => {
+    const bag = new DiagnosticBag();
+    const file = parse(text, path, bag);
+    t.deepEqual(
+      bag.all.map((d) => d.message),
+      [],
+    );
+    for (const d of file.decls) {
+      if (d.exported) t.true(d.doc.trim() !== '', `${d.name.name} has no documentation`);
+    }
+  });
+}
+
+test('files are short, say why they exist and are embedded as they are', (t) => {
+  const embedded = Object.values(STDLIB).join('\n');
+  const root = new URL('../../stdlib/', import.meta.url);
+  for (const name of readdirSync(root, { recursive: true, encoding: 'utf8' })) {
+    if (!name.endsWith('.net')) continue;
+    const text = readFileSync(new URL(name, root), 'utf8');
+    const lines = text.split('\n');
+    t.true(embedded.includes(text), `${name}: run npm run generate`);
+    t.true(lines.length <= 400, name);
+    t.true(lines[0]!.startsWith('// '), `${name} does not say why it exists`);
+  }
+});
