@@ -3,10 +3,11 @@ import type { Elaborated, Instance, ValueSpec } from '../check/elaborated.ts';
 import { Lines } from '../diagnostics/index.ts';
 import type { Programs } from '../ir/entry.ts';
 import { hashHex } from '../ir/hash.ts';
-import type { Origin } from '../ir/ir.ts';
+import type { Origin, TensorType } from '../ir/ir.ts';
 import type { Artifact, MethodEntry, Spec, TrainEntry, TreeNode } from '../runtime/artifact.ts';
 import type { Target } from './call.ts';
 import { kernelKey } from './dedupe.ts';
+import { indexRanges } from './indices.ts';
 import type { Kernel } from './kernel.ts';
 import { link, tensorSpec, type LinkOptions } from './link.ts';
 import { lowerModule } from './lower.ts';
@@ -21,7 +22,9 @@ export function assemble(
   const { block } = programs;
   const lowered = lowerModule(programs.module, target);
   const pool = new KernelPool();
-  const linked = programs.entries.map((e) => link(e, programs.module.funcs.get(e.func)!, lowered, (k) => pool.indexOf(k), options));
+  const linked = programs.entries.map((e) =>
+    link(e, programs.module.funcs.get(e.func)!, lowered, (k) => pool.indexOf(k), options),
+  );
   const input = { kernels: pool.kernels, programs: linked };
   const wasm = { simd: printWasm(input, { relaxed: false }), relaxed: printWasm(input, { relaxed: true }) };
   const lineOf = lineNames(sources);
@@ -94,24 +97,31 @@ const treeNode = (n: Instance): TreeNode => ({
   own: n.own,
 });
 
-function spec(s: ValueSpec): Spec {
+/** `leaf` makes the entry of each tensor; it is called in order. */
+function spec(s: ValueSpec, leaf: (t: TensorType) => Spec): Spec {
   switch (s.kind) {
     case 'tensor':
-      return { kind: 'tensor', ...tensorSpec(s.type) };
+      return leaf(s.type);
     case 'tuple':
-      return { kind: 'tuple', items: s.items.map(spec) };
+      return { kind: 'tuple', items: s.items.map((i) => spec(i, leaf)) };
     case 'record':
-      return { kind: 'record', fields: s.fields.map((f) => ({ name: f.name, spec: spec(f.spec) })) };
+      return { kind: 'record', fields: s.fields.map((f) => ({ name: f.name, spec: spec(f.spec, leaf) })) };
   }
 }
 
 function methodEntry(block: Elaborated, name: string): MethodEntry {
   const m = block.methods.find((x) => x.name === name)!;
+  const ranges = indexRanges(block.module, m);
+  let next = 0;
+  const argument = (t: TensorType): Spec => {
+    const indices = ranges.get(next++);
+    return { kind: 'tensor', ...tensorSpec(t), ...(indices && { indices }) };
+  };
   return {
     name,
     doc: m.doc,
-    args: m.args.map((a) => ({ name: a.name, spec: spec(a.spec) })),
-    result: spec(m.result),
+    args: m.args.map((a) => ({ name: a.name, spec: spec(a.spec, argument) })),
+    result: spec(m.result, (t) => ({ kind: 'tensor', ...tensorSpec(t) })),
     eval: name,
     // One program serves both modes where the mode makes no difference.
     training: m.training.func === m.eval.func ? name : `${name}.training`,

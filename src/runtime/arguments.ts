@@ -1,7 +1,8 @@
 /** Checks a call's arguments against a method's signature and binds its sizes; every fault names both sides. */
-import type { Elem, MethodEntry, SizeExpr, Spec, TensorSpec } from './artifact.ts';
+import type { Elem, IndexRange, MethodEntry, SizeExpr, Spec, TensorSpec } from './artifact.ts';
 import type { Device } from './device.ts';
 import { DeviceError, DTypeError, ShapeError, UsageError } from './errors.ts';
+import { checkIndices } from './indices.ts';
 import { evaluateSize, isBound, sizeText, solveFor } from './sizes.ts';
 import { Tensor } from './tensor.ts';
 
@@ -13,7 +14,7 @@ export interface BoundArguments {
 
 interface Leaf {
   readonly name: string;
-  readonly spec: TensorSpec;
+  readonly spec: TensorSpec & { readonly indices?: readonly IndexRange[] };
   readonly value: unknown;
 }
 
@@ -53,6 +54,9 @@ export function bindArguments(
     });
   }
   for (const check of later) check();
+  for (const { name, spec, value } of leaves) {
+    if (spec.indices) checkIndices(`${call}: ${name}`, value as Tensor, spec.indices, binding);
+  }
   return { binding, tensors: leaves.map((l) => l.value as Tensor) };
 }
 

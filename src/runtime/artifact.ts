@@ -68,8 +68,15 @@ export interface TreeNode {
   readonly own: readonly { readonly name: string; readonly tensor: number; readonly transposed: boolean }[];
 }
 
+/** What an argument's values must be, as indices: from 0, below a size, or the one value that means none. */
+export interface IndexRange {
+  readonly of: 'class' | 'row';
+  readonly below: SizeExpr;
+  readonly except: number | null;
+}
+
 export type Spec =
-  | ({ readonly kind: 'tensor' } & TensorSpec)
+  | ({ readonly kind: 'tensor'; readonly indices?: readonly IndexRange[] } & TensorSpec)
   | { readonly kind: 'tuple'; readonly items: readonly Spec[] }
   | { readonly kind: 'record'; readonly fields: readonly { readonly name: string; readonly spec: Spec }[] };
 

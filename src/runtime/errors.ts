@@ -24,6 +24,13 @@ export class DTypeError extends NetwrightError {
   }
 }
 
+/** An argument holds a class or a row number that there is not. */
+export class IndexError extends NetwrightError {
+  constructor(message: string) {
+    super('index', message);
+  }
+}
+
 /** A device is absent, or tensors of two devices met. */
 export class DeviceError extends NetwrightError {
   constructor(message: string) {
