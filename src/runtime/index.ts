@@ -11,5 +11,6 @@ export type { DeviceInfo } from './device.ts';
 export * from './errors.ts';
 export type { Artifact, Elem } from './artifact.ts';
 export { fromBase64 } from './base64.ts';
-export { loadRun, loadWeights, runToBytes, tensorsFromBytes, weightsToBytes } from './weights.ts';
-export type { RunPosition } from './weights.ts';
+export { loadWeights, tensorsFromBytes, weightsToBytes } from './weights.ts';
+export { loadRun, runToBytes } from './run.ts';
+export type { RunPosition } from './run.ts';

@@ -2,7 +2,8 @@
 import type { Artifact, Elem, MethodEntry, ProgramInput, Spec } from './artifact.ts';
 import { bindArguments } from './arguments.ts';
 import { device as findDevice, type Device } from './device.ts';
-import { UsageError } from './errors.ts';
+import { encode } from './elem.ts';
+import { DTypeError, UsageError } from './errors.ts';
 import { Executor } from './executor.ts';
 import { Optimizer } from './optimizer.ts';
 import { Parameter } from './parameter.ts';
@@ -37,7 +38,8 @@ const KEY = { init: 0, step: 1, call: 2 } as const;
 export class Model {
   readonly artifact: Artifact;
   readonly device: Device;
-  readonly seed: number;
+  /** Of all draws to come. A resumed run restores it. */
+  seed: number;
   /** Null where the block has no `train` block. */
   readonly optimizer: Optimizer | null;
   /** Training steps taken. */
@@ -156,11 +158,7 @@ export class Model {
       this.#executor.run('init_state', new Map(), () => new Uint8Array(8));
   }
 
-  #inputs(
-    tensors: readonly Tensor[],
-    key: Key,
-    options: StepOptions,
-  ): (input: ProgramInput) => Uint8Array | Storage {
+  #inputs(tensors: readonly Tensor[], key: Key, options: StepOptions): (input: ProgramInput) => Uint8Array | Storage {
     let next = 0;
     return (input) => {
       switch (input.role) {
@@ -262,10 +260,12 @@ export class Model {
     }
     if (wrong.length > 0)
       throw new UsageError(`the state dict does not fit ${this.artifact.name}: ${wrong.join('; ')}`);
-    for (const [k, t] of own) {
+    // Everything is converted before anything is written.
+    const ready = [...own].flatMap(([k, t]): [Tensor, Uint8Array][] => {
       const g = given.get(k);
-      if (g) t.copy_(g);
-    }
+      return g ? [[t, convert(k, g, t.dtype)]] : [];
+    });
+    for (const [t, bytes] of ready) t.storage.write(0, bytes);
     return { missing_keys, unexpected_keys };
   }
 
@@ -343,6 +343,14 @@ export function modelClass(artifact: Artifact): ModelClass {
 
 const keyOf = (seed: number): Key => [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];
 const keyBytes = (key: Key): Uint8Array => new Uint8Array(new Uint32Array(key).buffer);
+const convert = (name: string, from: Tensor, elem: Elem): Uint8Array => {
+  try {
+    return encode(from.readSync(), elem);
+  } catch (e) {
+    throw e instanceof DTypeError ? new DTypeError(`${name}: ${e.message}`) : e;
+  }
+};
+
 const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((n, i) => n === b[i]);
 const preorder = (node: Artifact['tree']): string[] => [node.path, ...node.children.flatMap(preorder)];

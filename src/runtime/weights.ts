@@ -1,15 +1,9 @@
-/** Weights and training runs as safetensors: what a model holds to bytes and back. */
+/** Weights as safetensors: a model's state dict to bytes and back, with PyTorch's names and element types. */
 import type { Elem } from './artifact.ts';
-import { encode, decode } from './elem.ts';
-import { CheckpointError } from './errors.ts';
+import { decode } from './elem.ts';
+import { CheckpointError, DTypeError, NetwrightError } from './errors.ts';
 import type { Model } from './model.ts';
-import {
-  readSafetensors,
-  writeSafetensors,
-  type SafetensorsFile,
-  type StoredTensor,
-  type TensorBytes,
-} from './safetensors.ts';
+import { readSafetensors, writeSafetensors, type StoredTensor, type TensorBytes } from './safetensors.ts';
 import { Tensor, tensor } from './tensor.ts';
 
 const NAMES: Readonly<Record<Elem, string>> = {
@@ -43,7 +37,8 @@ export function weightsToBytes(model: Model, metadata: ReadonlyMap<string, strin
   return writeSafetensors(tensors, notes);
 }
 
-function toStored(t: Tensor, stored: 'i64' | null): TensorBytes {
+/** The tensor as it lies in a file; `stored` is the wider type that PyTorch gives counters. */
+export function toStored(t: Tensor, stored: 'i64' | null): TensorBytes {
   const { shape } = t;
   if (stored === 'i64') {
     const wide = BigInt64Array.from(t.readSync() as Int32Array, BigInt);
@@ -65,7 +60,16 @@ export function tensorsFromBytes(bytes: Uint8Array, file = ''): Map<string, Tens
   return out;
 }
 
-function fromStored(bytes: Uint8Array, t: StoredTensor, name: string, file: string): Tensor {
+/** The tensor in a file's range, of the nearest element type that the runtime has. */
+export function fromStored(bytes: Uint8Array, t: StoredTensor, name: string, file: string): Tensor {
+  try {
+    return narrowed(bytes, t, name, file);
+  } catch (e) {
+    throw e instanceof DTypeError ? new CheckpointError(file, `${name}: ${e.message}`) : e;
+  }
+}
+
+function narrowed(bytes: Uint8Array, t: StoredTensor, name: string, file: string): Tensor {
   const raw = bytes.slice(t.start, t.end);
   const { shape } = t;
   switch (t.dtype) {
@@ -103,91 +107,6 @@ export function loadWeights(
   try {
     return model.load_state_dict(given, options);
   } catch (e) {
-    throw e instanceof Error ? new CheckpointError(file, e.message) : e;
+    throw e instanceof NetwrightError ? new CheckpointError(file, e.message) : e;
   }
-}
-
-/** Where a run stands, beside the tensors. */
-export interface RunPosition {
-  readonly step: number;
-  readonly epoch: number;
-  /** Batches of the epoch that are done. */
-  readonly batch: number;
-  readonly seed: number;
-  /** Whatever the loop wants back: options, best metric. */
-  readonly extra: Readonly<Record<string, string>>;
-}
-
-const PREFIX = { state: 'optimizer/', constant: 'constant/' } as const;
-const KIND = 'netwright-run';
-
-/** A run as a file: weights, constants, optimizer state, position; program hash and backend identity as metadata. */
-export function runToBytes(model: Model, position: RunPosition): Uint8Array[] {
-  const tensors = new Map<string, TensorBytes>();
-  for (const p of [...model.named_parameters(), ...model.named_buffers()]) tensors.set(p[0], toStored(p[1].data, null));
-  for (const [name, p] of model.named_constants()) tensors.set(PREFIX.constant + name, toStored(p.data, null));
-  for (const [name, t] of model.optimizerState()) tensors.set(PREFIX.state + name, toStored(t, null));
-  const { extra, ...numbers } = position;
-  const groups = JSON.stringify(model.optimizer?.groups ?? []);
-  const metadata = new Map([
-    ['kind', KIND],
-    ['program', model.artifact.hash],
-    ['backend', backendIdentity(model)],
-    ['groups', groups],
-    ...Object.entries(numbers).map(([k, v]): [string, string] => [k, String(v)]),
-    ...Object.entries(extra).map(([k, v]): [string, string] => [`extra.${k}`, v]),
-  ]);
-  return writeSafetensors(tensors, metadata);
-}
-
-/** Target, numeric features and program: what must agree for bit-identical numbers. */
-export const backendIdentity = (model: Model): string =>
-  `${model.device.name}-wasm-${model.device.variant}/${model.artifact.hash}`;
-
-/**
- * Restores a run exactly. `warnings` says why what follows may differ in bits from the run that was never stopped. Throws
- * CheckpointError, with the model unchanged, where the file is of another network.
- */
-export function loadRun(model: Model, bytes: Uint8Array, file = ''): { position: RunPosition; warnings: string[] } {
-  const read: SafetensorsFile = readSafetensors(bytes, file);
-  const meta = read.metadata;
-  if (meta.get('kind') !== KIND) throw new CheckpointError(file, 'this holds weights only, not a training run');
-  const targets = new Map<string, Tensor>();
-  for (const [name, p] of [...model.named_parameters(), ...model.named_buffers()]) targets.set(name, p.data);
-  for (const [name, p] of model.named_constants()) targets.set(PREFIX.constant + name, p.data);
-  for (const [name, t] of model.optimizerState()) targets.set(PREFIX.state + name, t);
-  const wrong: string[] = [];
-  for (const [name, t] of targets) {
-    const s = read.tensors.get(name);
-    if (!s) wrong.push(`it has no ${name}`);
-    else if (s.shape.join() !== t.shape.join())
-      wrong.push(`${name} is [${s.shape.join(', ')}] and must be [${t.shape.join(', ')}]`);
-  }
-  for (const name of read.tensors.keys()) if (!targets.has(name)) wrong.push(`${name} is not part of this network`);
-  if (wrong.length > 0)
-    throw new CheckpointError(file, `the run is of another network: ${wrong.slice(0, 5).join('; ')}`);
-  const loaded = new Map(
-    [...targets.keys()].map((name) => [name, fromStored(bytes, read.tensors.get(name)!, name, file)]),
-  );
-  for (const [name, t] of targets) t.storage.write(0, encode(loaded.get(name)!.readSync(), t.dtype));
-  model.step = Number(meta.get('step'));
-  (JSON.parse(meta.get('groups') ?? '[]') as Record<string, number>[]).forEach((g, i) => {
-    const own = model.optimizer?.groups[i];
-    if (own) for (const [k, v] of Object.entries(g)) if (Object.hasOwn(own, k)) own[k] = v;
-  });
-  const warnings: string[] = [];
-  if (meta.get('backend') !== backendIdentity(model)) {
-    warnings.push(
-      `the run was made on ${meta.get('backend')}, this is ${backendIdentity(model)}: the numbers will not be bit-identical`,
-    );
-  }
-  const extra = Object.fromEntries([...meta].flatMap(([k, v]) => (k.startsWith('extra.') ? [[k.slice(6), v]] : [])));
-  const position = {
-    step: model.step,
-    epoch: Number(meta.get('epoch')),
-    batch: Number(meta.get('batch')),
-    seed: Number(meta.get('seed')),
-    extra,
-  };
-  return { position, warnings };
 }
