@@ -34,6 +34,15 @@ test('the README lists every example', (t) => {
   for (const name of readdirSync(folder)) t.true(readme.includes(`(examples/${name})`), name);
 });
 
+test('the same file compiles to the same bytes', (t) => {
+  for (const name of ['tied', 'lenet']) {
+    const source = readFileSync(new URL(`${name}.net`, folder), 'utf8');
+    const [first, second] = [compile(source), compile(source)].map((c) => c.artifacts[0]!);
+    t.is(first!.hash, second!.hash);
+    t.deepEqual(first!.wasm, second!.wasm);
+  }
+});
+
 test('mlp', async (t) => {
   const model = await create('mlp', { hidden: 32 });
   t.deepEqual(
