@@ -68,11 +68,17 @@ function renderOne(diagnostic: Diagnostic, cache: LineCache, options: RenderOpti
   };
   // A related place whose file is not at hand still has something to say.
   for (const { span, message } of diagnostic.related) if (span.file === '') note(printable(message));
-  if (diagnostic.path) note(`in ${printable(diagnostic.path)}`);
+  if (diagnostic.path) note(`in ${shortPath(printable(diagnostic.path))}`);
   if (diagnostic.help !== null) {
     note(`${style.help('help')}: ${wrap(printable(diagnostic.help), width - gutter - 9, ' '.repeat(gutter + 9))}`);
   }
   return `${out.join('\n')}\n`;
+}
+
+/** A deep path by its ends: a block that contains itself has one without end. */
+function shortPath(path: string): string {
+  const steps = path.split('.');
+  return steps.length <= 10 ? path : [...steps.slice(0, 4), '…', ...steps.slice(-2)].join('.');
 }
 
 /** The primary file first; in each, the primary label before the others. */
