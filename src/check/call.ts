@@ -9,11 +9,12 @@ import { evaluate, evalValue } from './evaluate.ts';
 import type { InstanceNode } from './instance.ts';
 import { labelOf } from './instance.ts';
 import { callMethod, methodOf } from './method.ts';
+import { readMode, withMode } from './mode.ts';
 import { callOp } from './op-call.ts';
 import { callTrail } from './random.ts';
 import { Scope } from './scope.ts';
 import { castTo, constantOf } from './tensor.ts';
-import { bindWanted, tensorTypeOf, unboundIn } from './dims.ts';
+import { bindWanted, tensorTypeOf, unboundIn, isElem, isUpper } from './dims.ts';
 import { coerce, type Meeting } from './unify.ts';
 import { floatVal, isPoison, POISON, settle, type FnVal, type HyperArg, type Val } from './values.ts';
 
@@ -80,10 +81,10 @@ export function callFn(cx: Cx, f: FnVal, args: readonly Arg[], span: Span, wante
   const site = cx.site ?? (isLibrary(decl.span) && !isLibrary(span) ? span : null);
   const inner: Cx = { ...cx, scope, trail, site, depth: cx.depth + 1, result: null, inDim: false };
   const declared = decl.kind === 'fn' ? decl.result : null;
-  if (!declared) return use(evalBody(inner, decl.body, wanted));
+  if (!declared) return settle(evalBody(inner, decl.body, wanted));
   const meeting: Meeting = { scope, what: `the result of \`${f.name}\``, span, fills: true };
   if (declared.kind !== 'tensorType') {
-    const v = use(evalBody(inner, decl.body, null));
+    const v = settle(evalBody(inner, decl.body, null));
     return isPoison(v) ? v : coerce(inner, declared, v, { ...meeting, span: decl.body.result?.span ?? decl.body.span });
   }
   if (unboundIn(declared, scope) || elemUnbound(declared.elem.name, scope)) {
@@ -101,8 +102,7 @@ export function callFn(cx: Cx, f: FnVal, args: readonly Arg[], span: Span, wante
   return made;
 }
 
-const elemUnbound = (name: string, scope: Scope): boolean => /^[A-Z]/.test(name) && !scope.find(name);
-const use = (v: Val): Val => settle(v);
+const elemUnbound = (name: string, scope: Scope): boolean => isUpper(name) && !isElem(name) && !scope.variable(name);
 
 /** Calls a function value with values rather than expressions: elements of a seq. */
 export function applyTo(
@@ -137,36 +137,23 @@ function callInstance(cx: Cx, inst: InstanceNode, args: readonly Arg[], span: Sp
 
 /** A seq is not a function of its own: its elements are called one after the other. */
 function callSeq(cx: Cx, inst: InstanceNode, args: readonly Arg[], span: Span): Val {
-  const mode = args.find((a) => a.name?.name === 'training');
-  const given = args.filter((a) => a !== mode);
-  let current = given.map((a) => ({ val: evalValue(cx, a.value), span: a.value.span }));
+  const mode = readMode(cx, args);
+  if (mode === null) return POISON;
+  let current = args
+    .filter((a) => a.name?.name !== 'training')
+    .map((a) => ({ val: evalValue(cx, a.value), span: a.value.span }));
   if (current.some((c) => isPoison(c.val))) return POISON;
-  if (inst.children.length === 0) return current[0]?.val ?? POISON;
-  for (const child of inst.children) {
-    const where = isLibrary(child.node.span) ? span : child.node.span;
-    // What an element gets from the one before it is blamed on the element; what the seq gets, on the caller.
-    if (child !== inst.children[0]) current = [{ val: current[0]!.val, span: where }];
-    const v = applyWithMode(cx, { kind: 'instance', inst: child.node }, current, where, mode);
-    if (isPoison(v)) return POISON;
-    current = [{ val: v, span: where }];
-  }
-  return current[0]!.val;
-}
-
-function applyWithMode(
-  cx: Cx,
-  callee: Val,
-  args: readonly { readonly val: Val; readonly span: Span }[],
-  span: Span,
-  mode: Arg | undefined,
-): Val {
-  if (!mode || (callee.kind === 'instance' && callee.inst.kind === 'fn')) return applyTo(cx, callee, args, span);
-  const scope = new Scope(cx.scope);
-  const exprs = args.map(({ val, span: s }, i): Arg => {
-    scope.bind(`$${i}`, 'local', val, s);
-    return { name: null, value: { kind: 'name', name: `$${i}`, span: s }, span: s };
+  return withMode(cx.fn!, mode, () => {
+    for (const child of inst.children) {
+      const where = isLibrary(child.node.span) ? span : child.node.span;
+      // What an element gets from the one before it is blamed on the element; what the seq gets, on the caller.
+      if (child !== inst.children[0]) current = [{ val: current[0]!.val, span: where }];
+      const v = applyTo(cx, { kind: 'instance', inst: child.node }, current, where);
+      if (isPoison(v)) return POISON;
+      current = [{ val: v, span: where }];
+    }
+    return current[0]?.val ?? POISON;
   });
-  return callValue({ ...cx, scope }, callee, [...exprs, mode], span, null);
 }
 
 // ---------------------------------------------------------------- constructors and casts

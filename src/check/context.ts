@@ -89,7 +89,17 @@ export function report<N extends DiagnosticName>(
   return POISON;
 }
 
-export const originOf = (cx: Cx, span: Span): Origin => ({ span: cx.site ?? span, path: cx.path });
+/**
+ * Where an op comes from. The path is relative to the layer whose function is being built: equal layers share the
+ * function, and each call says where it stands.
+ */
+export const originOf = (cx: Cx, span: Span, path: string = cx.path): Origin => ({
+  span: cx.site ?? span,
+  path: relativeTo(cx.fn?.root?.path ?? '', path),
+});
+
+const relativeTo = (root: string, path: string): string =>
+  root === '' ? path : path === root ? '' : path.startsWith(`${root}.`) ? path.slice(root.length + 1) : path;
 
 /** The id of an AST node or scope within this elaboration: what structure keys are made of. */
 export function idOf(world: World, x: object): number {

@@ -46,7 +46,7 @@ export function describe(v: Val): string {
     case 'method':
       return `the method \`${v.decl.name.name}\``;
     case 'slot':
-      return `the ${v.slot.tensor.role === 'const' ? 'constant' : v.slot.tensor.role} \`${v.slot.name}\``;
+      return `the ${ROLES[v.slot.tensor.role]} \`${v.slot.name}\``;
     case 'optimizer':
       return `the optimizer ${v.decl.name.name}(...)`;
     case 'constant':
@@ -59,6 +59,8 @@ export function describe(v: Val): string {
       return 'something unknown';
   }
 }
+
+const ROLES = { param: 'parameter', buffer: 'buffer', const: 'constant' } as const;
 
 export const floatText = (x: number): string => (Number.isInteger(x) && Math.abs(x) < 1e15 ? x.toFixed(1) : String(x));
 

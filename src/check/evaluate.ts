@@ -1,7 +1,6 @@
 /** The one walk over expressions: compile-time values are computed, tensors become net IR, faults are reported once. */
 import { count } from '../diagnostics/words.ts';
 import { didYouMean } from '../diagnostics/index.ts';
-import { compare } from '../ir/dim.ts';
 import type { Expr, ListComp, MemberExpr, Name, SeqExpr, SeqItem, Span } from '../parser/ast.ts';
 import { binary, unary } from './arithmetic.ts';
 import { callExpr } from './call.ts';
@@ -322,6 +321,3 @@ function evalSeq(cx: Cx, e: SeqExpr): Val {
   const seq: SeqVal = { kind: 'seq', items, span: e.span };
   return seq;
 }
-
-export const provablyEqual = (a: Val, b: Val): boolean =>
-  a.kind === 'int' && b.kind === 'int' && compare(a.dim, b.dim) === 'equal';

@@ -19,8 +19,11 @@ export function checkSource(host: SourceHost, entry: string, bag: DiagnosticBag)
   const own = [...project.files.values()].filter((f) => !f.path.startsWith('std/'));
   for (const file of own) resolveFile(project, file, bag);
   for (const file of own) {
-    for (const d of file.ast.decls)
-      if (d.kind === 'block' && d.exported && hasDefaults(d)) elaborateBlock(project, file, d, {}, bag);
+    for (const d of file.ast.decls) {
+      if (d.kind !== 'block' || !d.exported || !hasDefaults(d)) continue;
+      const made = elaborateBlock(project, file, d, {}, bag);
+      if (made) project.elaborated.set(d, made);
+    }
   }
   // Where something is wrong, a block may be unused for that reason alone.
   if (!bag.hasErrors)
@@ -50,7 +53,8 @@ export function elaborate(
     bag.report('no_such_export', args, file.ast.span, { help: didYouMean(block, names) });
     return null;
   }
-  return elaborateBlock(project, file, decl, hyper, bag);
+  const known = Object.keys(hyper).length === 0 ? project.elaborated.get(decl) : undefined;
+  return known ?? elaborateBlock(project, file, decl, hyper, bag);
 }
 
 /** Whether a block can be compiled without being told anything. */

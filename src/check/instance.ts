@@ -29,11 +29,6 @@ export interface Child {
   readonly node: InstanceNode;
 }
 
-export interface InitRule {
-  readonly owner: InstanceNode;
-  readonly index: number;
-}
-
 export interface InstanceNode {
   readonly id: number;
   readonly kind: 'block' | 'seq' | 'list' | 'fn';
@@ -56,7 +51,7 @@ export interface InstanceNode {
   readonly methods: Map<string, FnDecl>;
   /** Names of members whose condition was false. */
   readonly absent: Set<string>;
-  /** What the block says of initial values, in order of declaration. */
+  /** Members by name, as declarations and methods see them. */
   readonly members: Map<string, Binding>;
   /** For declarations: hyper-parameters before members. For methods: members before hyper-parameters. */
   declScope: Scope | null;

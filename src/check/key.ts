@@ -1,7 +1,5 @@
 /** Structure keys: instances with equal keys have equal methods, so their functions are lowered once. */
-import type { Expr } from '../parser/ast.ts';
 import { idOf, type World } from './context.ts';
-import { exprText } from './describe.ts';
 import { parts, type InstanceNode, type TensorNode } from './instance.ts';
 import { typeText } from '../ir/builder.ts';
 import type { FnVal, Val } from './values.ts';
@@ -83,24 +81,22 @@ export function valueKey(world: World, v: Val): string {
 /** Equal lambdas of twelve layers are one function where they capture equal values. */
 function fnKey(world: World, f: FnVal): string {
   if (f.decl.kind === 'fn') return `f${idOf(world, f.decl)}`;
-  const free = new Set<string>();
-  freeNames(f.decl.body.result, free);
   const captured: string[] = [];
-  for (const name of free) {
+  for (const name of new Set(namesIn(f.decl.body))) {
     const b = f.scope.find(name);
     if (!b || b.kind === 'decl' || b.kind === 'import' || b.kind === 'prelude' || b.kind === 'primitive') continue;
-    const simple = ['int', 'float', 'bool', 'string', 'none', 'elem', 'tuple', 'list'].includes(b.val.kind);
-    if (!simple) return `l${idOf(world, f.decl)}@${idOf(world, f.scope)}`;
+    // A tensor or layer of the block around it: only the very same lambda is equal.
+    if (!SIMPLE.has(b.val.kind)) return `l${idOf(world, f.decl)}@${idOf(world, f.scope)}`;
     captured.push(`${name}=${valueKey(world, b.val)}`);
   }
-  if (f.decl.body.stmts.length > 0) return `l${idOf(world, f.decl)}@${idOf(world, f.scope)}`;
   return `l${idOf(world, f.decl)}{${captured}}`;
 }
 
-const NAMES = /[A-Za-z_]\w*/g;
-function freeNames(e: Expr | null, out: Set<string>): void {
-  if (!e) return;
-  const text = exprText(e);
-  if (text.includes('…')) out.add('…');
-  for (const [name] of text.matchAll(NAMES)) out.add(name);
+const SIMPLE: ReadonlySet<string> = new Set(['int', 'float', 'bool', 'string', 'none', 'elem', 'tuple', 'list']);
+
+/** Every name that a piece of syntax mentions, its own arguments included: they are bound nowhere around it. */
+function* namesIn(node: unknown): Iterable<string> {
+  if (typeof node !== 'object' || node === null) return;
+  if ('kind' in node && node.kind === 'name' && 'name' in node) yield String(node.name);
+  for (const [field, value] of Object.entries(node)) if (field !== 'span') yield* namesIn(value);
 }

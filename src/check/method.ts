@@ -3,16 +3,15 @@ import * as D from '../ir/dim.ts';
 import type { TensorType } from '../ir/ir.ts';
 import type { Arg, FnDecl, Member, Span } from '../parser/ast.ts';
 import { bindArgs, type Bound } from './arguments.ts';
-import { at, isLibrary, report, type Cx } from './context.ts';
-import { describe } from './describe.ts';
-import { evaluate } from './evaluate.ts';
+import { originOf, at, isLibrary, report, type Cx } from './context.ts';
 import { labelOf, subtreeTensors, type InstanceNode } from './instance.ts';
 import { solvePending } from './instantiate.ts';
+import { readMode, withMode } from './mode.ts';
 import { canOutline, lowerMethod, runBody, scopeOf, type LoweredMethod } from './outline.ts';
 import { callTrail, streamKey } from './random.ts';
 import { Scope } from './scope.ts';
 import { addCheck, compareAtLeast, readTensor, writeTensor } from './tensor.ts';
-import { isPoison, mapTensors, POISON, tensorsIn, type TensorVal, type Val } from './values.ts';
+import { mapTensors, POISON, tensorsIn, type TensorVal, type Val } from './values.ts';
 
 /** A method by name, conditional ones included while a `_` keeps the conditions open. */
 export function methodOf(inst: InstanceNode, name: string): FnDecl | null {
@@ -47,25 +46,9 @@ export function callMethod(cx: Cx, inst: InstanceNode, decl: FnDecl, args: reado
   if (!bound || inst.pending) return POISON;
   const training = mode ?? fn.training;
   const lowered = canOutline(bound, decl, scope) ? lowerMethod(cx, inst, decl, bound, scope, training, span) : null;
-  if (!lowered) return inlineMethod(cx, inst, decl, bound, scope, training, span);
+  if (!lowered) return inlineMethod(cx, inst, decl, bound, scope, mode, span);
   if (mode === undefined && lowered.readsMode) fn.readsMode = true;
   return lowered.result ? emitCall(cx, inst, decl, lowered, bound, scope, span) : POISON;
-}
-
-/** `backbone(x, training: false)`; undefined where the call inherits, null after a report. */
-function readMode(cx: Cx, args: readonly Arg[]): boolean | null | undefined {
-  const arg = args.find((a) => a.name?.name === 'training');
-  if (!arg) return undefined;
-  const v = evaluate(cx, arg.value);
-  if (v.kind === 'bool') return v.value;
-  if (!isPoison(v))
-    report(
-      cx,
-      'type_mismatch',
-      { what: '`training`', wanted: 'a bool known while compiling', found: describe(v) },
-      arg.value.span,
-    );
-  return null;
 }
 
 /** The `call`, in the caller's sizes. What the function must have checked becomes the caller's to check. */
@@ -92,7 +75,7 @@ function emitCall(
     shape: r.type.shape.map((d) => D.substitute(d, env)),
   }));
   const site = isLibrary(decl.span) && !isLibrary(inst.span) ? inst.span : span;
-  fn.b.origin = { span: cx.site ?? site, path: inst.path || cx.path };
+  fn.b.origin = originOf(cx, site, inst.path || cx.path);
   const results = fn.b.emitTyped('call', operands, { callee: m.func }, types, [], stepHint(inst));
   liftChecks(cx, m, env, span);
   const leaves = tensorsIn(m.result!);
@@ -154,7 +137,7 @@ function inlineMethod(
   decl: FnDecl,
   bound: ReadonlyMap<string, Bound>,
   scope: Scope,
-  training: boolean,
+  mode: boolean | undefined,
   span: Span,
 ): Val {
   const fn = cx.fn!;
@@ -172,9 +155,5 @@ function inlineMethod(
     inDim: false,
     depth: cx.depth + 1,
   };
-  const outer = fn.training;
-  fn.training = training;
-  const result = runBody(inner, decl, scope);
-  fn.training = outer;
-  return result;
+  return withMode(fn, mode, () => runBody(inner, decl, scope));
 }

@@ -5,6 +5,7 @@ import { parse } from '../parser/index.ts';
 import { STDLIB } from '../stdlib.generated.ts';
 import { OPS } from '../ir/ops/table.ts';
 import { BUILTINS } from './builtins.ts';
+import type { Elaborated } from './elaborated.ts';
 import { INTERNAL_OPS } from './op-call.ts';
 import { Scope } from './scope.ts';
 import { floatVal, POISON, type Val } from './values.ts';
@@ -34,6 +35,8 @@ export interface Project {
   readonly exports: string[];
   /** The names that need no import. */
   readonly prelude: Scope;
+  /** Blocks that checking has elaborated without fault as they stand. */
+  readonly elaborated: Map<Decl, Elaborated>;
   /** Blocks that some elaboration has instantiated. */
   readonly instantiated: Set<Decl>;
   readonly bag: DiagnosticBag;
@@ -71,6 +74,7 @@ export function loadProject(host: SourceHost, entry: string, bag: DiagnosticBag)
     sources: new Map(),
     exports: [],
     prelude: new Scope(primitives),
+    elaborated: new Map(),
     instantiated: new Set(),
     bag,
   };

@@ -3,7 +3,7 @@ import type { DiagnosticArgs, DiagnosticName, Related } from '../diagnostics/ind
 import { makeDiagnostic } from '../diagnostics/index.ts';
 import { value } from '../ir/builder.ts';
 import { compare, dim, sameShape, sub, type Dim } from '../ir/dim.ts';
-import type { Attrs, DimCheck, ElemType, TensorType, Value } from '../ir/ir.ts';
+import type { Attrs, DimCheck, ElemType, Value } from '../ir/ir.ts';
 import type { ShapeContext } from '../ir/ops/def.ts';
 import { withDefaults } from '../ir/ops/define.ts';
 import { opDef } from '../ir/ops/table.ts';
@@ -256,8 +256,6 @@ export function keyOf(fn: FnState): Value {
   fn.keyParam = value({ elem: 'u32', shape: [dim(2)] }, 'key');
   return (fn.key = fn.keyParam);
 }
-
-export const scalarType = (elem: ElemType): TensorType => ({ elem, shape: [] });
 
 /** The IR counts axes; the language, as PyTorch, calls them dims. */
 const dims = (fault: string): string => fault.replace(/\baxis (?=\d)/g, 'dim ');
