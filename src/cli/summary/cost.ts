@@ -17,7 +17,10 @@ export interface LayerCost {
 export function layerCosts(block: Elaborated, method: string): Map<string, LayerCost> {
   const costs = new Map<string, LayerCost>();
   const m = block.methods.find((x) => x.name === method)!;
-  new Walk(block.module.funcs, costs).visit(block.module.funcs.get(m.eval.func)!.body, '', new Map());
+  const { body } = block.module.funcs.get(m.eval.func)!;
+  const walk = new Walk(block.module.funcs, costs);
+  walk.visit(body, '', new Map());
+  walk.at('').output = body.results.map((r) => r.type);
   return costs;
 }
 
@@ -51,7 +54,7 @@ class Walk {
     }
   }
 
-  private at(path: string): LayerCost {
+  at(path: string): LayerCost {
     let c = this.costs.get(path);
     if (!c) this.costs.set(path, (c = { output: [], flops: dim(0), calls: 0 }));
     return c;

@@ -35,33 +35,42 @@ export function summaryRows(
   sizes: ReadonlyMap<string, number>,
 ): SummaryRow[] {
   const rows: SummaryRow[] = [];
-  const seen = new Set<number>();
+  const firstPath = new Map<number, string>();
   const counted = new Set<number>();
   const visit = (node: Instance, depth: number): void => {
-    const cost = costs.get(node.path);
-    const shared = seen.has(node.id);
-    seen.add(node.id);
+    const shared = firstPath.has(node.id);
+    if (!shared) firstPath.set(node.id, node.path);
+    // Calls of a shared layer all stand under its first path.
+    const cost = costs.get(firstPath.get(node.id)!);
     let params = 0;
     for (const { tensor } of node.own) {
       const t = block.tensors[tensor]!;
       if (t.role === 'param' && !counted.has(tensor)) params += lengthOf(t);
       counted.add(tensor);
     }
+    const output = shared ? (cost?.output ?? []) : outputOf(node, costs);
     rows.push({
       depth,
       path: node.path,
       name: node.name === '' ? block.name : node.name,
       type: node.type,
-      output: cost ? cost.output.map((t) => shapeText(t, sizes)).join(', ') : '--',
+      output: output.length > 0 ? output.map((t) => shapeText(t, sizes)).join(', ') : '--',
       params,
       shared,
-      flops: cost ? at(cost.flops, sizes) : 0,
+      flops: cost && !shared ? at(cost.flops, sizes) : 0,
       bytes: cost && node.children.length === 0 ? total(cost.output.map((t) => bytesOf(t, sizes))) : 0,
     });
     for (const c of node.children) visit(c, depth + 1);
   };
   visit(block.tree, 0);
   return rows;
+}
+
+/** A `seq` has no call of its own: its last entry's result is its result. */
+function outputOf(node: Instance, costs: ReadonlyMap<string, LayerCost>): readonly TensorType[] {
+  const own = costs.get(node.path)?.output ?? [];
+  const last = node.kind === 'seq' ? node.children.at(-1) : undefined;
+  return own.length === 0 && last ? outputOf(last, costs) : own;
 }
 
 export function totals(block: Elaborated, rows: readonly SummaryRow[]): Totals {
