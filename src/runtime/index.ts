@@ -4,8 +4,10 @@ export type { CallOptions, CreateOptions, DynamicMembers, ModelClass, Result, St
 export { Parameter } from './parameter.ts';
 export { ModuleNode } from './tree.ts';
 export { Optimizer } from './optimizer.ts';
+export { rand, randn } from './random.ts';
+export type { RandomOptions } from './random.ts';
 export { full, ones, Tensor, tensor, zeros } from './tensor.ts';
-export type { DynamicShape, Input, Nested, Shape, TensorOptions, TensorValues } from './tensor.ts';
+export type { Input, Nested, Shape, TensorOptions, TensorValues } from './tensor.ts';
 export { Device, device, devices } from './device.ts';
 export type { DeviceInfo } from './device.ts';
 export * from './errors.ts';

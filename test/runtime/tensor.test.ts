@@ -1,0 +1,114 @@
+/** Tensors: what they are made of, what they refuse, and that nothing hands out their memory. */
+import test from 'ava';
+import {
+  device,
+  DeviceError,
+  devices,
+  DTypeError,
+  full,
+  ones,
+  rand,
+  randn,
+  ShapeError,
+  tensor,
+  zeros,
+  type Tensor,
+} from '../../src/runtime/index.ts';
+
+test('nested arrays give shape and element type', async (t) => {
+  const x = tensor([
+    [1, 2, 3],
+    [4, 5, 6.5],
+  ]);
+  t.deepEqual([x.dtype, [...x.shape], x.size, x.nbytes], ['f32', [2, 3], 6, 24]);
+  t.deepEqual(await x.toArray(), [
+    [1, 2, 3],
+    [4, 5, 6.5],
+  ]);
+  t.is(tensor([true, false]).dtype as string, 'bool');
+  t.is(tensor([1n, 2n]).dtype as string, 'i32');
+  t.is(await tensor(7).item(), 7);
+  t.deepEqual([...tensor([]).shape], [0]);
+});
+
+test('typed arrays, wide and narrow, become 32-bit tensors where they fit', (t) => {
+  t.deepEqual([...tensor(BigInt64Array.of(1n, -2n)).readSync()], [1, -2]);
+  t.deepEqual([...tensor(Uint8Array.of(0, 255)).readSync()], [0, 255]);
+  t.deepEqual([...tensor(Float64Array.of(0.1)).readSync()], [Math.fround(0.1)]);
+  t.is(tensor(Int16Array.of(1)).dtype, 'i32');
+  t.throws(() => tensor(BigInt64Array.of(2n ** 31n)), { instanceOf: DTypeError, message: /2147483648/ });
+  t.throws(() => tensor([0.5], { dtype: 'i32' }), { instanceOf: DTypeError });
+  t.throws(() => tensor([-1], { dtype: 'u32' }), { instanceOf: DTypeError });
+  t.throws(() => tensor([2], { dtype: 'bool' }), { instanceOf: DTypeError });
+  t.deepEqual([...tensor([1, 65504, 1e6, 2 ** -24], { dtype: 'f16' }).readSync()], [1, 65504, Infinity, 2 ** -24]);
+  t.deepEqual([...tensor([1.00390625, NaN], { dtype: 'bf16' }).readSync()], [1, NaN]);
+});
+
+test('ragged nesting and wrong counts are named', (t) => {
+  t.throws(() => tensor([[1, 2], [3]]), { instanceOf: ShapeError, message: /ragged.*\[1\]/ });
+  t.throws(() => tensor([[1], 2]), { instanceOf: ShapeError });
+  t.throws(() => tensor([1, 2, 3], { shape: [2, 2] }), { instanceOf: ShapeError, message: /3 values.*\[2, 2\]/ });
+  t.throws(() => tensor(['a'] as unknown as number[]), { instanceOf: DTypeError });
+});
+
+test('values are copied in and out', async (t) => {
+  const source = Float32Array.of(1, 2);
+  const x = tensor(source);
+  source[0] = 9;
+  const read = await x.read();
+  read[1] = 9;
+  t.deepEqual([...x.readSync()], [1, 2]);
+});
+
+test('set writes one element, counted from either end', (t) => {
+  const x = zeros([2, 3]);
+  x.set([1, 2], 5);
+  x.set([-2, -3], 7);
+  t.deepEqual([...x.readSync()], [7, 0, 0, 0, 0, 5]);
+  t.throws(() => x.set([0, 3], 1), { instanceOf: ShapeError, message: /index 3.*dim 1.*size 3/ });
+  t.throws(() => x.set([0], 1), { instanceOf: ShapeError });
+  const y = tensor([1, 2], { dtype: 'i32' });
+  t.throws(() => y.set([0], 1.5), { instanceOf: DTypeError });
+});
+
+test('item is for one element', async (t) => {
+  t.is(await full([1, 1], 3).item(), 3);
+  await t.throwsAsync(ones([2]).item(), { instanceOf: ShapeError });
+});
+
+test('static shapes are part of the type', (t) => {
+  const a: Tensor<'f32', [2, 3]> = zeros([2, 3]);
+  const b: Tensor<'i32', [2]> = full([2], 1, { dtype: 'i32' });
+  const c: Tensor<'f32', [4]> = randn([4], { seed: 1 });
+  const d: Tensor<'f32', [2]> = tensor(new Float32Array(2), { shape: [2] });
+  // @ts-expect-error two is not three
+  const e: Tensor<'f32', [3]> = tensor([1, 2], { shape: [2] });
+  t.deepEqual(
+    [a, b, c, d, e].map((x) => x.size),
+    [6, 2, 4, 2, 2],
+  );
+});
+
+test('random tensors depend on the seed and are distributed as they say', (t) => {
+  t.deepEqual(rand([8], { seed: 1 }).readSync(), rand([8], { seed: 1 }).readSync());
+  t.notDeepEqual(rand([8], { seed: 1 }).readSync(), rand([8], { seed: 2 }).readSync());
+  const u = rand([20000]).readSync();
+  t.true(u.every((v) => v >= 0 && v < 1));
+  const n = randn([20000]).readSync();
+  const mean = n.reduce((a, v) => a + v, 0) / n.length;
+  const variance = n.reduce((a, v) => a + (v - mean) ** 2, 0) / n.length;
+  // Four standard errors: 4 / sqrt(n) and 4 sqrt(2 / n).
+  t.true(Math.abs(mean) < 4 / Math.sqrt(n.length), String(mean));
+  t.true(Math.abs(variance - 1) < 4 * Math.sqrt(2 / n.length), String(variance));
+});
+
+test('devices say what they are; one that is not there is an error', async (t) => {
+  t.deepEqual(
+    devices().map((d) => [d.name, d.available]),
+    [['cpu', true]],
+  );
+  t.is(device('auto'), device('cpu'));
+  t.throws(() => device('webgpu:0'), { instanceOf: DeviceError, message: /webgpu:0.*cpu/ });
+  const x = zeros([1]);
+  t.is(await x.to('cpu'), x);
+});
