@@ -153,9 +153,12 @@ export class Model {
 
   /** Optimizer state is made when the first step needs it. */
   #prepareState(): void {
+    if (!this.#hasState()) this.#executor.run('init_state', new Map(), () => new Uint8Array(8));
+  }
+
+  #hasState(): boolean {
     const first = this.artifact.train?.groups.flatMap((g) => g.state)[0];
-    if (first !== undefined && !this.#executor.hasSegment(first))
-      this.#executor.run('init_state', new Map(), () => new Uint8Array(8));
+    return first === undefined || this.#executor.hasSegment(first);
   }
 
   #inputs(tensors: readonly Tensor[], key: Key, options: StepOptions): (input: ProgramInput) => Uint8Array | Storage {
@@ -267,6 +270,26 @@ export class Model {
     });
     for (const [t, bytes] of ready) t.storage.write(0, bytes);
     return { missing_keys, unexpected_keys };
+  }
+
+  /**
+   * The model on another device: this same object where it is there already, else a new one with equal values, optimizer
+   * state, step and seed. Throws DeviceError for a device that is not there.
+   */
+  async to(where: string | Device): Promise<this> {
+    const on = typeof where === 'object' ? where : findDevice(where);
+    if (on === this.device) return this;
+    const make = this.constructor as new (executor: Executor, artifact: Artifact, seed: number) => this;
+    const moved = new make(await Executor.create(this.artifact, on), this.artifact, this.seed);
+    const pairs = this.#params.map((p, i): [Tensor, Tensor] => [p.data, moved.#params[i]!.data]);
+    if (this.#hasState()) {
+      const state = moved.optimizerState();
+      for (const [name, t] of this.optimizerState()) pairs.push([t, state.get(name)!]);
+    }
+    for (const [from, to] of pairs) to.storage.write(0, from.storage.read(0, from.nbytes));
+    moved.step = this.step;
+    moved.optimizer?.groups.forEach((g, i) => Object.assign(g, this.optimizer!.groups[i]));
+    return moved;
   }
 
   /** Writes the weights as safetensors with PyTorch's keys, whole or not at all. Node only. */

@@ -114,26 +114,25 @@ export class Tensor<E extends Elem = Elem, S extends Shape = Shape> {
   }
 }
 
-/** The shape of a tensor whose dims are known only at run time. Methods of generated classes take it and check. */
-export interface DynamicShape extends ReadonlyArray<number> {
-  readonly [dynamic]: true;
-}
-declare const dynamic: unique symbol;
+/**
+ * What a method of a generated class takes for `Tensor<E, S>`, when it is given a tensor of shape `Given`: where the rank
+ * of `Given` is known it must fit S; a tensor of any `Shape` is taken as it is, and checked when it runs.
+ */
+export type Input<E extends Elem, S extends Shape, Given extends Shape> = Tensor<E, Given> &
+  (number extends Given['length'] ? unknown : Tensor<E, S>);
 
-/** What a method with static dims takes: a tensor of that shape, or one whose shape only a run can tell. */
-export type Input<E extends Elem, S extends Shape> = Tensor<E, S> | Tensor<E, DynamicShape>;
-
-/** The shape as a type: a tuple where its length is known, else dynamic. */
-type ShapeType<S extends Shape> = number extends S['length'] ? DynamicShape : { -readonly [K in keyof S]: S[K] };
+/** The shape as a type: a tuple where its length is known. */
+export type ShapeType<S extends Shape> = number extends S['length'] ? Shape : { -readonly [K in keyof S]: S[K] };
 
 type IntegerArray = Int32Array | Int16Array | Int8Array | Uint8Array | Uint16Array | BigInt64Array | BigUint64Array;
+type NestedOf<T> = T | readonly NestedOf<T>[];
 export type TensorValues = Nested | ArrayLike<number | bigint>;
 
 export interface TensorOptions<E extends Elem = Elem, S extends Shape = Shape> {
   /** Default: f32 for numbers and floats, i32 for integer arrays and bigints, bool for booleans. */
   readonly dtype?: E;
-  /** Default: the nesting, or one dim. */
-  readonly shape?: S | Shape;
+  /** Default: the nesting, or one dim. Written in place it becomes part of the type: `{ shape: [64, 784] }`. */
+  readonly shape?: S;
   readonly device?: string | Device;
 }
 
@@ -141,15 +140,23 @@ export interface TensorOptions<E extends Elem = Elem, S extends Shape = Shape> {
  * A tensor from nested arrays, a typed array, or a number; the values are copied.
  * Throws ShapeError for ragged nesting or a wrong count, DTypeError for values that the element type cannot hold.
  */
-export function tensor<const S extends Shape = DynamicShape>(
+export function tensor<const S extends Shape = Shape>(
   values: Float32Array | Float64Array,
   options?: TensorOptions<'f32', S>,
 ): Tensor<'f32', ShapeType<S>>;
-export function tensor<const S extends Shape = DynamicShape>(
-  values: IntegerArray,
+export function tensor<const S extends Shape = Shape>(
+  values: IntegerArray | NestedOf<bigint>,
   options?: TensorOptions<'i32', S>,
 ): Tensor<'i32', ShapeType<S>>;
-export function tensor<E extends Elem = 'f32', const S extends Shape = DynamicShape>(
+export function tensor<const S extends Shape = Shape>(
+  values: Uint32Array,
+  options?: TensorOptions<'u32', S>,
+): Tensor<'u32', ShapeType<S>>;
+export function tensor<const S extends Shape = Shape>(
+  values: NestedOf<boolean>,
+  options?: TensorOptions<'bool', S>,
+): Tensor<'bool', ShapeType<S>>;
+export function tensor<E extends Elem = 'f32', const S extends Shape = Shape>(
   values: TensorValues,
   options?: TensorOptions<E, S>,
 ): Tensor<E, ShapeType<S>>;
@@ -161,13 +168,13 @@ export function tensor(values: TensorValues, options: TensorOptions = {}): Tenso
     flat = values as unknown as ArrayLike<number | bigint>;
     shape = [flat.length];
   } else {
-    const nested = values as Nested;
+    const nested = (typeof values === 'object' && !Array.isArray(values) ? Array.from(values) : values) as Nested;
     shape = shapeOf(nested);
     flat = flatten(nested, shape);
   }
   const dtype = options.dtype ?? defaultType(values, flat);
   if (options.shape) {
-    const size = options.shape.reduce((a, b) => a * b, 1);
+    const size = checkedSize(options.shape);
     if (size !== flat.length) {
       throw new ShapeError(`${flat.length} values for the shape [${options.shape.join(', ')}], which has ${size}`);
     }
@@ -185,8 +192,7 @@ export function full<const S extends Shape, E extends Elem = 'f32'>(
   options: FilledOptions<E> = {},
 ): Tensor<E, ShapeType<S>> {
   const dtype = options.dtype ?? ('f32' as E);
-  const size = shape.reduce((a, b) => a * b, 1);
-  const bytes = encode(new Float32Array(size).fill(value), dtype);
+  const bytes = encode(new Float32Array(checkedSize(shape)).fill(value), dtype);
   return new Tensor(
     dtype,
     [...shape] as readonly number[] as ShapeType<S>,
@@ -204,6 +210,13 @@ export const ones = <const S extends Shape, E extends Elem = 'f32'>(
   options: FilledOptions<E> = {},
 ): Tensor<E, ShapeType<S>> => full(shape, 1, options);
 
+function checkedSize(shape: Shape): number {
+  const wrong = shape.find((n) => !Number.isInteger(n) || n < 0);
+  if (wrong !== undefined)
+    throw new ShapeError(`a dim is a whole number from 0; the shape [${shape.join(', ')}] has ${wrong}`);
+  return shape.reduce((a, b) => a * b, 1);
+}
+
 const resolveDevice = (d: string | Device | undefined): Device => (typeof d === 'object' ? d : device(d ?? 'cpu'));
 
 function defaultType(values: unknown, flat: ArrayLike<number | bigint | boolean>): Elem {
@@ -215,14 +228,14 @@ function defaultType(values: unknown, flat: ArrayLike<number | bigint | boolean>
 
 function shapeOf(v: Nested): number[] {
   const shape: number[] = [];
-  for (let x: Nested | undefined = v; typeof x === 'object'; x = x[0]) shape.push(x.length);
+  for (let x: Nested | undefined = v; Array.isArray(x); x = (x as readonly Nested[])[0]) shape.push(x.length);
   return shape;
 }
 
 function flatten(v: Nested, shape: readonly number[]): (number | bigint | boolean)[] {
   const out: (number | bigint | boolean)[] = [];
   const visit = (x: Nested, depth: number, at: string): void => {
-    if (typeof x !== 'object') {
+    if (!Array.isArray(x)) {
       if (depth !== shape.length)
         throw new ShapeError(`the nesting is ragged: a number where a list is expected, at ${at || 'the top'}`);
       if (typeof x !== 'number' && typeof x !== 'boolean' && typeof x !== 'bigint')

@@ -2,6 +2,8 @@
 import test from 'ava';
 import { compile } from '../../src/index.ts';
 import {
+  Device,
+  DeviceError,
   DTypeError,
   NetwrightError,
   ShapeError,
@@ -228,4 +230,20 @@ test('parameters are edited in place and seen by the next call', async (t) => {
   t.is(after[1], before[1]);
   t.throws(() => head.weight.data.set([5, 0], 1), { instanceOf: ShapeError });
   t.throws(() => head.weight.data.set([0], 1), { instanceOf: ShapeError });
+});
+
+test('a model moves with everything that it holds, and devices do not mix', async (t) => {
+  const model = await create();
+  model.train_step(X, Y);
+  t.is(await model.to('cpu'), model);
+  const other = new Device('cpu:1');
+  const moved = await model.to(other);
+  t.is(moved.step, 1);
+  t.throws(() => moved.call('forward', [X]), {
+    instanceOf: DeviceError,
+    message: /x is on cpu and the model is on cpu:1/,
+  });
+  const [x, y] = [await X.to(other), await Y.to(other)];
+  for (let i = 0; i < 3; i++) t.is(await moved.train_step(x, y).loss.item(), await model.train_step(X, Y).loss.item());
+  t.deepEqual(snapshot(moved), snapshot(model));
 });
