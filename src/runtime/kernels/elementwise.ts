@@ -1,68 +1,141 @@
 /** The elementwise family: one index space, any number of outputs, everything else computed backwards from them. */
-import type { KernelCall, Target } from '../../codegen/call.ts';
-import type { Coord } from '../../codegen/coord.ts';
-import { uniform } from '../../codegen/coord.ts';
-import { KernelArgs } from '../../codegen/kernel-args.ts';
-import type { KExpr } from '../../codegen/kernel.ts';
-import { segmentsOf } from '../../codegen/segments.ts';
-import type { LoopAxis } from '../../codegen/space.ts';
-import { identity, loopsOver, placeIn, walkRegion } from '../../codegen/space.ts';
-import { needsScalar } from '../../codegen/windows.ts';
 import * as K from '../../codegen/builder.ts';
+import type { KernelCall, Target } from '../../codegen/call.ts';
+import { consecutive, uniform, type Coord } from '../../codegen/coord.ts';
+import type { RegionEmitter } from '../../codegen/expr.ts';
+import { KernelArgs } from '../../codegen/kernel-args.ts';
+import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
+import { segmentsOf } from '../../codegen/segments.ts';
+import { identity, loopsOver, placeIn, walkRegion, type LoopAxis, type Walk } from '../../codegen/space.ts';
+import { needsScalar } from '../../codegen/windows.ts';
+import type { Dim } from '../../ir/dim.ts';
 import type { Op } from '../../ir/ir.ts';
 import { unrollFor, vectorLoop } from './loops.ts';
-import { openRegion, originsOf, reuse, storeAt } from './region.ts';
+import { openRegion, originsOf, reuse, storeAt, unrollOf } from './region.ts';
+import { loadTurned, turnedBy, type Turned } from './turned.ts';
 
 /** The kernel of a `fusion {elementwise}` op. All results have one shape. */
 export function elementwiseKernel(op: Op, target: Target, name: string): KernelCall {
   const region = op.regions[0]!;
-  const shape = region.results[0]!.type.shape;
-  const axes = identity(shape.length);
+  const axes = identity(region.results[0]!.type.shape.length);
   const walk = walkRegion(
     region,
     region.results.map((value) => ({ value, tokens: axes })),
   );
-  const loops = loopsOver(shape, axes, [...walk.patterns, axes]);
-
   const a = new KernelArgs();
-  const s = a.scope;
   const emitter = openRegion(a, op);
   const outs = op.results.map((r) => a.buffer(r, 'write', 'out'));
+  new ElementwiseWriter(a, emitter, op, walk, outs, target).write();
+  return a.finish(name, originsOf(op), reuse(op, walk, [...op.results.keys()]));
+}
 
-  const point = (at: readonly Coord[]): void => {
-    const coords = placeIn(shape.length, loops, at);
-    const values = region.results.map((v) => emitter.value(v, coords));
-    const flat = emitter.flat(coords, shape);
+class ElementwiseWriter {
+  private readonly a: KernelArgs;
+  private readonly e: RegionEmitter;
+  private readonly op: Op;
+  private readonly walk: Walk;
+  private readonly outs: readonly KBuffer[];
+  private readonly shape: readonly Dim[];
+  private readonly loops: readonly LoopAxis[];
+  private readonly lanes: number;
+  private readonly turned: Turned | null;
+
+  constructor(a: KernelArgs, e: RegionEmitter, op: Op, walk: Walk, outs: readonly KBuffer[], target: Target) {
+    this.a = a;
+    this.e = e;
+    this.op = op;
+    this.walk = walk;
+    this.outs = outs;
+    const region = op.regions[0]!;
+    this.shape = region.results[0]!.type.shape;
+    const axes = identity(this.shape.length);
+    this.loops = loopsOver(this.shape, axes, [...walk.patterns, axes]);
+    this.lanes = region.ops.some(needsScalar) ? 1 : target.lanes;
+    this.turned = this.lanes === 4 ? turnedBy(walk, this.loops) : null;
+  }
+
+  write(): void {
+    this.nest(0, new Array<Coord>(this.loops.length));
+  }
+
+  private extent(i: number): KExpr {
+    const { extent } = this.loops[i]!;
+    // The size of a single loop is a parameter even where it is known: kernels that differ only in it are one.
+    return this.loops.length === 1 ? this.a.sizeParam(extent) : this.a.size(extent);
+  }
+
+  private point(at: readonly Coord[]): void {
+    const { scope } = this.a;
+    const coords = placeIn(this.shape.length, this.loops, at);
+    const values = this.op.regions[0]!.results.map((v) => this.e.value(v, coords));
+    const flat = this.e.flat(coords, this.shape);
     // Every load comes before the first store, so an input's memory may be an output's.
-    values.forEach((v, i) => storeAt(s, outs[i]!, flat, v));
-  };
+    values.forEach((v, i) => storeAt(scope, this.outs[i]!, flat, v));
+  }
 
-  const lanes = region.ops.some(needsScalar) ? 1 : target.lanes;
-  const most = region.ops.length <= 6 ? 4 : region.ops.length <= 12 ? 2 : 1;
-  const inner = (loop: LoopAxis, extent: KExpr, at: readonly Coord[]): void => {
-    const segments = loop.axes.length === 1 ? segmentsOf(walk, loop.axes[0]!, loop.extent) : [];
-    const unroll = segments.length > 1 ? 1 : unrollFor(loop.extent.value, lanes, most);
+  private nest(depth: number, at: Coord[]): void {
+    if (depth === this.loops.length) this.point(at);
+    else if (depth === this.loops.length - 1) this.turned ? this.tiles(this.turned, at) : this.inner(at);
+    else if (depth === this.turned?.loop) this.nest(depth + 1, at);
+    else this.a.scope.loop(0, this.extent(depth), 1, (i) => this.nest(depth + 1, at.with(depth, uniform(i))));
+  }
+
+  /** The innermost loop, cut where a border begins. */
+  private inner(at: readonly Coord[]): void {
+    const s = this.a.scope;
+    const last = this.loops.length - 1;
+    const loop = this.loops[last]!;
+    const extent = this.extent(last);
+    const segments = loop.axes.length === 1 ? segmentsOf(this.walk, loop.axes[0]!, loop.extent) : [];
+    const unroll = segments.length > 1 ? 1 : unrollFor(loop.extent.value, this.lanes, unrollOf(this.op));
     const run = (from: KExpr, to: KExpr): void =>
-      vectorLoop(s, from, to, lanes, unroll, (places) => places.forEach((p) => point([...at, p])));
+      vectorLoop(s, from, to, this.lanes, unroll, (places) => places.forEach((p) => this.point(at.with(last, p))));
     if (segments.length <= 1) return run(K.i32(0), extent);
     let from: KExpr = K.i32(0);
     for (const [i, segment] of segments.entries()) {
-      emitter.facts = segment.facts;
+      this.e.facts = segment.facts;
       // Where a tensor is smaller than its borders the cuts may lie in any order.
-      const cut = s.share(K.max(from, s.share(K.min(a.size(segment.to), extent))), 'to');
+      const cut = s.share(K.max(from, s.share(K.min(this.a.size(segment.to), extent))), 'to');
       const to = i === segments.length - 1 ? extent : cut;
       run(from, to);
       from = to;
     }
-  };
-  const nest = (depth: number, at: readonly Coord[]): void => {
-    const loop = loops[depth];
-    if (!loop) return point(at);
-    // The size of a single loop is a parameter even where it is known: kernels that differ only in it are one.
-    const extent = loops.length === 1 ? a.sizeParam(loop.extent) : a.size(loop.extent);
-    if (depth < loops.length - 1) s.loop(0, extent, 1, (i) => nest(depth + 1, [...at, uniform(i)]));
-    else inner(loop, extent, at);
-  };
-  nest(0, []);
-  return a.finish(name, originsOf(op), reuse(op, walk, [...op.results.keys()]));
+  }
+
+  /**
+   * Blocks of lanes x lanes for operands that lie the other way round: loaded along their own innermost axis, turned in
+   * registers. Tiles of four vectors use a cache line of each of their rows to the end.
+   */
+  private tiles(turned: Turned, at: readonly Coord[]): void {
+    const s = this.a.scope;
+    const n = this.lanes;
+    const last = this.loops.length - 1;
+    const place = (i: Coord, j: Coord): Coord[] => at.with(turned.loop, i).with(last, j);
+    const coords = (i: Coord, j: Coord): Coord[] => placeIn(this.shape.length, this.loops, place(i, j));
+    const [rows, columns] = [this.extent(turned.loop), this.extent(last)];
+    const whole = (e: KExpr): KExpr => s.share(K.bin('and', e, -n), 'whole');
+    s.loop(0, whole(rows), 4 * n, (tile) => {
+      const end = s.share(K.min(s.share(K.add(tile, 4 * n)), whole(rows)), 'end');
+      s.loop(0, whole(columns), n, (j) =>
+        s.loop(tile, end, n, (i) => {
+          const lines = Array.from({ length: n }, (_, r) =>
+            coords(consecutive(i, n, n), uniform(s.share(K.add(j, r)))),
+          );
+          const wanted = Array.from(
+            { length: n },
+            (_, q) => [uniform(s.share(K.add(i, q))), consecutive(j, n, n)] as const,
+          );
+          loadTurned(
+            this.e,
+            turned,
+            lines,
+            wanted.map(([x, y]) => coords(x, y)),
+          );
+          for (const [x, y] of wanted) this.point(place(x, y));
+        }),
+      );
+      s.loop(whole(columns), columns, 1, (j) => s.loop(tile, end, 1, (i) => this.point(place(uniform(i), uniform(j)))));
+    });
+    s.loop(whole(rows), rows, 1, (i) => this.inner(at.with(turned.loop, uniform(i))));
+  }
 }

@@ -8,6 +8,7 @@ import { loadAt } from '../../codegen/gather.ts';
 import type { KernelArgs } from '../../codegen/kernel-args.ts';
 import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
 import type { Scope } from '../../codegen/scope.ts';
+import { COSTLY } from '../../codegen/rows.ts';
 import type { Walk } from '../../codegen/space.ts';
 import { readInPlace } from '../../codegen/space.ts';
 import type { ElemType, Op, Origin, Value } from '../../ir/ir.ts';
@@ -39,6 +40,12 @@ export function originsOf(op: Op): readonly Origin[] {
     if (!seen.has(key)) seen.set(key, o);
   }
   return [...seen.values()];
+}
+
+/** How many vectors a loop over the region works on at once: more where there is little to do, so that latencies overlap. */
+export function unrollOf(op: Op): number {
+  const weight = op.regions[0]!.ops.reduce((n, o) => n + (COSTLY.has(o.kind) ? 8 : 1), 0);
+  return weight <= 8 ? 4 : weight <= 16 ? 2 : 1;
 }
 
 export const bytesOf = (elem: ElemType): number => (elem === 'f16' || elem === 'bf16' ? 2 : 4);

@@ -24,7 +24,7 @@ import type { Op, Region, Value } from '../../ir/ir.ts';
 import type { State } from './accumulate.ts';
 import { Reducer } from './accumulate.ts';
 import { unrollFor, vectorLoop } from './loops.ts';
-import { openRegion, originsOf, reuse, storeAt } from './region.ts';
+import { openRegion, originsOf, reuse, storeAt, unrollOf } from './region.ts';
 
 /** Elements of an inner row, and rows of a column, that one partial sum takes. */
 const ROW_CHUNK = 4096;
@@ -40,7 +40,7 @@ export function rowwiseKernel(op: Op, target: Target, name: string): KernelCall 
   const a = new KernelArgs();
   const emitter = openRegion(a, op);
   const outs = op.results.map((r) => a.buffer(r, 'write', 'out'));
-  new RowWriter(a, emitter, region, plan, walk, outs, target).write();
+  new RowWriter(a, emitter, op, plan, walk, outs, target).write();
   const last = plan.passes[plan.passes.length - 1]!;
   return a.finish(name, originsOf(op), reuse(op, walk, last.stores));
 }
@@ -74,7 +74,7 @@ class RowWriter {
   constructor(
     a: KernelArgs,
     e: RegionEmitter,
-    region: Region,
+    op: Op,
     plan: RowPlan,
     walk: Walk,
     outs: readonly KBuffer[],
@@ -82,6 +82,7 @@ class RowWriter {
   ) {
     this.a = a;
     this.e = e;
+    const region = op.regions[0]!;
     this.region = region;
     this.plan = plan;
     this.outs = outs;
@@ -92,8 +93,7 @@ class RowWriter {
     const inner = plan.shape.findLastIndex((d) => d.value !== 1);
     this.columns = inner >= 0 && !plan.axes.includes(inner);
     const loop = this.columns ? this.keptLoops.at(-1) : this.rowLoops.at(-1);
-    const light = region.ops.length <= 12 ? 4 : region.ops.length <= 24 ? 2 : 1;
-    this.unroll = loop ? unrollFor(loop.extent.value, this.lanes, light, 1) : 1;
+    this.unroll = loop ? unrollFor(loop.extent.value, this.lanes, unrollOf(op), 1) : 1;
   }
 
   write(): void {
