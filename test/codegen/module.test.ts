@@ -59,6 +59,8 @@ export async function main(): Promise<void> {
   const { loss } = model.train_step(x, y, { lr: 0.1 });
   const scalar: Tensor<'f32', []> = loss;
   model.forward(tensor([[[[1, 2, 3, 4]]]])); // its shape is known only when it runs
+  const passed = (t: Tensor<'f32'>): Tensor<'f32'> => model.forward(t);
+  passed(x);
   model.optimizer.lr = 0.5;
   // @ts-expect-error a wrong size
   model.forward(zeros([5, 1, 4, 5]));
@@ -138,7 +140,8 @@ test('bytes depend on the artifact only', (t) => {
 });
 
 test('names and texts of the source are quoted', async (t) => {
-  const evil = "'];globalThis.hacked = true;//\u2028*/globalThis.hacked = true;/*\n`${globalThis.hacked = true}";
+  const evil =
+    "</script>'];globalThis.hacked = true;//\u2028*/globalThis.hacked = true;/*\n`${globalThis.hacked = true}";
   const hostile: Artifact = {
     ...artifact,
     name: 'class',
@@ -167,6 +170,7 @@ test('names and texts of the source are quoted', async (t) => {
       return load(folder, `h.${ext}`);
     });
     t.deepEqual(Object.keys(made), ['class']);
+    t.false(text.includes('</script'));
   }
   t.is((globalThis as Record<string, unknown>)['hacked'], undefined);
 });

@@ -2,13 +2,14 @@
 import type { Artifact, MethodEntry } from '../../runtime/artifact.ts';
 import { Model } from '../../runtime/model.ts';
 import { bindingName, docComment, propertyKey, stringLiteral } from './escape.ts';
-import { argumentType, LayerTypes, resultType } from './types.ts';
+import { argumentType, described, LayerTypes, OBJECT_MEMBERS, resultType } from './types.ts';
 
 export type Form = 'ts' | 'js' | 'dts';
 
 /** What every model has; a layer or method of such a name is reached through `get_submodule` or `call`. */
 const RESERVED: ReadonlySet<string> = new Set([
   ...Object.getOwnPropertyNames(Model.prototype),
+  ...OBJECT_MEMBERS,
   ...['artifact', 'device', 'seed', 'optimizer', 'step'],
 ]);
 
@@ -33,7 +34,7 @@ export function classText(artifact: Artifact, form: Form): string {
   const head = `${exported ? 'export ' : ''}${form === 'dts' ? 'declare ' : ''}class ${name} extends $Model {\n`;
   const alias = exported ? '' : `export { ${name} as ${stringLiteral(artifact.name)} };\n`;
   const types = form === 'js' ? '' : layers.declarations.map((d) => `${d}\n`).join('');
-  return `${types}${docComment(artifact.doc)}${head}${members.join('')}}\n${alias}`;
+  return `${types}${docComment(described(artifact.doc, artifact.hyper))}${head}${members.join('')}}\n${alias}`;
 }
 
 function created(artifact: Artifact, name: string, form: Form): string[] {
@@ -66,7 +67,7 @@ function method(m: MethodEntry, form: Form): string {
     return `\n${doc}  ${propertyKey(m.name)}(${[...names, 'options'].join(', ')}) {\n    return ${call};\n  }\n`;
   }
   const result = resultType(m.result);
-  const head = `${doc}  ${propertyKey(m.name)}(${parameters(m, names, 'CallOptions')}): ${result}`;
+  const head = `${doc}  ${propertyKey(m.name)}${signature(m, names, 'CallOptions')}: ${result}`;
   return form === 'dts' ? `${head};\n` : `\n${head} {\n    return ${call} as ${result};\n  }\n`;
 }
 
@@ -82,12 +83,12 @@ function training(artifact: Artifact, form: Form): string[] {
       'One step of the `train` block: forward, backward and update. Gives the loss before it.',
       '  ',
     );
-    const head = `${doc}  ${form === 'ts' ? 'override ' : ''}train_step(${parameters(loss, names, 'StepOptions')}): ${LOSS}`;
+    const head = `${doc}  ${form === 'ts' ? 'override ' : ''}train_step${signature(loss, names, 'StepOptions')}: ${LOSS}`;
     const body = `{\n    return super.train_step(${names.map((n) => `${n}, `).join('')}...(options ? [options] : []));\n  }\n`;
     out.push(form === 'ts' ? `\n${head} ${body}` : `${head};\n`);
   }
   const doc = docComment('Fills `.grad` of every trained parameter (training mode). Gives the loss.', '  ');
-  const head = `${doc}  ${form === 'ts' ? 'override ' : ''}backward(${parameters(loss, names)}): ${LOSS}`;
+  const head = `${doc}  ${form === 'ts' ? 'override ' : ''}backward${signature(loss, names)}: ${LOSS}`;
   out.push(form === 'ts' ? `\n${head} {\n    return super.backward(${names.join(', ')});\n  }\n` : `${head};\n`);
   return out;
 }
@@ -96,7 +97,11 @@ function parameterNames(m: MethodEntry): string[] {
   return m.args.map((a) => (a.name === 'options' ? 'options_' : bindingName(a.name)));
 }
 
-function parameters(m: MethodEntry, names: readonly string[], options?: string): string {
-  const list = m.args.map((a, i) => `${names[i]}: ${argumentType(a.spec)}`);
-  return [...list, ...(options ? [`options?: $${options}`] : [])].join(', ');
+/** `<S1 extends $Shape>(x: $Input<'f32', [number, 10], S1>, options?: $CallOptions)` */
+function signature(m: MethodEntry, names: readonly string[], options?: string): string {
+  const shapes: string[] = [];
+  const list = m.args.map((a, i) => `${names[i]}: ${argumentType(a.spec, shapes)}`);
+  if (options) list.push(`options?: $${options}`);
+  const generic = shapes.length > 0 ? `<${shapes.map((s) => `${s} extends $Shape`).join(', ')}>` : '';
+  return `${generic}(${list.join(', ')})`;
 }

@@ -1,11 +1,11 @@
 /** What a `.net` file says is data: names, texts and paths reach generated TypeScript only through these writers. */
 
-/** A single-quoted string literal: JSON inside it stays readable. */
+/** A single-quoted string literal: JSON inside it stays readable. It cannot end a script element either. */
 export function stringLiteral(text: string): string {
   const body = text.replace(/[\\'\u0000-\u001f\u007f\u2028\u2029\ud800-\udfff]/gu, (c) =>
     c === '\\' || c === "'" ? `\\${c}` : c === '\n' ? '\\n' : `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
-  return `'${body}'`;
+  return `'${body.replaceAll('</', '<\\/')}'`;
 }
 
 const IDENTIFIER = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -31,11 +31,11 @@ export function bindingName(name: string): string {
   return WORDS.has(plain) || GLOBALS.has(plain) ? `${plain}_` : plain;
 }
 
-/** A doc comment at an indent; nothing for an empty text. The text cannot end the comment. */
+/** A doc comment at an indent; nothing for an empty text. The text can end neither the comment nor a script element, nor speak to TypeScript. */
 export function docComment(text: string, indent = ''): string {
   const lines = text
     .trim()
-    .replaceAll('*/', '*\u200b/')
+    .replace(/(?<=[*<])(?=\/)|(?<=@)(?=ts-)/g, '\u200b')
     .split(/\r\n|[\n\r\u2028\u2029]/);
   if (lines.length === 1) return lines[0] === '' ? '' : `${indent}/** ${lines[0]} */\n`;
   return `${indent}/**\n${lines.map((l) => `${indent} *${l.trim() === '' ? '' : ` ${l.trimEnd()}`}\n`).join('')}${indent} */\n`;

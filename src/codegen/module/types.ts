@@ -16,8 +16,23 @@ const specType = (s: Spec, leaf: (t: TensorSpec) => string): string => {
 
 export const resultType = (s: Spec): string => specType(s, tensorType);
 
-/** Arguments also take tensors whose shape is known only at run time. */
-export const argumentType = (s: Spec): string => specType(s, (t) => `$Input<${shaped(t)}>`);
+/** Of arguments, which also take tensors whose shape is known only at run time. Each tensor adds a type parameter, its shape. */
+export const argumentType = (s: Spec, shapes: string[]): string =>
+  specType(s, (t) => `$Input<${shaped(t)}, ${shapes[shapes.push(`S${shapes.length + 1}`) - 1]}>`);
+
+/** What every object has: a layer or parameter of such a name is no property of its owner. */
+export const OBJECT_MEMBERS: readonly string[] = Object.getOwnPropertyNames(Object.prototype);
+
+/** A block's description with the hyper-parameters that it was compiled with. */
+export function described(doc: string, hyper: TreeNode['hyper']): string {
+  const list = Object.entries(hyper).map(([name, value]) => `${name} = ${valueText(value)}`);
+  return list.length === 0 ? doc : `${doc}\n\nCompiled with ${list.join(', ')}.`.trim();
+}
+
+const valueText = (v: unknown): string => {
+  if (Array.isArray(v)) return `(${v.map(valueText).join(', ')})`;
+  return typeof v === 'string' ? JSON.stringify(v) : v === null ? 'none' : String(v);
+};
 
 /** Interfaces of a block's layers; layers of equal type share one. */
 export class LayerTypes {
@@ -33,7 +48,10 @@ export class LayerTypes {
   }
 
   /** The members that a node's own tensors and children give it. */
-  members(node: TreeNode, skip: (name: string) => boolean = () => false): { key: string; type: string }[] {
+  members(
+    node: TreeNode,
+    skip = (name: string): boolean => OBJECT_MEMBERS.includes(name),
+  ): { key: string; type: string }[] {
     const own = node.own.map((o) => {
       const t = this.artifact.tensors[o.tensor]!;
       return { name: o.name, type: parameterType(t, o.transposed) };
@@ -54,7 +72,8 @@ export class LayerTypes {
     }
     const body = lines.join('');
     if (body === '') return '$ModuleNode';
-    const key = `${node.type}\n${node.doc}\n${body}`;
+    const doc = docComment(described(node.doc, node.kind === 'block' ? node.hyper : {}));
+    const key = `${node.type}\n${doc}${body}`;
     const known = this.names.get(key);
     if (known !== undefined) return known;
     const base = `${this.prefix}$${node.type.replace(/[^A-Za-z0-9_]/g, '_')}`;
@@ -62,7 +81,7 @@ export class LayerTypes {
     for (let i = 2; this.taken.has(name); i++) name = `${base}$${i}`;
     this.taken.add(name);
     this.names.set(key, name);
-    this.declarations.push(`${docComment(node.doc)}export interface ${name} extends $ModuleNode {\n${body}}\n`);
+    this.declarations.push(`${doc}export interface ${name} extends $ModuleNode {\n${body}}\n`);
     return name;
   }
 }
