@@ -50,7 +50,8 @@ class ElementwiseWriter {
     this.shape = region.results[0]!.type.shape;
     const axes = identity(this.shape.length);
     this.loops = loopsOver(this.shape, axes, [...walk.patterns, axes]);
-    this.lanes = region.ops.some(needsScalar) ? 1 : target.lanes;
+    const innermost = this.loops.at(-1)?.extent.value ?? target.lanes;
+    this.lanes = innermost < target.lanes || region.ops.some(needsScalar) ? 1 : target.lanes;
     this.turned = this.lanes === 4 ? turnedBy(walk, this.loops) : null;
   }
 
@@ -60,8 +61,8 @@ class ElementwiseWriter {
 
   private extent(i: number): KExpr {
     const { extent } = this.loops[i]!;
-    // The size of a single loop is a parameter even where it is known: kernels that differ only in it are one.
-    return this.loops.length === 1 ? this.a.sizeParam(extent) : this.a.size(extent);
+    // The size of a single long loop is a parameter even where it is known: kernels that differ only in it are one.
+    return this.loops.length === 1 && this.lanes > 1 ? this.a.sizeParam(extent) : this.a.size(extent);
   }
 
   private point(at: readonly Coord[]): void {
