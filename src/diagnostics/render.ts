@@ -59,14 +59,15 @@ function renderOne(diagnostic: Diagnostic, cache: LineCache, options: RenderOpti
     if (!first) return;
     const at = lines?.position(first.span.start);
     const place = at ? `${file}:${at.line}:${at.column}` : file;
-    out.push(`${' '.repeat(gutter)} ${style.quiet(i === 0 ? '┌─' : '├─')} ${printable(place)}`);
+    const arrow = style.quiet(i === 0 ? '┌─' : '├─');
+    const unseen = lines ? [] : labels.map((label) => label.message).filter((message) => message !== '');
+    out.push(`${' '.repeat(gutter)} ${arrow} ${printable([place, ...unseen].join(': '))}`);
     if (lines) out.push(...renderFrame(lines, labels, { gutter, width, style, tint }));
   });
 
   const note = (text: string): void => {
     out.push(`${' '.repeat(gutter)} ${style.quiet('=')} ${text}`);
   };
-  // A related place whose file is not at hand still has something to say.
   for (const { span, message } of diagnostic.related) if (span.file === '') note(printable(message));
   if (diagnostic.path) note(`in ${shortPath(printable(diagnostic.path))}`);
   if (diagnostic.help !== null) {

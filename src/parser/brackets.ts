@@ -15,7 +15,15 @@ interface Open {
   readonly token: IToken;
 }
 
+/** Beyond what the grammar nests. A file that goes deeper is not read: mending that many brackets helps nobody. */
+const MAX_OPEN = 200;
+
 export function balance(tokens: readonly IToken[], text: string, file: string, bag: DiagnosticBag): IToken[] {
+  const deep = tooDeep(tokens);
+  if (deep) {
+    bag.report('too_deep', {}, { file, start: deep.startOffset, end: t.endOf(deep) });
+    return [];
+  }
   const indents = new Indents(text);
   const stack: Open[] = [];
   /** Closers to insert before the token of that index, innermost first. */
@@ -82,6 +90,15 @@ function afterLastLine(tokens: readonly IToken[], index: number): number {
   return end;
 }
 
+function tooDeep(tokens: readonly IToken[]): IToken | null {
+  let depth = 0;
+  for (const token of tokens) {
+    if (t.OPENERS.has(token.tokenType) && ++depth > MAX_OPEN) return token;
+    if (t.CLOSERS.has(token.tokenType)) depth = Math.max(0, depth - 1);
+  }
+  return null;
+}
+
 /** Braces are the stronger brackets: a `)` does not reach over a `{`, a `}` does over any `(`. */
 function canClose(stack: readonly Open[], kind: t.Bracket): boolean {
   const wall = kind === '{' ? -1 : stack.findLastIndex((open) => open.kind === '{');
@@ -103,7 +120,8 @@ function endOfUnclosed(tokens: readonly IToken[], open: Open, end: number, inden
   let many = false;
   for (let i = open.index + 1; i < end; i++) {
     if (tokens[i]?.tokenType !== t.Newline) continue;
-    const next = tokens.slice(i, end).find((token) => token.tokenType !== t.Newline);
+    let next = tokens[i + 1];
+    for (let j = i + 1; next?.tokenType === t.Newline && j < end; j++) next = tokens[j];
     if (!next) return i;
     many ||= continues(tokens[i - 1], tokens[i - 2]);
     if (!many || indents.of(next) <= indents.of(open.token)) return i;
@@ -131,10 +149,16 @@ function rebuild(
 
 /** How far lines are indented, in characters. */
 class Indents {
-  readonly #lines: Lines;
+  readonly #text: string;
+  #made: Lines | null = null;
 
   constructor(text: string) {
-    this.#lines = new Lines(text);
+    this.#text = text;
+  }
+
+  /** Most files need none. */
+  get #lines(): Lines {
+    return (this.#made ??= new Lines(this.#text));
   }
 
   of(token: IToken): number {

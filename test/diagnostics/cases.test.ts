@@ -8,7 +8,6 @@ import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { checkSource } from '../../src/check/index.ts';
 import { DiagnosticBag, renderAll } from '../../src/diagnostics/index.ts';
-import { STDLIB } from '../../src/stdlib.generated.ts';
 
 const folder = fileURLToPath(new URL('../cases/diagnostics/', import.meta.url));
 
@@ -29,5 +28,6 @@ function diagnose(at: string): string {
   };
   const bag = new DiagnosticBag();
   checkSource({ read }, 'input.net', bag);
-  return renderAll(bag.all, { get: (file) => STDLIB[file] ?? read(file) ?? undefined }, { width: 100 });
+  // Places in the library go without their text and line numbers, which would change with every edit of it.
+  return renderAll(bag.all, { get: (file) => read(file) ?? undefined }, { width: 100 });
 }

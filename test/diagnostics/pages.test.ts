@@ -7,7 +7,6 @@ import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { checkSource } from '../../src/check/index.ts';
 import { DiagnosticBag, renderAll } from '../../src/diagnostics/index.ts';
-import { STDLIB } from '../../src/stdlib.generated.ts';
 
 const folder = fileURLToPath(new URL('../../docs/diagnostics/', import.meta.url));
 
@@ -27,9 +26,8 @@ for (const name of readdirSync(folder).filter((file) => /^NW[1-4]\d{3}\.md$/.tes
     const codes = bag.all.map(({ code }) => code);
     t.true(codes.includes(name.slice(0, 6)), `it gives ${codes.join(', ') || 'nothing'}`);
 
-    const get = (file: string): string | undefined => sources.get(file) ?? STDLIB[file];
     const own = bag.all.filter(({ code }) => code === name.slice(0, 6)).slice(0, 1);
-    const printed = renderAll(own, { get }, { width: 100 });
+    const printed = renderAll(own, sources, { width: 100 });
     if (process.env['UPDATE'] === '1' && own.length > 0) {
       const block = `\`\`\`net\n${example}\`\`\`\n\n\`\`\`text\n${printed}\`\`\`\n`;
       writeFileSync(

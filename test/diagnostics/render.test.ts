@@ -122,7 +122,7 @@ test('another file, a file that is not at hand, and no place at all', (t) => {
 2 │ z
   │ - here
   │
-  ├─ c.net
+  ├─ c.net: there
   = in net.0
   = help: h
 `,
