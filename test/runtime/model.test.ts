@@ -6,13 +6,14 @@ import {
   DeviceError,
   DTypeError,
   NetwrightError,
+  OutOfMemoryError,
   ShapeError,
+  Tensor,
   tensor,
   UsageError,
   zeros,
   type Model,
   type Parameter,
-  type Tensor,
 } from '../../src/runtime/index.ts';
 
 const SOURCE = `
@@ -246,4 +247,17 @@ test('a model moves with everything that it holds, and devices do not mix', asyn
   const [x, y] = [await X.to(other), await Y.to(other)];
   for (let i = 0; i < 3; i++) t.is(await moved.train_step(x, y).loss.item(), await model.train_step(X, Y).loss.item());
   t.deepEqual(snapshot(moved), snapshot(model));
+});
+
+test('what the device cannot address is refused with numbers, before anything is copied', async (t) => {
+  const model = await create();
+  const rows = 2 ** 28;
+  const storage = {
+    read: (): Uint8Array => t.fail() as never,
+    write: (): void => t.fail() as never,
+    address: (): null => null,
+  };
+  const x = new Tensor('f32', [rows, 4], storage, model.device);
+  t.throws(() => model.call('forward', [x]), { instanceOf: OutOfMemoryError, message: /needs .*GB.*4\.29 GB/ });
+  t.is((model.call('forward', [X]) as Tensor).size, 12);
 });
