@@ -1,8 +1,10 @@
 /** Linked programs with arenas, branches and loops, written as net IR, against the interpreter; and the copies they need not make. */
 import test from 'ava';
+import fc from 'fast-check';
 import { interpret } from '../../src/ir/interpret.ts';
 import { ndarray, type NdArray } from '../../src/ir/ndarray.ts';
 import { parseModule } from '../../src/ir/parse.ts';
+import { randomProgram } from '../support/random-program.ts';
 import { copies, linkFunc, type Roles } from '../support/run-linked.ts';
 
 interface Case {
@@ -334,3 +336,27 @@ for (const c of [...ARENAS, ...BRANCHES, ...LOOPS]) {
     t.is(copies(linked.program.steps), c.copies, 'copies');
   });
 }
+
+test('random programs with arenas, branches, loops and calls are what the interpreter says, bit for bit', async (t) => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.nat(1e9),
+      fc.integer({ min: 1, max: 12 }),
+      fc.boolean(),
+      fc.nat(3),
+      async (seed, size, condition, n) => {
+        const program = randomProgram(seed, size);
+        const module = parseModule(program.text);
+        const vectors = program.vectors.map((length, i) =>
+          f32(...Array.from({ length }, (_, k) => ((7 * i + 3 * k) % 11) - 5)),
+        );
+        const inputs = [...vectors, bool(condition), rounds(n)];
+        const want = interpret(module, 'main', inputs, { round: true });
+        const got = await linkFunc(module, 'main', program.roles).run(inputs);
+        const bits = (list: readonly NdArray[]): number[][] => list.map((r) => [...r.data]);
+        t.deepEqual(bits(got), bits(want), program.text);
+      },
+    ),
+    { numRuns: 150 },
+  );
+});
