@@ -9,7 +9,7 @@ import type { GeneratorContext } from '../ir/ops/def.ts';
 import { opDef } from '../ir/ops/table.ts';
 import * as K from './builder.ts';
 import type { Coord } from './coord.ts';
-import { coordDepth, coordKey, divide, ORIGIN, remainder, scale, sum, toValue, uniform } from './coord.ts';
+import { coordDepth, coordKey, divide, ORIGIN, remainder, scale, sum, toValue } from './coord.ts';
 import { isHalf, narrow, widen } from './half.ts';
 import type { KExpr } from './kernel.ts';
 import type { Scope } from './scope.ts';
@@ -128,25 +128,9 @@ export class RegionEmitter {
   ): KExpr {
     const linear = toValue(this.scope, this.flat(at, v.type.shape));
     const index = at.map((c) => toValue(this.scope, c));
-    const context: GeneratorContext = {
-      linear,
-      index,
-      load: (operand, i) => {
-        const o = op.operands[operand]!;
-        return this.value(o, this.unflatten(uniform(K.i32(i)), o.type.shape));
-      },
-      size: (d) => this.size(d),
-    };
-    // Operands first: their depth counts too, and they must not be emitted inside `compute`.
-    const operands = op.operands.flatMap((o, i) =>
-      o.type.shape.length === 0 ? [context.load(i, 0)] : [context.load(i, 0), context.load(i, 1)],
-    );
+    const context: GeneratorContext = { linear, index, size: (d) => this.size(d) };
     const positions = op.kind === 'constant' || op.kind === 'size' ? [] : op.kind === 'iota' ? axisOf(at, op) : at;
-    const depth = Math.max(
-      0,
-      ...positions.map((c) => coordDepth(this.scope, c)),
-      ...operands.map((e) => this.scope.depthOf(e)),
-    );
+    const depth = Math.max(0, ...positions.map((c) => coordDepth(this.scope, c)));
     return this.rounded(
       v.type.elem,
       this.scope.compute(depth, () => scalar(this.scope.k, context, op), op.kind),

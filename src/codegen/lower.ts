@@ -4,7 +4,7 @@
  */
 import { elementwiseKernel } from '../runtime/kernels/elementwise.ts';
 import { contractionKernels } from '../runtime/kernels/contraction.ts';
-import { randomBitsKernel } from '../runtime/kernels/random.ts';
+import { foldInKernel, randomBitsKernel } from '../runtime/kernels/random.ts';
 import { maxPoolGradKernel } from '../runtime/kernels/pool-grad.ts';
 import { rowwiseKernel } from '../runtime/kernels/rowwise.ts';
 import { scatterAddKernel } from '../runtime/kernels/scatter.ts';
@@ -101,6 +101,8 @@ function kernelsOf(op: Op, target: Target): readonly KernelCall[] {
       return [maxPoolGradKernel(op, target, name)];
     case 'scatter_add':
       return [scatterAddKernel(op, target, name)];
+    case 'fold_in':
+      return [foldInKernel(op, name)];
     case 'random_bits':
       return [randomBitsKernel(op, name)];
     case 'matmul':

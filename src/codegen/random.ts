@@ -1,7 +1,7 @@
 /** Philox-4x32-10 as kernel IR, at any number of lanes: bit for bit what `src/runtime/rng.ts` computes on the host. */
 import { FOLD_TAG, PHILOX } from '../runtime/rng.ts';
 import type { KernelBuilder } from './builder.ts';
-import { add, bin, bitcast, cast, coerce, eq, mul, select, splat, u32, vector } from './builder.ts';
+import { add, bin, bitcast, coerce, eq, mul, select, splat, u32, vector } from './builder.ts';
 import type { KExpr } from './kernel.ts';
 import { halves, mulhi } from './words.ts';
 
@@ -48,9 +48,8 @@ export function philoxVectors(k: KernelBuilder, key0: KExpr, key1: KExpr, first:
   return philoxBlock(k, key0, key1, counter, coerce(0, counter.type));
 }
 
-/** Element `linear` (0 or 1) of `fold_in`. */
-export function philoxFoldIn(k: KernelBuilder, key0: KExpr, key1: KExpr, data: KExpr, linear: KExpr): KExpr {
-  const counter = coerce(data, { elem: 'u32', lanes: linear.type.lanes });
-  const block = philoxBlock(k, key0, key1, counter, coerce(FOLD_TAG, counter.type));
-  return select(eq(cast(linear, 'i32'), 0), block[0], block[1]);
+/** The two words of `fold_in`. `data` is u32. */
+export function philoxFoldIn(k: KernelBuilder, key0: KExpr, key1: KExpr, data: KExpr): readonly [KExpr, KExpr] {
+  const block = philoxBlock(k, key0, key1, data, coerce(FOLD_TAG, data.type));
+  return [block[0], block[1]];
 }

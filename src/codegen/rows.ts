@@ -25,7 +25,6 @@ export const COSTLY: ReadonlySet<string> = new Set([
   'sigmoid',
   'erf',
   'pow',
-  'random_bits',
 ]);
 
 export interface Pass {

@@ -130,15 +130,6 @@ export function walkRegion(
         visit(op.operands[1]!, tokens.slice(axis, axis + rank));
         return visit(x!, [...tokens.slice(0, axis), OTHER, ...tokens.slice(axis + rank)]);
       }
-      case 'fold_in':
-      case 'random_bits':
-        patterns.push(tokens);
-        return op.operands.forEach((o) =>
-          visit(
-            o,
-            o.type.shape.map(() => OTHER),
-          ),
-        );
       default: {
         const { lower } = opDef(op.kind);
         if (lower.kind === 'elementwise' || op.kind === 'broadcast_to')

@@ -105,8 +105,6 @@ export interface GeneratorContext {
   readonly linear: KExpr;
   /** Position along each axis (i32), one per dim of the result. */
   readonly index: readonly KExpr[];
-  /** Element `at` (row-major, scalar) of an operand. */
-  readonly load: (operand: number, at: number) => KExpr;
   /** The value of a size (i32, scalar). */
   readonly size: (d: Dim) => KExpr;
 }

@@ -1,7 +1,5 @@
 /** Rows that make tensors from nothing but attributes and keys: constants, positions, sizes, random bits. */
-import * as K from '../../codegen/builder.ts';
 import * as M from '../../codegen/math.ts';
-import { philoxFoldIn } from '../../codegen/random.ts';
 import { foldIn, randomBits } from '../../runtime/rng.ts';
 import { dim } from '../dim.ts';
 import type { TensorType } from '../ir.ts';
@@ -94,13 +92,7 @@ export const generatorOps = {
       return keyFault(key!, ctx) ?? [{ elem: 'u32', shape: key!.shape }];
     },
     grad: { notDifferentiable: 'bits have no gradient' },
-    lower: {
-      kind: 'generator',
-      scalar: (k, at, op) => {
-        const data = op.operands.length > 1 ? K.bitcast(at.load(1, 0), 'u32') : K.u32(num(op.attrs, 'data'));
-        return philoxFoldIn(k, at.load(0, 0), at.load(0, 1), data, at.linear);
-      },
-    },
+    lower: { kind: 'family', family: 'fold_in' },
     reference: ([key, n], op) => {
       const data = n ? n.data[0]! : num(op.attrs, 'data');
       return [ndarray('u32', [2], foldIn([key!.data[0]!, key!.data[1]!], data))];

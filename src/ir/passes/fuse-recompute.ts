@@ -34,8 +34,6 @@ const OP_BYTES: Readonly<Record<string, number>> = {
   sin: 6,
   cos: 6,
   pow: 12,
-  random_bits: 40,
-  fold_in: 40,
 };
 const CHEAP = 0.4;
 const FREE: ReadonlySet<string> = new Set(['broadcast_to', 'reshape', 'cast', 'stop_gradient', 'transpose']);

@@ -182,7 +182,7 @@ function epilogue(g: FusionGraph, p: Cluster, c: Cluster, core: Op): Form | null
   for (const n of nodes) {
     const { lower } = opDef(n.op.kind);
     const plain = lower.kind === 'elementwise' || n.op.kind === 'broadcast_to' || n.op.kind === 'reshape';
-    if (!plain || n.op.kind === 'random_bits') return null;
+    if (!plain) return null;
   }
   const params = new Set<Value>();
   for (const n of nodes)
