@@ -84,6 +84,12 @@ test('a draw depends on the path of its tensor alone', (t) => {
   t.notDeepEqual(draw('  v = Linear(2, 2)', 'v.weight'), before);
 });
 
+test('a shared layer draws under its own name, however often it is used', (t) => {
+  const body = (uses: string): string =>
+    `  let shared = Linear(3, 3)\n  net = seq { Linear(3, 3); ${uses} }\n  forward(x: f32[B, 3]) -> f32[B, 3] => net(x)`;
+  t.deepEqual(draw(body('shared'), 'net.1.weight'), draw(body('shared; relu; shared'), 'net.3.weight'));
+});
+
 test("a user's own initialiser is a peer", (t) => {
   const source = `
 fn mine(a: float) -> f32[...S] {
