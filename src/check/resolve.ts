@@ -19,11 +19,12 @@ import type {
   Stmt,
   Subscript,
   Train,
+  TypeDecl,
   TypeExpr,
 } from '../parser/ast.ts';
 import { bindDims, membersOf, Names } from './names-in-scope.ts';
 import { unknownNameHelp } from './unknown-name.ts';
-import { typeNamed, type ModuleFile, type Project } from './project.ts';
+import { placeKey, typeNamed, type ModuleFile, type Project } from './project.ts';
 import { ELEMS, isUpper } from './dims.ts';
 
 const BUILTIN_TYPES = ['int', 'float', 'bool', 'string', 'block', 'elem'];
@@ -61,6 +62,10 @@ class Resolver {
       case 'constDecl':
         return this.expr(d.value, new Names(null));
       case 'type':
+        if (this.mentions(d.type, d, new Set())) {
+          this.bag.report('type_cycle', { name: d.name.name }, d.name.span);
+          this.project.cyclic.add(d);
+        }
         return this.type(d.type, new Names(null), true);
       case 'block':
       case 'optimizer':
@@ -261,15 +266,19 @@ class Resolver {
 
   // -------------------------------------------------------------- expressions
 
-  private name(i: { readonly name: string; readonly span: Span }, names: Names): void {
+  private name(i: { readonly name: string; readonly span: Span }, names: Names, isDim = false): void {
     this.file.used.add(i.name);
     if (i.name === 'training' || names.has(i.name) || this.file.scope.find(i.name)) return;
     const ended = names.ended(i.name);
+    this.project.unknown.add(placeKey(i.span));
     this.bag.report('unknown_name', { name: i.name }, i.span, {
       related: ended ? [{ span: ended, message: 'this one ends with its branch or loop' }] : [],
       help: ended
         ? `assign \`${i.name}\` before as well`
-        : unknownNameHelp(i.name, [...names.all(), ...this.file.scope.all()]),
+        : (unknownNameHelp(i.name, [...names.all(), ...this.file.scope.all()]) ??
+          (isDim
+            ? 'a size that arguments bind has an upper-case name, such as `B`; others are hyper-parameters'
+            : null)),
     });
   }
 
@@ -400,7 +409,7 @@ class Resolver {
     if (e.kind === 'name') {
       if (isUpper(e.name) && (open || names.has(e.name))) return;
       if (isUpper(e.name)) return void this.bag.report('symbol_in_declaration', { name: e.name }, e.span);
-      return this.name(e, names);
+      return this.name(e, names, true);
     }
     if (e.kind === 'binary') {
       this.dim(e.left, names, open);
@@ -417,6 +426,27 @@ class Resolver {
       return this.expr(e, names);
     }
     this.expr(e, names);
+  }
+
+  /** Whether a declared type is made of itself: no value could have it. */
+  private mentions(t: TypeExpr, goal: TypeDecl, seen: Set<TypeDecl>): boolean {
+    switch (t.kind) {
+      case 'namedType': {
+        const named = typeNamed(this.project, t.name.name, t.span.file);
+        if (!named || seen.has(named)) return false;
+        if (named === goal) return true;
+        return this.mentions(named.type, goal, seen.add(named));
+      }
+      case 'optionalType':
+      case 'listType':
+        return this.mentions(t.item, goal, seen);
+      case 'tupleType':
+        return t.items.some((x) => this.mentions(x, goal, seen));
+      case 'recordType':
+        return t.fields.some((f) => this.mentions(f.type, goal, seen));
+      default:
+        return false;
+    }
   }
 
   private unknownType(i: Ident): void {

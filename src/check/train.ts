@@ -8,6 +8,7 @@ import { at, newFn, originOf, report, staticCx, type Cx } from './context.ts';
 import { truth } from './control.ts';
 import { describe } from './describe.ts';
 import type { MethodInfo, TrainPlan } from './elaborated.ts';
+import { hasTensor } from './entry.ts';
 import { evaluate } from './evaluate.ts';
 import { nearSelector } from './init.ts';
 import { descendants, type InstanceNode, type TensorNode } from './instance.ts';
@@ -154,8 +155,16 @@ function methodNamed(
   const span = e?.span ?? train.span;
   const found = methods.find((m) => m.name === name);
   if (!found) {
-    // A method that has faults of its own is not listed, and was reported there.
-    if (name !== null && root.methods.has(name)) return null;
+    const decl = name === null ? null : root.methods.get(name);
+    if (decl) {
+      // A method that has faults of its own is not listed, and was reported there.
+      const open = decl.params.find((p) => p.default === null && p.type && !hasTensor(cx, p.type));
+      if (open && name)
+        report(cx, 'entry_argument', { name, role, argument: open.name.name }, span, {
+          related: at([open.span, 'declared here']),
+        });
+      return null;
+    }
     const names = [...root.methods.keys()];
     const help = (name && didYouMean(name, names)) ?? (names.length > 0 ? `it has ${listOf(names, 'and')}` : null);
     report(cx, 'no_such_method', { role, name: name ?? 'this expression', type: root.type }, span, { help });
