@@ -9,7 +9,7 @@ export type Nested = number | boolean | bigint | readonly Nested[];
 
 /** Where the bytes are. */
 export interface Storage {
-  /** A copy of `length` bytes from `start`. */
+  /** `length` bytes from `start`; they may be the memory itself, so they are copied before anything else runs. */
   read(start: number, length: number): Uint8Array;
   write(start: number, bytes: Uint8Array): void;
   /** Address in the device's memory, where it lies there; null where the host holds the bytes. */

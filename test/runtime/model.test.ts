@@ -261,3 +261,44 @@ test('what the device cannot address is refused with numbers, before anything is
   t.throws(() => model.call('forward', [x]), { instanceOf: OutOfMemoryError, message: /needs .*GB.*4\.29 GB/ });
   t.is((model.call('forward', [X]) as Tensor).size, 12);
 });
+
+test('arguments too many, options that do not exist and seeds that are none are refused', async (t) => {
+  const source = `export block Scale(n: int = 2) {
+    param w: f32[n] ~ ones()
+    forward(x: f32[B, n]) -> f32[B, n] => x * w
+    loss(x: f32[B, n]) -> f32[] => mean(forward(x))
+    train { loss = loss; optimizer = SGD(lr: 0.1) }
+  }`;
+  const { blocks } = compile(source);
+  const Scale = blocks['Scale']!;
+  const model = await Scale.create();
+  const x = zeros([1, 2]);
+  t.throws(() => model.forward(x, x), {
+    instanceOf: UsageError,
+    message: /Scale\.forward takes 1 arguments and then options/,
+  });
+  t.throws(() => model.train_step(x, x), { message: /Scale\.train_step takes 1 arguments/ });
+  t.throws(() => model.forward(x, { train: true }), { message: /no option "train"; it has training, seed/ });
+  t.throws(() => model.train_step(x, { seed: 1 }), { message: /no option "seed"; it has lr/ });
+  t.throws(() => model.forward(x, { seed: -1 }), { message: /a seed is a whole number from 0, not -1/ });
+  await t.throwsAsync(() => Scale.create({ seed: 0.5 }), { instanceOf: UsageError });
+  await t.notThrowsAsync(() => Scale.create({ seed: Number.MAX_SAFE_INTEGER }));
+});
+
+test('a transposed tie of the block itself', async (t) => {
+  const { blocks, diagnostics } = compile(`export block Turned(n: int = 2) {
+    param w: f32[n, 3] ~ ones()
+    param v: f32[3, n] ~ zeros()
+    tie v = transpose(w)
+    forward(x: f32[B, n]) -> f32[B, n] => x @ w @ v
+  }`);
+  t.deepEqual(diagnostics, []);
+  const model = await blocks['Turned']!.create();
+  const [w, v] = [model['w'], model['v']] as [Parameter, Parameter];
+  t.deepEqual([w.shape, v.shape], [
+    [2, 3],
+    [3, 2],
+  ] as never);
+  v.data.set([2, 0], 5);
+  t.is(((await w.data.toArray()) as number[][])[0]![2], 5);
+});
