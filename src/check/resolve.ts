@@ -256,12 +256,26 @@ class Resolver {
       }
       case 'expr':
         this.expr(s.value, names);
+        this.unused(s.value, names);
     }
   }
 
+  /** A branch or loop that is a statement: what it assigns first ends with it, and its value goes nowhere. */
   private branch(body: Body, names: Names, inner = new Names(names)): void {
     this.body(body, inner);
+    if (body.result) this.unused(body.result, inner);
     names.end(inner);
+  }
+
+  /** Functions are pure, so only a call of a method can do something besides giving a value. */
+  private unused(e: Expr, names: Names): void {
+    if (e.kind === 'error' || e.kind === 'ifExpr') return;
+    if (e.kind === 'call') {
+      if (e.callee.kind !== 'name' || names.has(e.callee.name)) return;
+      const kind = this.file.scope.find(e.callee.name)?.val.kind;
+      if (kind !== 'fn' && kind !== 'op') return;
+    }
+    this.bag.report('unused_value', {}, e.span);
   }
 
   // -------------------------------------------------------------- expressions

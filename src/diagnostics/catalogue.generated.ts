@@ -127,6 +127,12 @@ export const CATALOGUE = {
     message: '`{found}` is out of range',
     help: 'integers go up to 9007199254740991, floats to about 1.8e308',
   },
+  continued_line: {
+    code: 'NW1027',
+    severity: 'error',
+    message: 'this line looks like the rest of the one above, but begins a statement of its own',
+    help: 'to go on with the line above, end that line with the `-`; otherwise begin this line where that one begins',
+  },
   unknown_name: { code: 'NW2001', severity: 'error', message: 'there is nothing called `{name}` here', help: null },
   duplicate_name: { code: 'NW2002', severity: 'error', message: '`{name}` is declared twice', help: null },
   unknown_import: { code: 'NW2003', severity: 'error', message: '`{path}` has nothing called `{name}`', help: null },
@@ -385,6 +391,12 @@ export const CATALOGUE = {
     help: null,
   },
   negative_size: { code: 'NW3049', severity: 'error', message: 'a size of `{name}` is negative: {size}', help: null },
+  unused_value: {
+    code: 'NW3050',
+    severity: 'warning',
+    message: 'this value is not used',
+    help: 'give it a name, or remove the line; only the last line of a body is its value',
+  },
   unknown_hyper: {
     code: 'NW4001',
     severity: 'error',
