@@ -368,7 +368,8 @@ function optionsOf(call: string, method: MethodEntry, args: readonly unknown[]):
   const { length } = method.args;
   const options = args[length] ?? {};
   if (typeof options === 'object' && !(options instanceof Tensor) && args.length <= length + 1) return options;
-  throw new UsageError(`${call} takes ${length} arguments and then options, not ${args.length} arguments`);
+  const names = [...method.args.map((a) => a.name), 'options?'].join(', ');
+  throw new UsageError(`${call}(${names}) takes nothing else: options are an object, and the last argument`);
 }
 
 /** A misspelt option must not be ignored either. */

@@ -275,9 +275,9 @@ test('arguments too many, options that do not exist and seeds that are none are 
   const x = zeros([1, 2]);
   t.throws(() => model.forward(x, x), {
     instanceOf: UsageError,
-    message: /Scale\.forward takes 1 arguments and then options/,
+    message: /Scale\.forward\(x, options\?\) takes nothing else/,
   });
-  t.throws(() => model.train_step(x, x), { message: /Scale\.train_step takes 1 arguments/ });
+  t.throws(() => model.train_step(x, x), { message: /Scale\.train_step\(x, options\?\)/ });
   t.throws(() => model.forward(x, { train: true }), { message: /no option "train"; it has training, seed/ });
   t.throws(() => model.train_step(x, { seed: 1 }), { message: /no option "seed"; it has lr/ });
   t.throws(() => model.forward(x, { seed: -1 }), { message: /a seed is a whole number from 0, not -1/ });
