@@ -2,9 +2,8 @@
  * Names: every body of every declaration is walked once, also those that no instance ever takes, so that an unknown name is
  * reported exactly once and with a suggestion. What names mean is settled later, per instantiation.
  */
-import { type DiagnosticBag, didYouMean } from '../diagnostics/index.ts';
+import type { DiagnosticBag } from '../diagnostics/index.ts';
 import type {
-  Arg,
   Body,
   Decl,
   Expr,
@@ -14,19 +13,13 @@ import type {
   Member,
   Param,
   Selector,
-  SeqItem,
   Span,
   Stmt,
-  Subscript,
   Train,
-  TypeDecl,
-  TypeExpr,
 } from '../parser/ast.ts';
 import { ExpressionNames } from './resolve-expressions.ts';
 import { bindDims, membersOf, Names } from './names-in-scope.ts';
-import { unknownNameHelp } from './unknown-name.ts';
-import { placeKey, typeNamed, type ModuleFile, type Project } from './project.ts';
-import { ELEMS, isUpper } from './dims.ts';
+import type { ModuleFile, Project } from './project.ts';
 
 export function resolveFile(project: Project, file: ModuleFile, bag: DiagnosticBag): void {
   new Resolver(project, file, bag).run();
