@@ -221,7 +221,7 @@ const rounded = (v: Val): string => (v.kind === 'float' ? String(Number(v.value.
 
 /** For looking at values whose faults are reported elsewhere. */
 function quiet(cx: Cx): Cx {
-  return { ...cx, world: { ...cx.world, bag: new Silent() } };
+  return { ...cx, world: { ...cx.world, bag: new Silent(), faulty: new Set() } };
 }
 
 class Silent extends DiagnosticBag {

@@ -13,7 +13,7 @@ import { evalValue } from './evaluate.ts';
 import { streamKey } from './random.ts';
 import { constantOf, emit, toTensor } from './tensor.ts';
 import { isElem } from './dims.ts';
-import { isPoison, POISON, tupleVal, type TensorVal, type Val } from './values.ts';
+import { hasPoison, POISON, tupleVal, type TensorVal, type Val } from './values.ts';
 
 /** Ops that exist only inside the compiler: they have regions or callees, which source text cannot write. */
 export const INTERNAL_OPS: readonly string[] = ['call', 'if', 'while', 'for', 'fusion', 'view', 'pack'];
@@ -80,7 +80,7 @@ function sortArgs(cx: Cx, kind: string, def: OpDef, args: readonly Arg[], span: 
     }
     if (named === undefined && !slot.operand?.variadic) next++;
     const val = evalValue(cx, arg.value, slot.operand ? wanted : null);
-    if (isPoison(val)) ok = false;
+    if (hasPoison(val)) ok = false;
     const given: Given = { val, span: arg.value.span };
     if (!slot.operand) attrs.set(slot.name, given);
     else {

@@ -100,7 +100,7 @@ function liveMembers(cx: Cx, scope: Scope, members: readonly Member[]): Member[]
  * Faults here only mean that the optimizer is not of that kind.
  */
 function lowerFlat(cx: Cx, opt: OptimizerVal, step: FnDecl): Step | null {
-  const quiet: Cx = { ...cx, world: { ...cx.world, bag: new DiagnosticBag() } };
+  const quiet: Cx = { ...cx, world: { ...cx.world, bag: new DiagnosticBag(), faulty: new Set() } };
   const flat = lowerStep(quiet, opt, step, [sym('N')], '');
   if (!flat || quiet.world.bag.hasErrors || !flat.func.body.ops.every((op) => isElementwise(op.kind, op.operands)))
     return null;
