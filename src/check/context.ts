@@ -98,6 +98,18 @@ export function report<N extends DiagnosticName>(
   return POISON;
 }
 
+/** Reports, and gives null: for functions that have no value to poison. */
+export function refuse<N extends DiagnosticName>(
+  cx: Pick<Cx, 'world' | 'site' | 'path' | 'fn'>,
+  name: N,
+  args: DiagnosticArgs<N>,
+  span: Span,
+  extra: Extra = {},
+): null {
+  report(cx, name, args, span, extra);
+  return null;
+}
+
 /**
  * Where an op comes from. The path is relative to the layer whose function is being built: equal layers share the
  * function, and each call says where it stands.

@@ -7,7 +7,7 @@ import type { AttrSpec, OpDef, OperandSpec } from '../ir/ops/def.ts';
 import { opDef } from '../ir/ops/table.ts';
 import type { Arg, Span } from '../parser/ast.ts';
 import { callBuiltin, isStaticCall } from './builtins.ts';
-import { report, type Cx, type Wanted } from './context.ts';
+import { refuse, report, type Cx, type Wanted } from './context.ts';
 import { describe } from './describe.ts';
 import { evalValue } from './evaluate.ts';
 import { streamKey } from './random.ts';
@@ -117,7 +117,7 @@ function readOperands(
   const elem = model?.val.kind === 'tensor' ? model.val.value.type.elem : null;
   const out: TensorVal[] = [];
   if (def.operands[0]?.name === 'key') {
-    if (!cx.fn) return (report(cx, 'tensor_at_compile_time', { what: `\`${kind}\`` }, span), null);
+    if (!cx.fn) return refuse(cx, 'tensor_at_compile_time', { what: `\`${kind}\`` }, span);
     out.push({ kind: 'tensor', value: streamKey(cx, kind, span), from: [null] });
   }
   for (const x of present) {
@@ -151,8 +151,7 @@ function readAttrs(
       if (name === 'axes' && spec.default === undefined) out[name] = Array.from({ length: rank }, (_, i) => i);
       else if (name === 'shape' && (wanted ?? cx.result) && spec.default === undefined)
         out[name] = (wanted ?? cx.result)!.shape;
-      else if (spec.default === undefined)
-        return (report(cx, 'missing_argument', { callee: `\`${kind}\``, name }, span), null);
+      else if (spec.default === undefined) return refuse(cx, 'missing_argument', { callee: `\`${kind}\``, name }, span);
       continue;
     }
     const value = attrOf(g.val, spec);
