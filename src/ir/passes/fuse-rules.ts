@@ -6,7 +6,7 @@ import { ints2 } from '../ops/attrs.ts';
 import { opDef } from '../ops/table.ts';
 import { axesOf, COSTLY, isReduction } from '../../codegen/rows.ts';
 import { mergeable, identity, walkRegion } from '../../codegen/space.ts';
-import { sameButOnes } from '../../codegen/views.ts';
+import { sameButOnes, splitsOnly } from '../../codegen/reshapes.ts';
 import type { Cluster, Form, FusionGraph, Node } from './fuse-graph.ts';
 import { classify } from './fuse-graph.ts';
 
@@ -18,8 +18,8 @@ export function formOf(op: Op): Form {
     case 'pointwise':
       return { kind: 'elementwise', shape: shape! };
     case 'reshape':
-      // Only one that adds or drops ones is worth having inside: a change of position that costs nothing.
-      return sameButOnes(shape!, op.operands[0]!.type.shape)
+      // Inside a kernel only where the change of position costs nothing.
+      return splitsOnly(op.operands[0]!.type.shape, shape!)
         ? { kind: 'elementwise', shape: shape! }
         : { kind: 'alone' };
     case 'reduction':
