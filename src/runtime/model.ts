@@ -342,6 +342,9 @@ export type DynamicMembers = { readonly [name: string]: unknown } & {
   loss(...args: unknown[]): Tensor;
 };
 
+/** May a class have a method of this name? `then` would make a model look like a promise. Others are reached by `call`. */
+export const canBeMethod = (name: string): boolean => !(name in Model.prototype) && name !== 'then';
+
 /** A class for an artifact, with its methods. Generated modules do the same with types. */
 export function modelClass(artifact: Artifact): ModelClass {
   class Compiled extends Model {
@@ -352,7 +355,7 @@ export function modelClass(artifact: Artifact): ModelClass {
   }
   Object.defineProperty(Compiled, 'name', { value: artifact.name });
   for (const m of artifact.methods) {
-    if (m.name in Model.prototype) continue;
+    if (!canBeMethod(m.name)) continue;
     Object.defineProperty(Compiled.prototype, m.name, {
       value(this: Model, ...args: unknown[]) {
         const options = optionsOf(`${artifact.name}.${m.name}`, m, args);

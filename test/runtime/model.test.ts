@@ -302,3 +302,23 @@ test('a transposed tie of the block itself', async (t) => {
   v.data.set([2, 0], 5);
   t.is(((await w.data.toArray()) as number[][])[0]![2], 5);
 });
+
+test('names that every object has are names like others', async (t) => {
+  for (const name of ['toString', 'constructor', 'hasOwnProperty', '__proto__', 'then']) {
+    const { blocks, diagnostics } = compile(`import { Linear } from "std/nn"
+      export block Net(${name}_size: int = 2) {
+        ${name} = Linear(${name}_size, 2)
+        other(${name}_: f32[B, 2]) -> f32[B, 2] => ${name}_ * 2.0
+        forward(x: f32[B, 2]) -> f32[B, 2] => ${name}(x)
+      }
+      export block Method {
+        ${name}(x: f32[B, 2]) -> f32[B, 2] => x + 1.0
+      }`);
+    t.deepEqual(diagnostics, [], name);
+    const net = await blocks['Net']!.create();
+    t.deepEqual([...net.state_dict().keys()], [`${name}.weight`, `${name}.bias`]);
+    t.deepEqual(values(net.forward(zeros([1, 2]))), values(net.state_dict().get(`${name}.bias`)!));
+    const method = await blocks['Method']!.create();
+    t.deepEqual(values(method.call(name, [zeros([1, 2])]) as Tensor), [1, 1]);
+  }
+});
