@@ -179,7 +179,9 @@ export block Digits() {
   });
   t.is(two.code, 0, two.err);
   // The weights are a safetensors file: a data set whose columns have the wrong shapes.
-  const wrong = await netwright(['train', 'digits.net', '--data', 'digits.safetensors'], { cwd: dir });
+  const wrong = await netwright(['train', 'digits.net', '--data', 'digits.safetensors', '--out', 'other.safetensors'], {
+    cwd: dir,
+  });
   t.is(wrong.code, 1);
   t.regex(wrong.err, /NW5002/);
 });
