@@ -58,7 +58,7 @@ export function compileProject(open: OpenProject, block: string, options: Compil
   const assembled = assembledPrograms(elaborated, options, open.bag);
   if (!assembled) return null;
   const programs = runPipeline(assembled, WASM, options);
-  const { artifact, kernels } = assemble(programs, WASM, open.sources, options);
+  const { artifact, kernels } = assemble(programs, WASM, { entry: open.project.entry, texts: open.sources }, options);
   return { block: elaborated, artifact, ir: programs.module, kernels };
 }
 
