@@ -682,6 +682,18 @@ export const CATALOGUE = {
     message: 'there is no pass `{name}`; passes are {passes}',
     help: null,
   },
+  not_formatted: {
+    code: 'NW5012',
+    severity: 'error',
+    message: '`{path}` is not formatted',
+    help: 'run `netwright fmt {path}`',
+  },
+  no_formatter: {
+    code: 'NW5013',
+    severity: 'error',
+    message: '`fmt` needs prettier, which is not installed',
+    help: 'run `npm install --save-dev prettier`',
+  },
   runtime_fault: { code: 'NW6001', severity: 'error', message: '{problem}', help: null },
   internal_error: {
     code: 'NW9001',
