@@ -24,16 +24,19 @@ const parser: Parser<Root | Shape | Comment> = {
   },
 };
 
+/** Prettier gives the places along with the comment; its types say `any`. */
+const place = (comment: PlacedComment, _text: string, _options: object, root: Shape): boolean =>
+  placeComment(comment, root);
+
 const printer: Printer<Shape> = {
   print: printShape,
   printComment: (path: AstPath) => (path.node as Comment).value,
   canAttachComment: (node: unknown) =>
     typeof node === 'object' && node !== null && 'kind' in node && node.kind !== 'comment',
   handleComments: {
-    // Prettier gives the places along with the comment; its types say `any`.
-    ownLine: (comment: PlacedComment) => placeComment(comment),
-    endOfLine: (comment: PlacedComment) => placeComment(comment),
-    remaining: (comment: PlacedComment) => placeComment(comment),
+    ownLine: place,
+    endOfLine: place,
+    remaining: place,
   },
 };
 

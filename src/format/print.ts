@@ -1,8 +1,9 @@
 /** Shapes to Prettier's documents: where lines break. */
-import { doc as prettierDoc, type AstPath, type Doc, type ParserOptions } from 'prettier';
+import { doc as prettierDoc, util, type AstPath, type Doc, type ParserOptions } from 'prettier';
 import {
   endsInBraces,
   isIf,
+  type AttachedComment,
   type Binding,
   type Braces,
   type Commas,
@@ -43,7 +44,7 @@ const SHORT = 40;
 export function printShape(path: Path, options: ParserOptions, print: Print, args?: unknown): Doc {
   const doc = printBare(path, options, print, args === OPEN);
   const loose = looseComments(path.node);
-  return loose.length === 0 ? doc : [doc, loose.map((text) => [lineSuffix([' ', text]), breakParent])];
+  return loose.length === 0 ? doc : [doc, loose.map(({ value }) => [lineSuffix([' ', value]), breakParent])];
 }
 
 function printBare(path: Path, options: ParserOptions, print: Print, open: boolean): Doc {
@@ -52,9 +53,9 @@ function printBare(path: Path, options: ParserOptions, print: Print, open: boole
     case 'words':
       return group(printParts(path as Path<Words>, print, open), { shouldBreak: open && endsInBraces(node) });
     case 'file':
-      return printFile(path as Path<Braces>, print);
+      return printFile(path as Path<Braces>, options, print);
     case 'braces':
-      return printBraces(path as Path<Braces>, print);
+      return printBraces(path as Path<Braces>, options, print);
     case 'commas':
       return printCommas(path as Path<Commas>, print, open);
     case 'operation':
@@ -81,48 +82,58 @@ function printParts(path: Path<Words>, print: Print, open: boolean): Doc[] {
   }, 'parts');
 }
 
-/** The comments of what has no parts, such as `{ // nothing yet` `}`; they count as printed from here on. */
-function looseComments({ comments = [] }: Shape): string[] {
+/** Comments between brackets that hold nothing else. */
+function looseLines(shape: Shape): Doc[] {
+  const loose = looseComments(shape).map(({ value }) => value);
+  return loose.length === 0 ? [] : [indent([hardline, join(hardline, loose)]), hardline];
+}
+
+/** The comments that belong to no part: `{ // nothing yet` `}`. They count as printed from here on. */
+function looseComments({ comments = [] }: Shape): AttachedComment[] {
   const loose = comments.filter((comment) => !comment.leading && !comment.trailing && !comment.printed);
   for (const comment of loose) comment.printed = true;
-  return loose.map(({ value }) => value);
+  return loose;
 }
 
 // ---------------------------------------------------------------- rows
 
-function printFile(path: Path<Braces>, print: Print): Doc {
+function printFile(path: Path<Braces>, options: ParserOptions, print: Print): Doc {
   const { node } = path;
-  if (node.items.length > 0) return [printRows(path, print), hardline];
-  const loose = looseComments(node);
-  return loose.length === 0 ? '' : [join(hardline, loose), hardline];
+  return node.items.length === 0 && !node.comments ? '' : [printRows(path, options, print), hardline];
 }
 
 /** Not a group of its own: where `{ a } else { b }` breaks, both break. */
-function printBraces(path: Path<Braces>, print: Print): Doc {
+function printBraces(path: Path<Braces>, options: ParserOptions, print: Print): Doc {
   const { node } = path;
-  if (node.items.length === 0) {
-    const loose = looseComments(node);
-    return loose.length === 0 ? '{}' : ['{', indent([hardline, join(hardline, loose)]), hardline, '}'];
-  }
-  const edge = node.inline ? line : hardline;
-  return ['{', indent([edge, printRows(path, print)]), edge, '}'];
+  if (node.items.length === 0 && !node.comments) return '{}';
+  const edge = node.inline && !node.comments ? line : hardline;
+  return ['{', indent([edge, printRows(path, options, print)]), edge, '}'];
 }
 
-function printRows(path: Path<Braces>, print: Print): Doc {
+function printRows(path: Path<Braces>, options: ParserOptions, print: Print): Doc {
   const { node } = path;
   const items = path.map((item) => print(item), 'items');
-  const rows = node.rows.map((row) => ({ row, doc: joinRow(items.slice(row.first, row.first + row.count)) }));
+  const rows = node.rows.map((row) => ({
+    row,
+    doc: joinRow(items.slice(row.first, row.first + row.count), node.items.slice(row.first, row.first + row.count)),
+  }));
   const widths = rows.map(({ row, doc }) => (row.column === 0 ? null : (flatText(doc)?.length ?? null)));
-  return rows.map(({ row, doc }, i) => [
+  const printed = rows.map(({ row, doc }, i) => [
     i === 0 ? '' : row.gap ? [hardline, hardline] : hardline,
     doc,
     row.comment === '' ? '' : [lineSuffix([' '.repeat(padding(node.rows, widths, i)), row.comment]), breakParent],
   ]);
+  const below = looseComments(node).map(({ value, span }, i) => {
+    const gap = util.isPreviousLineEmpty(options.originalText, span.start);
+    return [i === 0 && rows.length === 0 ? '' : gap ? [hardline, hardline] : hardline, value];
+  });
+  return [printed, below];
 }
 
 /** `a; b; c`, as many on a line as fit. */
-function joinRow(items: readonly Doc[]): Doc {
+function joinRow(items: Doc[], shapes: readonly Shape[]): Doc {
   if (items.length === 1) return items[0] ?? '';
+  if (shapes.some(({ comments }) => comments)) return join(hardline, items);
   return fill(items.flatMap((item, i) => (i === 0 ? [item] : [[ifBreak('', ';'), line], item])));
 }
 
@@ -148,7 +159,7 @@ function printCommas(path: Path<Commas>, print: Print, opened: boolean): Doc {
   const docs = path.map((item) => print(item), 'items');
   const [only] = items;
   const last = items.at(-1);
-  if (only === undefined) return [open, close];
+  if (only === undefined) return [open, ...looseLines(node), close];
   const spread = printSpread(node, docs, opened || node.broken);
   if (opened || node.broken || items.some(({ comments }) => comments)) return spread;
   if (items.length === 1) return hugs(only) ? [open, docs[0] ?? '', single ? ',' : '', close] : spread;
@@ -201,7 +212,12 @@ function printOperation(path: Path<Operation>, print: Print): Doc {
 function isFactor({ operands: [first, second, third] }: Operation): boolean {
   const atom = first?.kind === 'words' && first.parts.every((part) => typeof part === 'string');
   return (
-    atom && !first.comments && second?.kind === 'parens' && second.inner.kind === 'operation' && third === undefined
+    atom &&
+    !first.comments &&
+    second?.kind === 'parens' &&
+    !second.comments &&
+    second.inner.kind === 'operation' &&
+    third === undefined
   );
 }
 

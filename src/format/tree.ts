@@ -92,7 +92,7 @@ export interface Short extends Base {
 /** A comment that does not end a row. `///` is one to the formatter, too. */
 export interface Comment {
   readonly kind: 'comment';
-  readonly value: string;
+  value: string;
   readonly span: Range;
 }
 

@@ -19,7 +19,7 @@ interface Place {
   readonly next: IToken | undefined;
   /** Nothing but `export` stands before it in its statement. */
   readonly first: boolean;
-  /** Not inside any braces. */
+  /** Not inside any brackets. */
   readonly top: boolean;
 }
 
@@ -57,8 +57,8 @@ export const KEYWORDS: readonly string[] = [...RESERVED.keys(), ...CONTEXTUAL.ke
 export function markKeywords(tokens: readonly IToken[]): void {
   let depth = 0;
   tokens.forEach((token, i) => {
-    if (token.tokenType === t.LCurly) depth++;
-    if (token.tokenType === t.RCurly) depth--;
+    if (t.OPENERS.has(token.tokenType)) depth++;
+    if (t.CLOSERS.has(token.tokenType)) depth--;
     if (token.tokenType !== t.Name) return;
     const previous = tokens[i - 1];
     if (previous?.tokenType === t.Dot) return;
