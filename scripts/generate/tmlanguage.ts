@@ -40,10 +40,10 @@ const WORDS = RESERVED.filter((word) => !CONTROL.has(word) && !CONSTANTS.has(wor
 const CONTEXTUAL: Readonly<
   Record<string, { readonly before?: string; readonly after: string; readonly scope: string }>
 > = {
-  import: { before: START, after: BRACE, scope: 'keyword.control.import' },
-  from: { before: '(?<=\\})([ \\t]*)', after: '(?=[ \\t]*")', scope: 'keyword.control.from' },
-  as: { before: '(?<=[A-Za-z0-9_])([ \\t]+)', after: WORD, scope: 'keyword.control.as' },
-  export: { before: START, after: WORD, scope: 'storage.modifier.export' },
+  import: { before: START, after: BRACE, scope: 'keyword.control' },
+  from: { before: '(?<=\\})([ \\t]*)', after: '(?=[ \\t]*")', scope: 'keyword.control' },
+  as: { before: '(?<=[A-Za-z0-9_])([ \\t]+)', after: WORD, scope: 'keyword.control' },
+  export: { before: START, after: WORD, scope: 'storage.modifier' },
   ...same(['block', 'fn', 'optimizer', 'type', 'const'], {
     before: `(?<=^|[;{]|export)([ \\t]*)`,
     after: WORD,

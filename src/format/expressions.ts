@@ -72,7 +72,13 @@ export class ExpressionShapes {
         );
       case 'listComp': {
         const start = this.source.find(t.For, span.start);
-        const left = words({ start, end: e.iter.span.end }, 'for ', names(e.vars), ' in ', this.expr(e.iter, 'condition'));
+        const left = words(
+          { start, end: e.iter.span.end },
+          'for ',
+          names(e.vars),
+          ' in ',
+          this.expr(e.iter, 'condition'),
+        );
         const range = { start, end: e.body.span.end };
         return this.commasTo(span.end, [{ kind: 'binding', left, sign: ':', right: this.expr(e.body), span: range }]);
       }

@@ -11,6 +11,9 @@ export const languages: SupportLanguage[] = [
   { name: 'Netwright', parsers: ['netwright'], extensions: ['.net'], vscodeLanguageIds: ['netwright'] },
 ];
 
+/** The language has one width, whatever Prettier's is for other files. */
+export const defaultOptions = { printWidth: 120, tabWidth: 2 };
+
 const parser: Parser<Root | Shape | Comment> = {
   astFormat: 'netwright',
   locStart: ({ span }) => span.start,

@@ -53,7 +53,7 @@ function wanted(token: { readonly tokenType: typeof t.Name; readonly image: stri
   if (type === t.Text) return /string\.quoted/;
   if (WORDS.has(type)) return /keyword\.operator\.word/;
   if (CONSTANTS.has(type)) return /constant\.language/;
-  if (isKeyword(type)) return new RegExp(`(keyword|storage)\\.(control\\.netwright|.*\\.${image}\\.)`);
+  if (isKeyword(type)) return new RegExp(`(keyword\\.control|(keyword|storage)\\.[a-z.]+\\.${image})\\.netwright`);
   if (type === t.Newline || /^[()[\]{},;.:]$/.test(image)) return null;
   return /keyword\.operator/;
 }

@@ -192,8 +192,9 @@ export function scatter(text: string, choose: () => number): string {
     const gap = text.slice(end, token.startOffset);
     const flat = brackets.at(-1) === '(' || brackets.at(-1) === '[';
     const newline = tokens[i - 1]?.tokenType === t.Newline;
-    const seq = tokens[i - 1]?.tokenType === t.Seq;
-    const free = (flat && !seq) || newline || continues(tokens[i - 1], tokens[i - 2]);
+    // `seq` is a keyword only before its `{`, and ` .0` a number that lacks a digit.
+    const tight = tokens[i - 1]?.tokenType === t.Seq || token.tokenType === t.Dot;
+    const free = (flat && !tight) || newline || continues(tokens[i - 1], tokens[i - 2]);
     out += gap.includes('//') || !free || token.tokenType === t.Newline ? gap : white(gap, choose);
     const opens = t.OPENERS.get(token.tokenType);
     if (opens) brackets.push(opens);
