@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { buildCommand } from './commands/build.ts';
 import { checkCommand } from './commands/check.ts';
+import { fmtCommand } from './commands/fmt.ts';
 import { predictCommand } from './commands/predict.ts';
 import { summaryCommand } from './commands/summary.ts';
 import { trainCommand } from './commands/train.ts';
@@ -24,7 +25,14 @@ const program = new Command('netwright')
     '\nExit codes: 0 done, 1 a fault in the program or its input, 2 wrong usage, 70 a mistake of netwright itself, 130 interrupted.\nA code such as NW3001 has a page in docs/diagnostics/.',
   );
 
-for (const command of [checkCommand(), buildCommand(), trainCommand(), predictCommand(), summaryCommand()]) {
+for (const command of [
+  checkCommand(),
+  buildCommand(),
+  trainCommand(),
+  predictCommand(),
+  summaryCommand(),
+  fmtCommand(),
+]) {
   program.addCommand(command.copyInheritedSettings(program));
 }
 

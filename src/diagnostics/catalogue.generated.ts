@@ -690,6 +690,18 @@ export const CATALOGUE = {
     message: '`{file}` exports no block, so there is nothing to compile',
     help: 'write `export` before the block that the outside may use',
   },
+  not_formatted: {
+    code: 'NW5021',
+    severity: 'error',
+    message: '`{path}` is not formatted',
+    help: 'run `netwright fmt {path}`',
+  },
+  no_formatter: {
+    code: 'NW5022',
+    severity: 'error',
+    message: '`fmt` needs prettier, which is not installed',
+    help: 'run `npm install --save-dev prettier`',
+  },
   runtime_fault: { code: 'NW6001', severity: 'error', message: '{problem}', help: null },
   internal_error: {
     code: 'NW9001',
