@@ -2,7 +2,7 @@
 import test from 'ava';
 import { CheckpointError } from '../../src/runtime/errors.ts';
 import { PyGlobal } from '../../src/runtime/formats/pickle.ts';
-import { PyComplex, PyDict, PySet, PyTuple, type PyValue } from '../../src/runtime/formats/pickle-values.ts';
+import { PyCall, PyComplex, PyDict, PySet, PyTuple, type PyValue } from '../../src/runtime/formats/pickle-values.ts';
 import { readTorch, readTorchLegacy, type TorchFile } from '../../src/runtime/formats/torch.ts';
 import { TorchTensor } from '../../src/runtime/formats/torch-tensor.ts';
 import { badFiles, bytesOf, expectedOf, goodFiles, hex, sameBytes } from './corpus.ts';
@@ -22,6 +22,7 @@ function tree(v: PyValue, tensors: readonly TorchTensor[]): unknown {
   if (v instanceof PyDict) return { $map: [...v.entries()].map(([k, x]) => [go(k), go(x)]) };
   if (v instanceof PySet) return { $set: [...v.items()].map(go) };
   if (v instanceof PyComplex) return [v.re, v.im];
+  if (v instanceof PyCall) return { $repr: v.args.join(':') };
   if (v instanceof PyGlobal) return { $repr: v.name };
   return { $tensor: tensors.indexOf(v as TorchTensor) };
 }
@@ -36,7 +37,7 @@ for (const f of goodFiles('torch-zip', 'torch-legacy')) {
     );
     want.tensors.forEach((w, i) => {
       const { tensor } = got.named[i]!;
-      t.is(tensor.dtype, w.dtype);
+      t.is(tensor.dtype, w.dtype!);
       t.deepEqual(tensor.shape, w.shape);
       t.true(sameBytes(tensor, w), w.name);
       t.deepEqual(

@@ -9,6 +9,18 @@ export abstract class PyObject {
   abstract readonly kind: string;
 }
 
+/** `name(...args)`, kept as it stands: a `torch.device`, and what a writer says objects with. */
+export class PyCall extends PyObject {
+  readonly kind = 'a call';
+  readonly name: string;
+  readonly args: readonly PyValue[];
+  constructor(name: string, args: readonly PyValue[]) {
+    super();
+    this.name = name;
+    this.args = args;
+  }
+}
+
 /** A tuple, or a `torch.Size`. */
 export class PyTuple {
   readonly items: readonly PyValue[];
@@ -110,7 +122,7 @@ export function typeName(v: PyValue): string {
   if (Array.isArray(v)) return 'a list';
   if (v instanceof Uint8Array) return 'bytes';
   if (v instanceof PyTuple) return v.isSize ? 'a torch.Size' : 'a tuple';
-  if (v instanceof PyDict) return `a ${v.kind}`;
+  if (v instanceof PyDict) return v.kind === 'OrderedDict' ? 'an OrderedDict' : `a ${v.kind}`;
   if (v instanceof PySet) return 'a set';
   if (v instanceof PyComplex) return 'a complex number';
   return v.kind;

@@ -4,7 +4,7 @@
  * and refused when they are used.
  */
 import { PyGlobal, type PickleCall } from './pickle.ts';
-import { PyComplex, PyDict, PySet, PyTuple, typeName, type PyValue } from './pickle-values.ts';
+import { PyCall, PyComplex, PyDict, PySet, PyTuple, typeName, type PyValue } from './pickle-values.ts';
 import { DTYPES, STORAGES } from './torch-dtypes.ts';
 import { REBUILDERS } from './torch-rebuild.ts';
 
@@ -31,9 +31,11 @@ function build(): Map<string, PyGlobal> {
   add('collections.OrderedDict', dict('OrderedDict'), dict('OrderedDict'));
   add('collections.Counter', dict('Counter'), dict('Counter'));
   add('torch.Size', size, size);
-  add('torch.device', nameOfDevice);
+  add('torch.device', device);
   add('torch.serialization._get_layout', ([name], c) =>
-    typeof name === 'string' ? new PyGlobal(name) : c.fail('a layout is called by a str'),
+    typeof name === 'string'
+      ? new PyCall('torch.serialization._get_layout', [name])
+      : c.fail('a layout is called by a str'),
   );
   add('_codecs.encode', encoded);
   add('builtins.bytearray', encoded);
@@ -52,7 +54,7 @@ function dict(kind: 'OrderedDict' | 'Counter'): NonNullable<PyGlobal['call']> {
     if (args.length > 1) c.fail(`${kind} takes one argument`);
     if (from === undefined || from === null) return out;
     const pairs = from instanceof PyDict ? [...from.entries()] : kind === 'OrderedDict' ? pairsOf(from) : null;
-    if (!pairs) return c.fail(`a ${kind} is not made of ${typeName(from)}`);
+    if (!pairs) return c.fail(`${kind} is not made of ${typeName(from)}`);
     c.spend(2 * pairs.length);
     for (const [k, v] of pairs) if (!out.set(k, v)) c.fail(`${typeName(k)} cannot be a key`);
     return out;
@@ -86,10 +88,11 @@ function size([from]: readonly PyValue[], c: PickleCall): PyTuple {
   return new PyTuple(items, true);
 }
 
-function nameOfDevice(args: readonly PyValue[], c: PickleCall): PyGlobal {
-  const [type, index] = args;
-  if (typeof type !== 'string' || args.length > 2) return c.fail('a torch.device is called by a str');
-  return new PyGlobal(index === undefined || index === null ? type : `${type}:${String(index)}`);
+function device(args: readonly PyValue[], c: PickleCall): PyCall {
+  const [type, index = 0] = args;
+  if (typeof type === 'string' && typeof index === 'number' && args.length <= 2)
+    return new PyCall('torch.device', args);
+  return c.fail('a torch.device is called by a str and a number');
 }
 
 /** Bytes come as text of code points below 256 in protocol 2. */

@@ -72,6 +72,11 @@ export class TorchTensor extends PyObject implements FileTensor {
     return new TorchTensor(this.storage, this, { requiresGrad, parameter: true, bits: this.bits });
   }
 
+  /** Whether the storage's bytes are the values as they are. */
+  get isPlain(): boolean {
+    return !this.bits.neg && !this.bits.conj && !this.storage.bigEndian;
+  }
+
   get nbytes(): number {
     return countOf(this.shape) * widthOfDtype(this.dtype)!;
   }
