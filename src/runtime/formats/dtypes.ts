@@ -62,7 +62,7 @@ function f8(bits: number, exponentBits: number, bias: number, kind: 'ieee' | 'fn
 
 /** One number of a byte, of the 8-bit types. */
 const BYTES: ReadonlyMap<string, (b: number) => number> = new Map([
-  ['BOOL', (b: number) => (b === 0 ? 0 : 1)],
+  ['BOOL', (b: number) => b],
   ['U8', (b: number) => b],
   ['I8', (b: number) => (b << 24) >> 24],
   ['F8_E5M2', (b: number) => f8(b, 5, 15, 'ieee')],
