@@ -194,7 +194,7 @@ function sliceCut(cx: Cx, x: TensorVal, axis: number, item: Subscript & { kind: 
     return null;
   };
   const start = read(item.start, D.dim(0));
-  const stop = read(item.stop, size);
+  const stop = start && read(item.stop, size);
   const step = item.step ? staticInt(cx, item.step) : 1;
   if (!start || !stop || step === undefined) return null;
   if (step < 1) {

@@ -10,7 +10,6 @@ export interface TrainerOptions {
   readonly epochs: number;
   readonly batchSize: number;
   readonly seed: number;
-  readonly lr: number | null;
   /** Where to go on: the first epoch (from 0) and batch to do. */
   readonly start: { readonly epoch: number; readonly batch: number };
   /** Called after each epoch, with the position that comes next. */
@@ -37,7 +36,6 @@ export async function train(
   const loader = new BatchLoader(matchColumns(data, method(entry.loss)), options.batchSize);
   const evaluate = entry.metric !== null && heldOut ? new Evaluation(model, method(entry.metric), heldOut) : null;
   const inputs = new InputTensors(method(entry.loss));
-  const step = options.lr === null ? {} : { lr: options.lr };
   let seconds = 0;
   let metric: TrainerResult['metric'] = null;
   let mean = NaN;
@@ -50,11 +48,11 @@ export async function train(
     const began = performance.now();
     for (let batch = first; batch < loader.batches; batch++) {
       const columns = loader.batch(batch, order);
-      const { loss } = model.train_step(...inputs.fill(columns), step);
+      const { loss } = model.train_step(...inputs.fill(columns));
       const value = await loss.item();
       if (!Number.isFinite(value)) {
         throw new NonFiniteError(
-          `the loss is ${value} at step ${model.step} (epoch ${epoch + 1}, batch ${batch + 1}): the last checkpoint is from before; try a smaller --lr or clip_norm in the train block`,
+          `the loss is ${value} at step ${model.step} (epoch ${epoch + 1}, batch ${batch + 1}): try a smaller --lr or clip_norm in the train block, or look for NaN in the data`,
         );
       }
       const n = columns[0]!.shape[0]!;

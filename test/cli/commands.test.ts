@@ -58,7 +58,7 @@ test('wrong usage exits 2 and says what is right', async (t) => {
   ]) {
     const r = await netwright(args);
     t.is(r.code, 2, args.join(' '));
-    t.regex(r.err, /error:/);
+    t.regex(r.err, /^error\[NW5013\]: /, args.join(' '));
   }
 });
 

@@ -302,3 +302,51 @@ test('a transposed tie of the block itself', async (t) => {
   v.data.set([2, 0], 5);
   t.is(((await w.data.toArray()) as number[][])[0]![2], 5);
 });
+
+test('names that every object has are names like others', async (t) => {
+  for (const name of ['toString', 'constructor', 'hasOwnProperty', '__proto__', 'then']) {
+    const { blocks, diagnostics } = compile(`import { Linear } from "std/nn"
+      export block Net(${name}_size: int = 2) {
+        ${name} = Linear(${name}_size, 2)
+        other(${name}_: f32[B, 2]) -> f32[B, 2] => ${name}_ * 2.0
+        forward(x: f32[B, 2]) -> f32[B, 2] => ${name}(x)
+      }
+      export block Method {
+        ${name}(x: f32[B, 2]) -> f32[B, 2] => x + 1.0
+      }`);
+    t.deepEqual(diagnostics, [], name);
+    const net = await blocks['Net']!.create();
+    t.deepEqual([...net.state_dict().keys()], [`${name}.weight`, `${name}.bias`]);
+    t.deepEqual(values(net.forward(zeros([1, 2]))), values(net.state_dict().get(`${name}.bias`)!));
+    const method = await blocks['Method']!.create();
+    t.deepEqual(values(method.call(name, [zeros([1, 2])]) as Tensor), [1, 1]);
+  }
+});
+
+test('models that share a device, whatever their sizes, do not disturb each other', async (t) => {
+  const batches = [1, 40, 3, 200, 7].map((b, i) => {
+    const x = Float32Array.from({ length: 4 * b }, (_, k) => Math.cos(k + i));
+    return { x: tensor(x, { shape: [b, 4] }), y: zeros([b, 2]) };
+  });
+  const run = (m: Model, i: number): number[] => [
+    ...values(m.train_step(batches[i]!.x, batches[i]!.y).loss),
+    ...values(m.call('forward', [batches[i]!.x]) as Tensor),
+  ];
+  const order = batches.map((_, i) => i);
+  const alone = [await create(1), await create(2)].map((m) => order.map((i) => run(m, i)));
+  const [a, b] = [await create(1), await create(2)];
+  // The second starts with the largest batch first: the workspace moves while the first is bound to it.
+  const together = order.map((i) => {
+    const first = run(a!, i);
+    void b!.call('forward', [zeros([300 * (i + 1), 4])], { seed: 0 });
+    return [first, run(b!, i)];
+  });
+  t.deepEqual(
+    together.map(([x]) => x),
+    alone[0],
+  );
+  t.deepEqual(
+    together.map(([, y]) => y),
+    alone[1],
+  );
+});

@@ -1,5 +1,5 @@
 /** `netwright build`: writes the typed module, or prints what the compiler made on the way. */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import pc from 'picocolors';
@@ -11,12 +11,13 @@ import { PASS_NAMES } from '../../ir/pipeline.ts';
 import { writeFileAtomic } from '../../runtime/node/files.ts';
 import { fault } from '../fault.ts';
 import { setting } from '../options.ts';
+import { checkOutput } from '../output.ts';
 import { compileFile } from '../program.ts';
 import { wasmText } from '../wat.ts';
 
 interface BuildOptions {
   readonly block?: string;
-  readonly set: Record<string, StaticValue>;
+  readonly set?: Record<string, StaticValue>;
   readonly out?: string;
   readonly js?: boolean;
   readonly dump?: string;
@@ -31,12 +32,23 @@ export function buildCommand(): Command {
     .description('Writes FILE.ts: a typed module with the compiled kernels, which needs only netwright/runtime.')
     .argument('<file>', 'a .net file')
     .option('--block <name>', 'only this exported block')
-    .option('--set <name=value>', 'a hyper-parameter of the block (repeatable)', setting, {})
+    .option('--set <name=value>', 'a hyper-parameter of the block (repeatable)', setting)
     .option('-o, --out <file>', 'where to write (default: FILE.ts beside the source)')
     .option('--js', 'write FILE.js and FILE.d.ts instead of FILE.ts')
     .option('--check', 'write nothing; fail when what is on the disk is stale')
-    .option('--dump <pass>', 'print the IR after a pass and write nothing')
-    .addOption(new Option('--emit <what>', 'print and write nothing').choices(['ir', 'kernels', 'wat', 'ts']))
+    .addOption(
+      new Option('--dump <pass>', 'print the IR after a pass and write nothing').conflicts([
+        'emit',
+        'check',
+        'out',
+        'js',
+      ]),
+    )
+    .addOption(
+      new Option('--emit <what>', 'print and write nothing')
+        .choices(['ir', 'kernels', 'wat', 'ts'])
+        .conflicts(['check', 'out', 'js']),
+    )
     .option('--verify', 'check the legality of the IR after every pass')
     .option('--json', 'faults as JSON on standard output')
     .addHelpText(
@@ -47,6 +59,7 @@ export function buildCommand(): Command {
       if (options.dump !== undefined && !PASS_NAMES.includes(options.dump)) {
         throw fault('unknown_pass', { name: options.dump, passes: PASS_NAMES.join(', ') });
       }
+      checkExtension(options);
       const compiled = compileFile(file, options, {
         verify: options.verify ?? false,
         onPass: (pass, module) => {
@@ -72,14 +85,13 @@ export function buildCommand(): Command {
         return;
       }
       const base = options.out ?? `${join(compiled.root, compiled.path)}${options.js ? '.js' : '.ts'}`;
-      const files: [string, string][] = options.js
-        ? [
-            [base, written.js],
-            [base.replace(/\.js$/, '.d.ts'), written.dts],
-          ]
-        : [[base, written.ts]];
+      const files = options.js
+        ? [[base, written.js] as const, [base.replace(/\.(m?)js$/, '.d.$1ts'), written.dts] as const]
+        : [[base, written.ts] as const];
       for (const [path, text] of files) {
-        const same = existsSync(path) && readFileSync(path, 'utf8') === text;
+        if (!options.check) checkOutput(path, [file]);
+        const same =
+          statSync(path, { throwIfNoEntry: false })?.isFile() === true && readFileSync(path, 'utf8') === text;
         if (options.check) {
           if (!same) throw fault('stale_output', { path, source: compiled.path });
         } else if (same) {
@@ -90,4 +102,17 @@ export function buildCommand(): Command {
         }
       }
     });
+}
+
+/** TypeScript in a file called .js, or declarations over the module they belong to, would only be noticed much later. */
+function checkExtension({ out, js }: BuildOptions): void {
+  if (out === undefined) return;
+  if (js && !/\.m?js$/.test(out))
+    throw fault('wrong_usage', { problem: `--js writes JavaScript: ${out} must end in .js or .mjs` });
+  if (!js && !/\.m?ts$/.test(out))
+    throw fault(
+      'wrong_usage',
+      { problem: `${out} must end in .ts or .mts` },
+      'for JavaScript with declarations add --js',
+    );
 }

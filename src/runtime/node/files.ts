@@ -19,7 +19,8 @@ export async function writeFileAtomic(path: string, content: string | readonly U
     await rename(temp, path);
   } catch (e) {
     await unlink(temp).catch(() => undefined);
-    throw e;
+    // The caller knows the file by its own name, and that it was being written.
+    throw e instanceof Error ? Object.assign(e, { path, writing: true, message: e.message.replaceAll(temp, path) }) : e;
   }
   // The rename itself is durable once the folder is flushed; not every system lets a folder be opened.
   const folder = await open(dirname(path)).catch(() => null);
@@ -29,6 +30,9 @@ export async function writeFileAtomic(path: string, content: string | readonly U
 
 /** As a plain Uint8Array: a Buffer's `slice` would not copy. */
 export async function readBytes(path: string): Promise<Uint8Array> {
-  const b = await readFile(path);
+  // A folder can be opened, and reading it fails without its name.
+  const b = await readFile(path).catch((e: unknown) => {
+    throw e instanceof Error ? Object.assign(e, { path }) : e;
+  });
   return new Uint8Array(b.buffer, b.byteOffset, b.byteLength);
 }
