@@ -16,6 +16,9 @@ const NUMPY: Readonly<Record<string, string>> = {
   i4: 'I32',
   i8: 'I64',
   u1: 'U8',
+  u2: 'U16',
+  u4: 'U32',
+  u8: 'U64',
   f2: 'F16',
   f4: 'F32',
   f8: 'F64',
@@ -33,7 +36,7 @@ for (const f of goodFiles('npy', 'npz', 'safetensors-sharded', 'safetensors')) {
     const want = expectedOf(f);
     const sharded = f.format === 'safetensors-sharded';
     const got = sharded ? readFolder(`good/${f.file}`) : readCheckpoint(bytesOf(`good/${f.file}`), f.file);
-    t.is<string>(got.format, sharded ? 'safetensors' : f.format);
+    t.is(got.format as string, sharded ? 'safetensors' : f.format);
     t.deepEqual([...got.tensors.keys()].sort(), want.tensors.map((w) => w.name).sort());
     for (const w of want.tensors) {
       const x = got.tensors.get(w.name)!;
