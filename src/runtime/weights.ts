@@ -59,8 +59,8 @@ export function tensorsFromFile(read: CheckpointFile, file = ''): Map<string, Te
   return new Map([...withTies(read)].map(([name, t]) => [name, fromStored(t, name, file)]));
 }
 
-/** The tensors, names dropped for ties included. */
-function withTies({ tensors, metadata }: CheckpointFile): Map<string, FileTensor> {
+/** The tensors, names dropped for ties included: the same object under both names. */
+export function withTies({ tensors, metadata }: CheckpointFile): Map<string, FileTensor> {
   const out = new Map(tensors);
   for (const [dropped, kept] of metadata) {
     const t = tensors.get(kept);
