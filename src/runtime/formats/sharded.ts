@@ -53,6 +53,7 @@ export function readSharded(
 ): CheckpointFile {
   const found = new Map<string, FileTensor>();
   const metadata = new Map(index.metadata);
+  metadata.delete('total_size'); // of these files, not of the weights
   for (const name of index.shards) {
     const shard = shards.get(name);
     if (!shard) throw new CheckpointError(file, `the file ${quote(name)} of the index is missing`, 0);
