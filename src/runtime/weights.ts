@@ -59,6 +59,12 @@ export function tensorsFromFile(read: CheckpointFile, file = ''): Map<string, Te
   return new Map([...withTies(read)].map(([name, t]) => [name, fromStored(t, name, file)]));
 }
 
+/** Reads the bytes of a file of weights of any format, by its content: for `loadWeights` and `tensorsFromFile`. */
+export async function readWeights(bytes: Uint8Array, file = ''): Promise<CheckpointFile> {
+  const { readCheckpoint } = await import('./formats/read.ts');
+  return readCheckpoint(bytes, file);
+}
+
 /** The tensors, names dropped for ties included: the same object under both names. */
 export function withTies({ tensors, metadata }: CheckpointFile): Map<string, FileTensor> {
   const out = new Map(tensors);

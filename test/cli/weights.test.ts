@@ -153,7 +153,7 @@ export block Net {
   forward(x: f32[B, 4]) -> f32[B, 2] => fc2(bn(fc1(x)))
 }`,
   );
-  writeFileSync(join(dir, 'x.csv'), 'a,b,c,d\n1,2,3,4\n');
+  writeFileSync(join(dir, 'x.csv'), 'a,b,c,d,y\n1,2,3,4,0\n');
   const args = ['predict', 'net.net', '--data', 'x.csv', '--weights'];
   const zip = ok(t, await netwright([...args, join(GOOD, 'pt_state_dict.pth')], { cwd: dir }));
   t.regex(zip, /result \[1, 2\]/);
