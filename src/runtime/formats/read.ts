@@ -15,7 +15,8 @@ export function readCheckpoint(bytes: Uint8Array, file = ''): CheckpointFile {
   if (isGguf(bytes)) return readGguf(bytes, file);
   // PROTO 2 and LONG1 10: the magic number of torch.save.
   if (bytes[0] === 0x80 && bytes[2] === 0x8a) return readTorchLegacy(bytes, file);
-  if (latin1(bytes.subarray(0, 4)) === 'PK\x03\x04') {
+  // Cut short or not; a header of safetensors may have this length, with zeros after it.
+  if (/^PK([\x03\x05\x07]|$)/.test(latin1(bytes.subarray(0, 3)))) {
     const zip = readZip(bytes, file);
     const names = [...zip.members.keys()];
     return names.some((n) => /(^|\/)data\.pkl$/.test(n)) ? readTorch(bytes, file, zip) : readNpz(bytes, file, zip);
