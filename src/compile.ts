@@ -5,6 +5,7 @@ import type { Kernel } from './codegen/kernel.ts';
 import { assemble } from './codegen/assemble.ts';
 import { WASM } from './codegen/targets.ts';
 import { DiagnosticBag, type Diagnostic } from './diagnostics/index.ts';
+import { listOf } from './diagnostics/words.ts';
 import type { Module } from './ir/ir.ts';
 import type { Programs } from './ir/entry.ts';
 import { AutodiffFault } from './ir/passes/autodiff.ts';
@@ -57,7 +58,7 @@ export function compileProject(open: OpenProject, block: string, options: Compil
   const assembled = assembledPrograms(elaborated, options, open.bag);
   if (!assembled) return null;
   const programs = runPipeline(assembled, WASM, options);
-  const { artifact, kernels } = assemble(programs, WASM, open.sources, options);
+  const { artifact, kernels } = assemble(programs, WASM, { entry: open.project.entry, texts: open.sources }, options);
   return { block: elaborated, artifact, ir: programs.module, kernels };
 }
 
@@ -94,9 +95,14 @@ export function compile(
   const host: SourceHost = typeof source === 'string' ? { read: (p) => (p === file ? source : null) } : source.host;
   const open = openProject(host, file);
   const compiled: Compiled[] = [];
+  const { block } = options;
+  if (block !== undefined && !open.bag.hasErrors && !open.exports.includes(block)) {
+    const exports = listOf(open.exports, 'and');
+    open.bag.report('no_such_export', { file, name: block, exports }, { file, start: 0, end: 0 });
+  }
   if (!open.bag.hasErrors) {
     for (const name of open.exports) {
-      if (options.block !== undefined && options.block !== name) continue;
+      if (block !== undefined && block !== name) continue;
       const c = compileProject(open, name, options);
       if (c) compiled.push(c);
     }

@@ -16,8 +16,8 @@ export function locate(file: string): { root: string; path: string } {
   return { root, path: relative(root, full).replaceAll('\\', '/') };
 }
 
-/** `entry` is the file that the user named: it alone may be a link to a file outside the root. */
-export function diskHost(root: string, entry: string): SourceHost {
+/** `entry` is a file that the user named: it alone may be a link to a file outside the root. */
+export function diskHost(root: string, entry: string | null = null): SourceHost {
   return {
     read(path) {
       const full = join(root, path);

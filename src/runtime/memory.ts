@@ -8,6 +8,9 @@ const MAX_BYTES = 2 ** 32 - PAGE;
 /** The first page belongs to the kernels' own arrays. */
 const START = PAGE;
 
+/** A vector load that a kernel moved in front of a loop may look past an empty tensor; nothing of it is used. */
+const SLACK = 64;
+
 export class Memory {
   readonly wasm: WebAssembly.Memory;
   /** Free blocks by address: [start, end). */
@@ -35,7 +38,7 @@ export class Memory {
       if (block[0] === block[1]) this.free.splice(hole, 1);
     } else {
       at = this.top;
-      this.grow(at + size, size);
+      this.grow(at + size + SLACK, size);
       this.top = at + size;
     }
     new Uint8Array(this.wasm.buffer, at, size).fill(0);

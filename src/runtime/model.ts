@@ -107,6 +107,8 @@ export class Model {
     const method = this.#methods.get(train.loss)!;
     const options: StepOptions = optionsOf(`${this.artifact.name}.train_step`, method, args);
     checkOptions(`${this.artifact.name}.train_step`, options, ['lr']);
+    if (options.lr !== undefined && !Number.isFinite(options.lr))
+      throw new UsageError(`${this.artifact.name}.train_step: lr is ${options.lr}, no finite number`);
     const { binding, tensors } = bindArguments(
       this.artifact.name,
       method,

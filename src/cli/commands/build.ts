@@ -1,6 +1,6 @@
 /** `netwright build`: writes the typed module, or prints what the compiler made on the way. */
 import { readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { Command, Option } from 'commander';
 import pc from 'picocolors';
 import type { StaticValue } from '../../check/elaborated.ts';
@@ -78,7 +78,7 @@ export function buildCommand(): Command {
       }
       const written = writeModule(
         compiled.blocks.map((b) => b.artifact),
-        { source: compiled.path },
+        { source: basename(compiled.path) },
       );
       if (options.emit === 'ts') {
         process.stdout.write(written.ts);
