@@ -83,18 +83,31 @@ export class PySet {
   }
 }
 
-/** Keys are short in real files; the bound stops tuples of tuples that double at every level. */
+/** Keys are short in real files; the bounds stop tuples of tuples that double at every level. */
 const MAX_KEY_PARTS = 256;
+const MAX_TUPLE_TEXT = 4096;
+
+/** What a key costs to look up, in items that are looked at. */
+export const keyWork = (key: PyValue): number =>
+  typeof key === 'string' || key instanceof Uint8Array
+    ? 1 + key.length / 16
+    : key instanceof PyTuple
+      ? MAX_KEY_PARTS
+      : 1;
 
 function hashOf(key: PyValue): string | null {
   let parts = 0;
+  let text = 0;
   const hash = (v: PyValue): string | null => {
     if (++parts > MAX_KEY_PARTS) return null;
     if (v === null) return 'N';
-    if (typeof v === 'string') return `s${v.length}:${v}`;
+    if (typeof v === 'string') {
+      text += v.length;
+      return v !== key && text > MAX_TUPLE_TEXT ? null : `s${v.length}:${v}`;
+    }
     if (typeof v === 'boolean') return v ? 'n1;' : 'n0;';
     if (typeof v === 'number' || typeof v === 'bigint') return `n${v};`;
-    if (v instanceof Uint8Array) return v.length > 4096 ? null : `b${[...v].join(',')};`;
+    if (v instanceof Uint8Array) return (text += v.length) > MAX_TUPLE_TEXT ? null : `b${[...v].join(',')};`;
     if (!(v instanceof PyTuple)) return null;
     let out = `t${v.items.length}:`;
     for (const item of v.items) {

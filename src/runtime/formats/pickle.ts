@@ -3,7 +3,7 @@
  * (torch/_weights_only_unpickler.py), no more; a GLOBAL is looked up in the host's list and never imported; a call is a
  * function of that list. Work is bounded by the length of the pickle: what copies must be paid for.
  */
-import { PyDict, PyObject, PyTuple, PySet, typeName, type PyValue } from './pickle-values.ts';
+import { keyWork, PyDict, PyObject, PyTuple, PySet, typeName, type PyValue } from './pickle-values.ts';
 import { ByteReader } from './reader.ts';
 
 /** Lets a global refuse its arguments, and pay for copies. */
@@ -244,13 +244,6 @@ class Machine implements PickleCall {
     }
   }
 }
-
-const keyWork = (key: PyValue): number =>
-  typeof key === 'string' || key instanceof Uint8Array
-    ? 1 + key.length / 16
-    : key instanceof PyTuple
-      ? 1 + key.items.length
-      : 1;
 
 /** Two's complement, little-endian, of at most 255 bytes. */
 function longValue(bytes: Uint8Array): number | bigint {

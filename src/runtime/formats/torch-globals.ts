@@ -4,7 +4,7 @@
  * and refused when they are used.
  */
 import { PyGlobal, type PickleCall } from './pickle.ts';
-import { PyCall, PyComplex, PyDict, PySet, PyTuple, typeName, type PyValue } from './pickle-values.ts';
+import { keyWork, PyCall, PyComplex, PyDict, PySet, PyTuple, typeName, type PyValue } from './pickle-values.ts';
 import { DTYPES, STORAGES } from './torch-dtypes.ts';
 import { REBUILDERS } from './torch-rebuild.ts';
 
@@ -56,7 +56,10 @@ function dict(kind: 'OrderedDict' | 'Counter'): NonNullable<PyGlobal['call']> {
     const pairs = from instanceof PyDict ? [...from.entries()] : kind === 'OrderedDict' ? pairsOf(from) : null;
     if (!pairs) return c.fail(`${kind} is not made of ${typeName(from)}`);
     c.spend(2 * pairs.length);
-    for (const [k, v] of pairs) if (!out.set(k, v)) c.fail(`${typeName(k)} cannot be a key`);
+    for (const [k, v] of pairs) {
+      c.spend(keyWork(k));
+      if (!out.set(k, v)) c.fail(`${typeName(k)} cannot be a key`);
+    }
     return out;
   };
 }
@@ -77,7 +80,10 @@ function set(args: readonly PyValue[], c: PickleCall): PySet {
   const items = from instanceof PySet ? [...from.items()] : sequence(from);
   if (args.length > 1 || !items) return c.fail('a set is made of a list');
   c.spend(items.length);
-  for (const item of items) if (!out.add(item)) c.fail(`${typeName(item)} cannot be in a set`);
+  for (const item of items) {
+    c.spend(keyWork(item));
+    if (!out.add(item)) c.fail(`${typeName(item)} cannot be in a set`);
+  }
   return out;
 }
 

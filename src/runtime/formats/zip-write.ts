@@ -1,6 +1,7 @@
 /** Writes zip archives of stored members, each starting at a multiple of the alignment; zip64 where numbers need it. */
 import { crc32 } from './crc32.ts';
 
+/** Numbers that do not fit are all ones, and stand in a zip64 field. */
 const LIMIT = 0xffffffff;
 /** The extra field that PyTorch pads with. */
 const PADDING_ID = 0x4246;
@@ -31,8 +32,15 @@ class Bytes {
   }
 }
 
-/** The archive in pieces; members' bytes are not copied. No times are written: equal content is an equal file. */
-export function writeZip(members: Iterable<readonly [name: string, content: Uint8Array]>, align = 1): Uint8Array[] {
+/**
+ * The archive in pieces; members' bytes are not copied. No times are written: equal content is an equal file. `limit` is
+ * where zip64 begins: tests have no files of 4 GB.
+ */
+export function writeZip(
+  members: Iterable<readonly [name: string, content: Uint8Array]>,
+  align = 1,
+  limit = LIMIT,
+): Uint8Array[] {
   const out: Uint8Array[] = [];
   const directory = new Bytes();
   let at = 0;
@@ -41,8 +49,8 @@ export function writeZip(members: Iterable<readonly [name: string, content: Uint
     const text = new TextEncoder().encode(name);
     const size = content.length;
     const crc = crc32(content);
-    const big = size >= LIMIT;
-    const far = at >= LIMIT;
+    const big = size >= limit;
+    const far = at >= limit;
     const wide = big ? new Bytes().u16(1, 16).u64(size, size) : new Bytes();
     // Version 4.5 is the first with zip64; flag 0x800 says that names are UTF-8; 0x21 is the first day that DOS knew.
     const common = new Bytes().u16(big || far ? 45 : 20, 0x800, 0, 0, 0x21).u32(crc);
@@ -63,13 +71,13 @@ export function writeZip(members: Iterable<readonly [name: string, content: Uint
     at += head.length + size;
     count++;
   }
-  out.push(directory.done(), endRecords(at, directory.length, count));
+  out.push(directory.done(), endRecords(at, directory.length, count, limit));
   return out;
 }
 
-function endRecords(start: number, size: number, count: number): Uint8Array {
+function endRecords(start: number, size: number, count: number, limit: number): Uint8Array {
   const end = new Bytes();
-  const wide = start >= LIMIT || size >= LIMIT || count >= 0xffff;
+  const wide = start >= limit || size >= limit || count >= 0xffff;
   if (wide) {
     end.u32(0x06064b50).u64(44).u16(45, 45).u32(0, 0).u64(count, count, size, start);
     end

@@ -111,7 +111,7 @@ function readEntry(r: ByteReader, directory: number): ZipMember {
       if (local === 0xffffffff) local = wide.size('a position');
     }
   }
-  const start = checkLocal(r, local, { rawName, name, method, directory });
+  const start = checkLocal(r, local, { rawName, name, method, numbers: [crc, packed, size], directory });
   if (start + packed > directory) {
     r.fail(`${quote(name)} would be bytes ${start} to ${start + packed}, past the members' end at ${directory}`, at);
   }
@@ -136,18 +136,25 @@ function zip64Field(extra: ByteReader): ByteReader | null {
 function checkLocal(
   r: ByteReader,
   at: number,
-  want: { rawName: Uint8Array; name: string; method: number; directory: number },
+  want: { rawName: Uint8Array; name: string; method: number; numbers: readonly number[]; directory: number },
 ): number {
   if (at + 30 > want.directory) r.fail(`${quote(want.name)} would start at byte ${at}, past the members' end`);
   const local = new ByteReader(r.bytes, r.file, at);
   if (local.u32() !== LOCAL) local.fail(`the header of ${quote(want.name)} is missing`, at);
-  local.skip(4);
+  local.skip(2);
+  const flags = local.u16();
   const method = local.u16();
-  local.skip(4 + 4 + 4 + 4);
+  local.skip(4);
+  const numbers = [local.u32(), local.u32(), local.u32()];
   const [nameLength, extraLength] = [local.u16(), local.u16()];
   const name = local.take(nameLength);
   if (method !== want.method || name.length !== want.rawName.length || name.some((b, i) => b !== want.rawName[i])) {
     local.fail(`the header here is not the one that the directory gives ${quote(want.name)}`, at);
+  }
+  // Flag 8: they follow the member. All ones: they are in a zip64 field.
+  const told = (n: number, i: number): boolean => n === want.numbers[i] || n === 0xffffffff;
+  if (!(flags & 8) && !numbers.every(told)) {
+    local.fail(`the header of ${quote(want.name)} and the directory disagree about its size or CRC`, at);
   }
   local.skip(extraLength);
   return local.at;
