@@ -90,7 +90,7 @@ const MAX_TUPLE_TEXT = 4096;
 /** What a key costs to look up, in items that are looked at. */
 export const keyWork = (key: PyValue): number =>
   typeof key === 'string' || key instanceof Uint8Array
-    ? 1 + key.length / 16
+    ? 1 + key.length / 4
     : key instanceof PyTuple
       ? MAX_KEY_PARTS
       : 1;

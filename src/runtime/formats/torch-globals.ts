@@ -105,11 +105,11 @@ function device(args: readonly PyValue[], c: PickleCall): PyCall {
 function encoded([text, encoding]: readonly PyValue[], c: PickleCall): Uint8Array {
   if (text === undefined) return new Uint8Array(0);
   if (text instanceof Uint8Array) {
-    c.spend(text.length / 16);
+    c.spend(text.length);
     return text.slice();
   }
   if (typeof text !== 'string') return c.fail(`bytes are made of a str, not ${typeName(text)}`);
-  c.spend(text.length / 16);
+  c.spend(text.length);
   if (encoding === undefined || encoding === 'utf-8' || encoding === 'utf8') return new TextEncoder().encode(text);
   if (encoding !== 'latin1' && encoding !== 'latin-1') return c.fail('bytes come as latin-1');
   const out = new Uint8Array(text.length);

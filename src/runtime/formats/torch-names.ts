@@ -16,11 +16,12 @@ const MAX_DEPTH = 200;
 /** Containers may be shared, so the paths of a small file can be more than any memory holds. */
 const MAX_WORK = 1 << 22;
 
-export function namedTensors(root: PyValue, file: string): NamedTensor[] {
+/** `at` is where the object starts in the file, for messages. */
+export function namedTensors(root: PyValue, file: string, at: number): NamedTensor[] {
   const out: NamedTensor[] = [];
   const holding = new Map<object, boolean>();
   const fail = (what: string): never => {
-    throw new CheckpointError(file, what);
+    throw new CheckpointError(file, what, at);
   };
 
   /** Whether a tensor is inside; each container is looked into once, and a cycle is not followed. */

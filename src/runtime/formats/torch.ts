@@ -70,7 +70,7 @@ export function readTorch(bytes: Uint8Array, file = '', zip: ZipFile = readZip(b
   const main = zip.members.get(`${root}data.pkl`)!;
   // Offsets of an inflated pickle are its own.
   const value = unpickle(new ByteReader(pickle, file, 0, main.deflated ? 0 : main.start), host);
-  return torchFile('torch', value, file);
+  return torchFile('torch', value, file, main.start);
 }
 
 const MAGIC = 0x1950a86a20f9469cfc6cn;
@@ -122,7 +122,7 @@ export function readTorchLegacy(bytes: Uint8Array, file = ''): TorchFile {
   }
   for (const [key, entry] of storages) if (!entry.content) r.fail(`the storage ${quote(key)} has no bytes`);
   if (r.left > 0) r.fail(`${r.left} bytes follow the last storage`);
-  return torchFile('torch-legacy', value, file);
+  return torchFile('torch-legacy', value, file, 0);
 }
 
 /** ("storage", class, key, location, numel): where it was does not matter here. */
@@ -165,8 +165,8 @@ function storageWindow(
   return made;
 }
 
-function torchFile(format: TorchFile['format'], root: PyValue, file: string): TorchFile {
-  const named = namedTensors(root, file);
+function torchFile(format: TorchFile['format'], root: PyValue, file: string, at: number): TorchFile {
+  const named = namedTensors(root, file, at);
   const distinct = new Set(named.map((n) => n.tensor));
   const storages = new Set([...distinct].map((t) => t.storage));
   const total = (list: Iterable<{ readonly nbytes: number }>): number => [...list].reduce((n, x) => n + x.nbytes, 0);
@@ -175,6 +175,7 @@ function torchFile(format: TorchFile['format'], root: PyValue, file: string): To
     throw new CheckpointError(
       file,
       `its tensors are ${shown} bytes on ${held} bytes of storage: views that repeat themselves`,
+      at,
     );
   const tensors = new Map<string, TorchTensor>();
   for (const { name, tensor } of named) {
