@@ -4,7 +4,7 @@ import type { CheckpointFile, FileTensor } from './checkpoint.ts';
 import { swapBytes, swapWidth, widthOfDtype } from './dtypes.ts';
 import { ByteReader } from './reader.ts';
 import { gather, rowMajor } from './strided.ts';
-import { quote, readMember, readZip, type ZipFile } from './zip.ts';
+import { peekMember, quote, readMember, readZip, type ZipFile } from './zip.ts';
 import { writeZip } from './zip-write.ts';
 
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59]; // \x93NUMPY
@@ -31,8 +31,8 @@ const DTYPES: ReadonlyMap<string, string> = new Map([
 
 export const isNpy = (bytes: Uint8Array): boolean => MAGIC.every((b, i) => bytes[i] === b);
 
-/** One array. `base` is where its bytes start in the file. */
-export function readNpyTensor(bytes: Uint8Array, file: string, base = 0): FileTensor {
+/** One array. `base` is where its bytes start in the file; all of it has `size` bytes, where these are only its first. */
+export function readNpyTensor(bytes: Uint8Array, file: string, base = 0, size = bytes.length): FileTensor {
   const r = new ByteReader(bytes, file, 0, base);
   if (!isNpy(bytes)) r.fail('this is not a NumPy array (no \\x93NUMPY at the start)');
   r.skip(6);
@@ -45,8 +45,8 @@ export function readNpyTensor(bytes: Uint8Array, file: string, base = 0): FileTe
   const { dtype, shape, bigEndian, fortran } = header;
   const width = widthOfDtype(dtype)!;
   const needed = shape.reduce((n, d) => n * BigInt(d), BigInt(width));
-  if (needed !== BigInt(r.left)) {
-    r.fail(`[${shape.join(', ')}] of ${dtype} needs ${needed} bytes and the file has ${r.left}`);
+  if (needed !== BigInt(size - r.at)) {
+    r.fail(`[${shape.join(', ')}] of ${dtype} needs ${needed} bytes and the file has ${size - r.at}`);
   }
   const data = r.take(r.left);
   const nbytes = Number(needed);
@@ -107,7 +107,10 @@ export function readNpz(bytes: Uint8Array, file = '', zip: ZipFile = readZip(byt
     if (!member.endsWith('.npy'))
       throw new CheckpointError(file, `${quote(member)} in the archive is no .npy array`, m.start);
     // Offsets in an inflated member are its own, so that they are only exact in stored ones.
-    tensors.set(member.slice(0, -4), readNpyTensor(readMember(zip, m), file, m.deflated ? 0 : m.start));
+    const base = m.deflated ? 0 : m.start;
+    // A member of another size than its header says is refused before it is inflated.
+    readNpyTensor(peekMember(zip, m, MAX_HEADER + 12), file, base, m.size);
+    tensors.set(member.slice(0, -4), readNpyTensor(readMember(zip, m), file, base));
   }
   return { format: 'npz', tensors, metadata: new Map() };
 }

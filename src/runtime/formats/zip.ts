@@ -3,7 +3,7 @@
  * the local headers must tell the same story, and no two members may share bytes: readers that disagree about a file are
  * how one file shows two faces. The headers are read here because no library checks this; inflating is fflate's.
  */
-import { inflateSync } from 'fflate';
+import { Inflate } from 'fflate';
 import { CheckpointError } from '../errors.ts';
 import { crc32 } from './crc32.ts';
 import { ByteReader } from './reader.ts';
@@ -194,16 +194,35 @@ export function readMember(zip: ZipFile, m: ZipMember, options: ReadMemberOption
   return content;
 }
 
-/** One byte more than the member may have shows a longer one, and memory stays what the directory says. */
-function inflate(packed: Uint8Array, m: ZipMember, file: string): Uint8Array {
-  let out: Uint8Array | null = null;
+/** At most so many compressed bytes at a time. */
+const STEP = 1 << 16;
+
+/** In steps that cannot give much more than is still missing: time and memory stay what the directory says. */
+function inflate(packed: Uint8Array, m: ZipMember, file: string, wanted = m.size): Uint8Array {
+  const out = new Uint8Array(wanted);
+  let length = 0;
+  const stream = new Inflate((chunk) => {
+    if (length < wanted) out.set(chunk.subarray(0, wanted - length), length);
+    length += chunk.length;
+  });
   try {
-    out = inflateSync(packed, { out: new Uint8Array(m.size + 1) });
+    for (let at = 0; at < packed.length && (length < wanted || wanted === m.size) && length <= m.size;) {
+      const step = Math.min(STEP, 64 + Math.ceil((wanted - length) / MAX_RATIO));
+      stream.push(packed.subarray(at, at + step), at + step >= packed.length);
+      at += step;
+    }
   } catch {
-    // Told below.
+    length = -1;
   }
-  if (out?.length === m.size) return out.subarray(0, m.size);
+  if (length === m.size || (wanted < m.size && length >= wanted && length < m.size)) return out;
   throw new CheckpointError(file, `${quote(m.name)} does not inflate to its ${m.size} bytes`, m.start);
+}
+
+/** The first bytes of a member (all of a shorter one), unchecked: enough to say whether the rest is worth its work. */
+export function peekMember(zip: ZipFile, m: ZipMember, length: number): Uint8Array {
+  const packed = zip.bytes.subarray(m.start, m.start + m.packed);
+  const wanted = Math.min(length, m.size);
+  return m.deflated ? inflate(packed, m, zip.file, wanted) : packed.subarray(0, wanted);
 }
 
 export const quote = (name: string): string => JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}...` : name);
