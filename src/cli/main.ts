@@ -64,6 +64,7 @@ try {
 function usageFault(e: CommanderError): Fault {
   const [problem = '', suggestion] = e.message.replace(/^error: /, '').split('\n');
   const verb = program.commands.find((c) => c.name() === process.argv[2])?.name();
-  const help = suggestion ?? `see: netwright ${verb === undefined ? '' : `${verb} `}--help`;
+  const help =
+    suggestion?.replace(/^\(Did (.*)\)$/, 'did $1') ?? `see: netwright ${verb === undefined ? '' : `${verb} `}--help`;
   return fault('wrong_usage', { problem }, help);
 }

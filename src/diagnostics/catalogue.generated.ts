@@ -141,7 +141,7 @@ export const CATALOGUE = {
     code: 'NW2005',
     severity: 'error',
     message: '`{path}` leads out of the project',
-    help: 'files outside are read only where the command line allows it',
+    help: 'run the command in a folder that holds both files, or move the file into the project',
   },
   import_cycle: {
     code: 'NW2006',
