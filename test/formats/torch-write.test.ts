@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PyDict, PyTuple, type PyValue } from '../../src/runtime/formats/pickle-values.ts';
 import { readTorch, readTorchLegacy, type TorchFile } from '../../src/runtime/formats/torch.ts';
+import { TORCH_GLOBALS } from '../../src/runtime/formats/torch-globals.ts';
 import { torchTensor, writeTorch, writeTorchStateDict } from '../../src/runtime/formats/torch-write.ts';
 import { bytesOf, goodFiles, hex } from './corpus.ts';
 
@@ -140,4 +141,10 @@ withPython('PyTorch loads lists, tuples, numbers and text', (t) => {
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+withPython("the names that pickles may use are PyTorch's own list", (t) => {
+  const script = 'from torch._weights_only_unpickler import _get_allowed_globals as g; print(" ".join(sorted(g())))';
+  const said = execFileSync(python ?? 'python3', ['-c', script], { encoding: 'utf8' });
+  t.deepEqual([...TORCH_GLOBALS.keys()].sort(), said.trim().split(' ').sort());
 });
