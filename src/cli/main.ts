@@ -4,6 +4,9 @@ import { Command, CommanderError } from 'commander';
 import { buildCommand } from './commands/build.ts';
 import { checkCommand } from './commands/check.ts';
 import { fmtCommand } from './commands/fmt.ts';
+import { convertCommand } from './commands/convert.ts';
+import { diffCommand } from './commands/diff.ts';
+import { inspectCommand } from './commands/inspect.ts';
 import { predictCommand } from './commands/predict.ts';
 import { summaryCommand } from './commands/summary.ts';
 import { trainCommand } from './commands/train.ts';
@@ -25,14 +28,18 @@ const program = new Command('netwright')
     '\nExit codes: 0 done, 1 a fault in the program or its input, 2 wrong usage, 70 a mistake of netwright itself, 130 interrupted.\nA code such as NW3001 has a page in docs/diagnostics/.',
   );
 
-for (const command of [
-  checkCommand(),
-  buildCommand(),
-  trainCommand(),
-  predictCommand(),
-  summaryCommand(),
-  fmtCommand(),
-]) {
+const COMMANDS = [
+  checkCommand,
+  buildCommand,
+  trainCommand,
+  predictCommand,
+  summaryCommand,
+  inspectCommand,
+  convertCommand,
+  diffCommand,
+  fmtCommand,
+];
+for (const command of COMMANDS.map((make) => make())) {
   program.addCommand(command.copyInheritedSettings(program));
 }
 

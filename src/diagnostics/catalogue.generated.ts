@@ -668,7 +668,7 @@ export const CATALOGUE = {
     code: 'NW5009',
     severity: 'error',
     message: 'no data to work on: the `train` block names none and there is no --data',
-    help: 'give --data mnist, or a file: .npz .npy .safetensors .csv, IDX (also .gz)',
+    help: 'give --data mnist, or a file: .npz .npy .safetensors .pt .csv, IDX (also .gz)',
   },
   no_method: {
     code: 'NW5010',

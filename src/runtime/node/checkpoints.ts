@@ -1,0 +1,56 @@
+/** Files of weights on the disk, in any format. Node only. */
+import { dirname, extname, join } from 'node:path';
+import type { CheckpointFile, FileTensor } from '../formats/checkpoint.ts';
+import { writeNpz } from '../formats/npy.ts';
+import { isIndex, readCheckpoint } from '../formats/read.ts';
+import { readIndex, readSharded } from '../formats/sharded.ts';
+import { TorchTensor } from '../formats/torch-tensor.ts';
+import { torchTensor, writeTorchStateDict } from '../formats/torch-write.ts';
+import type { Model } from '../model.ts';
+import { toStored, weightsToBytes } from '../weights.ts';
+import { readBytes, writeFileAtomic } from './files.ts';
+
+/** The file, whatever its format is; for an index, the files that it names beside itself. */
+export async function openCheckpoint(path: string): Promise<CheckpointFile> {
+  const bytes = await readBytes(path);
+  if (!isIndex(bytes)) return readCheckpoint(bytes, path);
+  const index = readIndex(bytes, path);
+  const shards = new Map<string, { bytes: Uint8Array; file: string }>();
+  for (const name of index.shards) {
+    const file = join(dirname(path), name);
+    shards.set(name, { bytes: await readBytes(file), file });
+  }
+  return readSharded(index, shards, path);
+}
+
+export async function saveWeights(model: Model, path: string): Promise<void> {
+  await writeFileAtomic(path, pieces(model, extname(path)));
+}
+
+function pieces(model: Model, extension: string): Uint8Array[] {
+  if (extension === '.npz') return writeNpz(stateOf(model));
+  return extension === '.pt' || extension === '.pth' ? writeTorchStateDict(stateOf(model)) : weightsToBytes(model);
+}
+
+/** The state dict as tensors of a file: tied names share one storage, and a transposed tie is a view of it. */
+function stateOf(model: Model): Map<string, FileTensor> {
+  const made = new Map<number, TorchTensor>();
+  const live = new Map([...model.named_parameters(), ...model.named_buffers()]);
+  return new Map(
+    model.artifact.stateDict.map(({ name, tensor, transposed }) => {
+      const entry = model.artifact.tensors[tensor]!;
+      let t = made.get(tensor);
+      if (!t) {
+        const { dtype, shape, bytes } = toStored(live.get(entry.name)!.data, entry.stored);
+        made.set(tensor, (t = torchTensor({ dtype, shape, nbytes: bytes.length, bytes: () => bytes })));
+      }
+      return [name, transposed ? turned(t) : t];
+    }),
+  );
+}
+
+function turned(t: TorchTensor): TorchTensor {
+  const { dtype, shape, strides, offset } = t;
+  const view = { dtype, shape: shape.toReversed(), strides: strides.toReversed(), offset };
+  return new TorchTensor(t.storage, view, { requiresGrad: false });
+}
