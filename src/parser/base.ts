@@ -40,8 +40,11 @@ interface LineOptions<T> extends ListOptions<T> {
   readonly foreign?: Readonly<Record<string, string>>;
 }
 
-/** Nesting of expressions, types and bodies. Beyond it the call stack of this and of later stages would be at risk. */
-const MAX_DEPTH = 100;
+/**
+ * Nesting of expressions, types and bodies. Each level costs some twenty stack frames here, and recovery at the bottom
+ * walks the grammar on top of them: at 100 levels the default stack was once not enough, with frames not yet optimised.
+ */
+const MAX_DEPTH = 60;
 /** Operators or calls in one chain: each makes the tree one deeper. */
 export const MAX_CHAIN = 500;
 
