@@ -60,8 +60,8 @@ withDawn('axes become ids, shared arrays workgroup memory, barriers barriers', a
   );
   const shader = printWgsl(k.finish('swap', [NO_ORIGIN]));
   t.deepEqual(shader.workgroupSize, [64, 1, 1]);
-  t.is(shader.workgroups.y?.step, 2);
-  t.regex(shader.code, /workgroup_id\.y/);
+  t.deepEqual(shader.grid, { extents: [1, ['max', 0, ['/', ['+', '2', 1], 2]], 1], folded: true });
+  t.regex(shader.code, /= group_y \* 2;/);
   t.regex(shader.code, /workgroupBarrier/);
   t.is(await shaderFault(dawn!.device, shader.code), null);
 });
