@@ -1,5 +1,14 @@
 /** The WGSL that printed kernels stand on: operators whose meaning the language leaves open where a NaN or infinity is met. */
 
+/** The language saturates at the largest number that is both an f32 and an integer: what is beyond is the largest integer here. */
+const toInt = (type: string, mask: string, elem: string, beyond: string, most: string): string => {
+  const to = int(mask, elem);
+  return `fn to_${elem}_${type}(x: ${mask}) -> ${to} {
+  let near = select(${to}(x), ${to}(${most}), x >= ${mask}(${beyond}));
+  return select(near, ${to}(0), is_nan_${type}(x));
+}`;
+};
+
 const lanewise = (type: string, mask: string, bits: string): string => `
 fn is_nan_${type}(x: ${mask}) -> ${bool(mask)} { return (bitcast<${bits}>(x) & ${bits}(0x7fffffffu)) > ${bits}(0x7f800000u); }
 fn min_${type}(a: ${mask}, b: ${mask}) -> ${mask} {
@@ -12,8 +21,8 @@ fn max_${type}(a: ${mask}, b: ${mask}) -> ${mask} {
   let most = select(select(b, a, a > b), equal, a == b);
   return select(select(most, b, is_nan_${type}(b)), a, is_nan_${type}(a));
 }
-fn to_i32_${type}(x: ${mask}) -> ${int(mask, 'i32')} { return select(${int(mask, 'i32')}(x), ${int(mask, 'i32')}(0), is_nan_${type}(x)); }
-fn to_u32_${type}(x: ${mask}) -> ${bits} { return select(${bits}(x), ${bits}(0), is_nan_${type}(x)); }
+${toInt(type, mask, 'i32', '2147483648.0f', '0x7fffffff')}
+${toInt(type, mask, 'u32', '4294967296.0f', '0xffffffffu')}
 `;
 
 const bool = (type: string): string => (type === 'f32' ? 'bool' : 'vec4<bool>');

@@ -217,6 +217,12 @@ class ShaderPrinter {
         return this.unary(e.op, this.operands(e.a)[0]!, e.type);
       case 'bin': {
         const [a, b] = this.operands(e.a, e.b);
+        if (e.a.type.elem === 'f32' && e.a.k === 'var' && e.b.k === 'var' && e.a.var === e.b.var) {
+          // Whether it is a number: compilers may take for granted that it is, but not of its bits.
+          const nan = `is_nan_${lanes === 1 ? 'f32' : 'vec4'}(${a!})`;
+          if (e.op === 'eq') return `(!${nan})`;
+          if (e.op === 'ne') return nan;
+        }
         return this.binary(e.op, a!, b!, e.a.type);
       }
       case 'fma':
@@ -232,7 +238,7 @@ class ShaderPrinter {
       case 'splat':
         return `${typeName(e.type)}(${this.expr(e.a)})`;
       case 'lane':
-        return `(${this.expr(e.a)})[${e.lane}]`;
+        return e.a.type.lanes === 1 ? this.expr(e.a) : `(${this.expr(e.a)})[${e.lane}]`;
       case 'vec':
         return `${typeName(e.type)}(${e.items.map((i) => this.expr(i)).join(', ')})`;
       case 'shuffle': {
@@ -267,6 +273,8 @@ class ShaderPrinter {
       const count = lanes === 1 ? 'u32' : 'vec4<u32>';
       return `(${a} ${op === 'shl' ? '<<' : '>>'} (${count}(${b}) & ${count}(31u)))`;
     }
+    // `!=` is false where a NaN is met.
+    if (elem === 'f32' && op === 'ne') return `(!(${a} == ${b}))`;
     if (elem === 'bool' && op === 'xor') return `(${a} != ${b})`;
     return `(${a} ${SYMBOL[op]} ${b})`;
   }
