@@ -120,20 +120,11 @@ withDawn('every operator, scalar and vector, in every storage format', async (t)
 
 withDawn('random kernels are valid shaders', async (t) => {
   const random = new RandomKernels(11, 4, true);
-  let valid = 0;
   for (let i = 0; i < 150; i++) {
     const kernel = random.kernel(`k${i}`);
-    let code: string;
-    try {
-      ({ code } = printWgsl(kernel));
-    } catch (error) {
-      // Two halves share a word: only vectors of them can be stored.
-      t.regex(String(error), /must store vectors/);
-      continue;
-    }
+    const { code } = printWgsl(kernel);
     const fault = await moduleFault(dawn!.device, code);
     if (fault !== null) t.fail(`${fault}\n${printKernel(kernel)}`);
-    valid++;
   }
-  t.true(valid > 50, `${valid} shaders`);
+  t.pass();
 });

@@ -11,7 +11,7 @@ import { isHalf, narrow, widen } from '../half.ts';
 import type { Axis, BinOp, KBuffer, Kernel, KElem, KExpr, KStmt, KType, KVar, StorageElem, UnOp } from '../kernel.ts';
 import { vec } from '../kernel.ts';
 import { Names } from '../names.ts';
-import { arraysOf } from '../walk.ts';
+import { arraysOf, walk } from '../walk.ts';
 import { GRID_AXES, gridOf, type Extent, type Grid, type GridAxis } from './grid.ts';
 import { PRELUDE } from './prelude.ts';
 import { reservedInWgsl } from './reserved.ts';
@@ -85,9 +85,12 @@ class ShaderPrinter {
   private readonly accessors = new Map<string, { readonly name: string; readonly text: string }>();
   private readonly workgroupSize: Record<GridAxis, number> = { x: 1, y: 1, z: 1 };
   private readonly workgroups: Partial<Record<GridAxis, Extent>> = {};
+  /** Two 16-bit elements share a word, and whoever writes one must leave the other alone. */
+  private readonly atomic: boolean;
 
   constructor(kernel: Kernel) {
     this.kernel = kernel;
+    this.atomic = storesHalves(kernel);
   }
 
   print(): Shader {
@@ -96,7 +99,7 @@ class ShaderPrinter {
     for (const p of params) head.push(`  ${this.names.of(p)}: ${p.kind === 'buffer' ? 'i32' : typeName(p.type)},`);
     head.push(
       '}',
-      '@group(0) @binding(0) var<storage, read_write> memory: array<u32>;',
+      `@group(0) @binding(0) var<storage, read_write> memory: array<${this.atomic ? 'atomic<u32>' : 'u32'}>;`,
       '@group(0) @binding(1) var<uniform> args: Args;',
     );
     for (const a of arraysOf(this.kernel)) {
@@ -312,10 +315,11 @@ class ShaderPrinter {
   /** One element as it comes from memory; 16-bit formats as their bits. */
   private word(buf: KBuffer, index: string): string {
     const { elem } = buf;
-    if (isHalf(elem)) return `((${this.cell(buf, index)} >> (u32((${this.place(buf, index)}) & 1) * 16u)) & 0xffffu)`;
     const cell = this.cell(buf, index);
-    if (elem === 'bool') return `(${cell} != 0u)`;
-    return buf.space === 'global' && elem !== 'u32' ? `bitcast<${elem}>(${cell})` : cell;
+    const word = this.atomic && buf.space === 'global' ? `atomicLoad(&${cell})` : cell;
+    if (isHalf(elem)) return `((${word} >> ${this.shift(buf, index)}) & 0xffffu)`;
+    if (elem === 'bool') return `(${word} != 0u)`;
+    return buf.space === 'global' && elem !== 'u32' ? `bitcast<${elem}>(${word})` : word;
   }
 
   /** The word that holds an element. */
@@ -325,35 +329,60 @@ class ShaderPrinter {
     return isHalf(buf.elem) ? `${array}[(${place}) >> 1u]` : `${array}[${place}]`;
   }
 
+  /** Where in its word a 16-bit element begins. */
+  private shift(buf: KBuffer, index: string): string {
+    return `(u32((${this.place(buf, index)}) & 1) * 16u)`;
+  }
+
   private place(buf: KBuffer, index: string): string {
     return buf.space === 'global' ? `args.${this.names.of(buf)} + ${index}` : index;
   }
 
   private store(buf: KBuffer, index: KExpr, value: KExpr): string {
     const { lanes } = value.type;
-    if (isHalf(buf.elem) && lanes === 1)
-      throw new Error(`${this.kernel.name}: ${buf.name} packs two elements in a word; its schedule must store vectors`);
     const name = this.accessor('store', buf, lanes, (fn) => {
       const lines: string[] = [];
+      const each = (line: (at: string, word: string) => string): void => {
+        for (let i = 0; i < lanes; i++)
+          lines.push(line(i === 0 ? 'i_' : `i_ + ${i}`, lanes === 1 ? 'word_' : `word_[${i}]`));
+      };
       if (isHalf(buf.elem)) {
-        // Vectors start at an even element.
         const x: KVar = { kind: 'var', name: 'x', type: value.type, mutable: false };
         const raw = this.expr(narrow(buf.elem, { k: 'var', var: x, type: x.type }));
         lines.push(`let ${this.names.of(x)} = v_; let word_ = ${raw};`);
-        for (let i = 0; i < lanes; i += 2)
-          lines.push(`${this.cell(buf, `i_ + ${i}`)} = word_[${i}] | (word_[${i + 1}] << 16u);`);
+        each((at, word) => this.storeHalf(buf, at, word));
       } else {
         const bits = lanes === 1 ? 'u32' : 'vec4<u32>';
         const asWord = buf.elem === 'bool' ? `${bits}(v_)` : `bitcast<${bits}>(v_)`;
-        const words = buf.elem === 'bool' || buf.space === 'global' ? asWord : 'v_';
-        lines.push(`let word_ = ${words};`);
-        for (let i = 0; i < lanes; i++)
-          lines.push(`${this.cell(buf, i === 0 ? 'i_' : `i_ + ${i}`)} = word_${lanes === 1 ? '' : `[${i}]`};`);
+        lines.push(`let word_ = ${buf.elem === 'bool' || buf.space === 'global' ? asWord : 'v_'};`);
+        each((at, word) =>
+          this.atomic && buf.space === 'global'
+            ? `atomicStore(&${this.cell(buf, at)}, ${word});`
+            : `${this.cell(buf, at)} = ${word};`,
+        );
       }
       return `fn ${fn}(i_: i32, v_: ${typeName(value.type)}) { ${lines.join(' ')} }`;
     });
     return `${name}(${this.expr(index)}, ${this.expr(value)});`;
   }
+
+  private storeHalf(buf: KBuffer, at: string, half: string): string {
+    const [cell, shift] = [this.cell(buf, at), this.shift(buf, at)];
+    if (buf.space === 'shared')
+      throw new Error(`${this.kernel.name}: ${buf.name} would be written by half a word at a time`);
+    if (buf.space === 'private') return `${cell} = (${cell} & ~(0xffffu << ${shift})) | (${half} << ${shift});`;
+    return `atomicAnd(&${cell}, ~(0xffffu << ${shift})); atomicOr(&${cell}, ${half} << ${shift});`;
+  }
+}
+
+function storesHalves(kernel: Kernel): boolean {
+  let found = false;
+  walk(
+    kernel.body,
+    (s) => (found ||= s.s === 'store' && isHalf(s.buf.elem) && s.buf.space === 'global'),
+    () => undefined,
+  );
+  return found;
 }
 
 function gridAxis(axis: Axis): { readonly level: 'workgroup' | 'invocation'; readonly dim: GridAxis } | null {
