@@ -10,9 +10,9 @@ import type { Func, Module } from '../../src/ir/ir.ts';
 import { ndarray, sizeOf, type NdArray } from '../../src/ir/ndarray.ts';
 import { fuse } from '../../src/ir/passes/fuse.ts';
 import type { Artifact, Program, Segment, Step } from '../../src/runtime/artifact.ts';
-import { device } from '../../src/runtime/device.ts';
+import { cpuDevice } from '../../src/runtime/devices.ts';
 import { decode, encode } from '../../src/runtime/elem.ts';
-import { Executor } from '../../src/runtime/executor.ts';
+import { CpuExecutor } from '../../src/runtime/executor.ts';
 
 /** Which parameters and results of the function are memory that stays, by name of the segment; the others are arguments and results. */
 export interface Roles {
@@ -50,6 +50,7 @@ export function linkFunc(module: Module, name: string, roles: Roles = {}): Linke
     train: null,
     kernels: [],
     wasm: { simd: printWasm(code, { relaxed: false }), relaxed: printWasm(code, { relaxed: true }) },
+    webgpu: null,
   };
   return { program, run: (inputs) => run(artifact, func, roles, inputs) };
 }
@@ -81,7 +82,7 @@ function segmentsOf(func: Func, roles: Roles): Segment[] {
 }
 
 async function run(artifact: Artifact, func: Func, roles: Roles, inputs: readonly NdArray[]): Promise<NdArray[]> {
-  const executor = await Executor.create(artifact, device('cpu'));
+  const executor = await CpuExecutor.create(artifact, cpuDevice());
   const types = func.body.params.map((p) => p.type);
   const bytes = inputs.map((x) => encode(x.data, x.elem));
   for (const [i, name] of Object.entries(roles.inputs ?? {}))

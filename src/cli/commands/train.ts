@@ -92,7 +92,7 @@ export function trainCommand(): Command {
       const steps = Math.ceil(data.train.count / batchSize);
       const held = data.heldOut ? `, ${data.heldOut.count} held out` : '';
       process.stdout.write(
-        `${pc.bold(artifact.name)} from ${path}: ${count(model)} parameters, ${entry.optimizer}, on ${model.device.name} (${model.device.variant === 'relaxed' ? 'WebAssembly, relaxed SIMD' : 'WebAssembly SIMD'})\n` +
+        `${pc.bold(artifact.name)} from ${path}: ${count(model)} parameters, ${entry.optimizer}, on ${model.device.name} (${model.device.description})\n` +
           `${data.train.count} samples of ${source}${held}; ${epochs} epochs of ${steps} steps, batch ${batchSize}, seed ${seed}\n`,
       );
 
@@ -110,10 +110,10 @@ export function trainCommand(): Command {
             lr: null,
             start,
             stopped: stop.requested,
-            checkpoint: (epoch, batch) =>
+            checkpoint: async (epoch, batch) =>
               writeFileAtomic(
                 runFile,
-                runToBytes(model, { step: model.step, epoch, batch, seed: shuffleSeed, extra: {} }),
+                await runToBytes(model, { step: model.step, epoch, batch, seed: shuffleSeed, extra: {} }),
               ),
           },
           progress,
