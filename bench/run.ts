@@ -45,9 +45,17 @@ function torchRow(workload: string, script: string, args: readonly string[]): Ro
   try {
     const out = execFileSync(python, [script, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
     const r = JSON.parse(out) as { min_ms: number; median_ms: number; losses: number[] };
-    return { workload, peer: 'PyTorch eager, 1 thread', minMs: r.min_ms, medianMs: r.median_ms, note: `losses ${r.losses.map((l) => l.toFixed(5)).join(' ')}` };
+    return {
+      workload,
+      peer: 'PyTorch eager, 1 thread',
+      minMs: r.min_ms,
+      medianMs: r.median_ms,
+      note: `losses ${r.losses.map((l) => l.toFixed(5)).join(' ')}`,
+    };
   } catch {
-    console.error(`PyTorch is not there: set NETWRIGHT_PYTHON to a Python with torch (pip install torch==2.13.0) to compare ${workload}.`);
+    console.error(
+      `PyTorch is not there: set NETWRIGHT_PYTHON to a Python with torch (pip install torch==2.13.0) to compare ${workload}.`,
+    );
     return null;
   }
 }

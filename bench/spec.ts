@@ -14,7 +14,10 @@ const size = (s: readonly number[]): number => s.reduce((a, b) => a * b, 1);
 
 /** float32 in [center - bound, center + bound). */
 export function uniform(shape: readonly number[], seed: number, bound: number, center = 0): Float32Array {
-  return Float32Array.from({ length: size(shape) }, (_, i) => (2 * ((hash(i, seed) >>> 8) / 16777216) - 1) * bound + center);
+  return Float32Array.from(
+    { length: size(shape) },
+    (_, i) => (2 * ((hash(i, seed) >>> 8) / 16777216) - 1) * bound + center,
+  );
 }
 
 /** int32 in [0, k). */
@@ -45,9 +48,18 @@ export const LENET: readonly ParamSpec[] = [
   ...lin('fc3', 10, 84),
 ];
 
-export const parameters = (id: number, specs: readonly ParamSpec[]): Map<string, { shape: readonly number[]; data: Float32Array }> =>
-  new Map(specs.map(([name, shape, bound, center], i) => [name, { shape, data: uniform(shape, 100 * id + i, bound, center) }]));
+export const parameters = (
+  id: number,
+  specs: readonly ParamSpec[],
+): Map<string, { shape: readonly number[]; data: Float32Array }> =>
+  new Map(
+    specs.map(([name, shape, bound, center], i) => [
+      name,
+      { shape, data: uniform(shape, 100 * id + i, bound, center) },
+    ]),
+  );
 
 /** Inputs in [0, 1) and labels of a workload. */
 export const images = (id: number, shape: readonly number[]): Float32Array => uniform(shape, 100 * id + 4090, 0.5, 0.5);
-export const labels = (id: number, shape: readonly number[], classes: number): Int32Array => ints(shape, 100 * id + 4092, classes);
+export const labels = (id: number, shape: readonly number[], classes: number): Int32Array =>
+  ints(shape, 100 * id + 4092, classes);

@@ -291,7 +291,8 @@ export fn cross_entropy_probs(
   reduced(-sum(smoothed * log_softmax(input, 1), dim: 1), reduction)
 }
 
-/// -input[target] for log-probabilities over the classes of dim 1; positions whose target is ignore_index count nothing.
+/// -input[target] for log-probabilities over the classes of dim 1; positions whose target is ignore_index count nothing,
+/// and a target that is no class gives NaN.
 export fn nll_loss(
   input: f32[N, C, ...S],
   target: i32[N, ...S],
@@ -300,7 +301,8 @@ export fn nll_loss(
 ) {
   counted = target != ignore_index
   chosen = (unsqueeze(target, 1) == class_index(input)) and unsqueeze(counted, 1)
-  loss = -sum(select(chosen, input, 0.0), dim: 1)
+  no_class = counted and (target < 0 or target >= i32(C))
+  loss = select(no_class, nan, sum(select(chosen, -input, 0.0), dim: 1))
   if reduction == "mean" { sum(loss) / sum(f32(counted)) } else { reduced(loss, reduction) }
 }
 

@@ -4,7 +4,18 @@ import type { Binary, BinaryOp, Expr, Span } from '../parser/ast.ts';
 import { isLibrary, report, type Cx } from './context.ts';
 import { describe } from './describe.ts';
 import { constantOf, emitOne, reshape, toTensor } from './tensor.ts';
-import { boolVal, floatVal, intVal, isPoison, listVal, POISON, tupleVal, type TensorVal, type Val } from './values.ts';
+import {
+  boolVal,
+  floatVal,
+  intVal,
+  hasPoison,
+  isPoison,
+  listVal,
+  POISON,
+  tupleVal,
+  type TensorVal,
+  type Val,
+} from './values.ts';
 
 const OPS: Readonly<Record<BinaryOp, string>> = {
   '+': 'add',
@@ -39,7 +50,7 @@ export function unary(cx: Cx, op: '-' | '+' | 'not', given: Val, span: Span): Va
 }
 
 export function binary(cx: Cx, op: BinaryOp, left: Val, right: Val, e: Binary): Val {
-  if (isPoison(left) || isPoison(right)) return POISON;
+  if (hasPoison(left) || hasPoison(right)) return POISON;
   if (left.kind === 'tensor' || right.kind === 'tensor') return tensorBinary(cx, op, left, right, e);
   const known = staticBinary(cx, op, left, right, e);
   if (known) return known;

@@ -5,7 +5,7 @@ import { report, type Cx } from './context.ts';
 import { describe } from './describe.ts';
 import { itemsOf } from './evaluate.ts';
 import { castTo, constantOf } from './tensor.ts';
-import { floatVal, intVal, isPoison, listVal, numberOf, POISON, tupleVal, type Val } from './values.ts';
+import { floatVal, intVal, hasPoison, listVal, numberOf, POISON, tupleVal, type Val } from './values.ts';
 
 const REAL: Readonly<Record<string, (x: number) => number>> = {
   sqrt: Math.sqrt,
@@ -54,7 +54,7 @@ export function isStaticCall(name: string, args: readonly Val[]): boolean {
 }
 
 export function callBuiltin(cx: Cx, name: string, args: readonly Val[], span: Span): Val {
-  if (args.some(isPoison)) return POISON;
+  if (args.some(hasPoison)) return POISON;
   const [a, b] = args;
   const wrong = (): Val =>
     report(cx, 'bad_builtin_call', { name, found: args.map(describe).join(', ') || 'nothing' }, span);

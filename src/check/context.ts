@@ -10,6 +10,7 @@ import type { LoweredMethod } from './outline.ts';
 import type { Project } from './project.ts';
 import type { Scope } from './scope.ts';
 import { POISON, type Val } from './values.ts';
+import { CATALOGUE } from '../diagnostics/catalogue.generated.ts';
 
 /** One elaboration of one exported block. */
 export interface World {
@@ -20,6 +21,8 @@ export interface World {
   /** Method functions that are being lowered, to see a call of itself. */
   readonly lowering: Set<string>;
   readonly pendingTies: { readonly owner: InstanceNode; readonly tie: Tie }[];
+  /** Calls of the library inside which a fault has been reported. */
+  readonly faulty: Set<string>;
   readonly ids: WeakMap<object, number>;
   nextId: number;
   nextInstance: number;
@@ -75,7 +78,7 @@ export const isLibrary = (s: Span): boolean => s.file.startsWith('std/');
 
 /** Reports at the user's place, with the library's place as the related one; gives poison for convenience. */
 export function report<N extends DiagnosticName>(
-  cx: Pick<Cx, 'world' | 'site' | 'path'>,
+  cx: Pick<Cx, 'world' | 'site' | 'path' | 'fn'>,
   name: N,
   args: DiagnosticArgs<N>,
   span: Span,
@@ -83,10 +86,28 @@ export function report<N extends DiagnosticName>(
 ): Val {
   const path = (extra.path === undefined ? cx.path : extra.path) || null;
   if (cx.site && isLibrary(span)) {
+    // The first fault inside a call of the library is the user's; what follows from it is the library's affair.
+    const place = `${cx.site.file}:${cx.site.start}:${cx.fn ? idOf(cx.world, cx.fn) : ''}`;
+    if (CATALOGUE[name].severity === 'error') {
+      if (cx.world.faulty.has(place)) return POISON;
+      cx.world.faulty.add(place);
+    }
     const inner: Related = { span, message: 'found here, in the library' };
     cx.world.bag.report(name, args, cx.site, { ...extra, path, related: [...(extra.related ?? []), inner] });
   } else cx.world.bag.report(name, args, span, { ...extra, path });
   return POISON;
+}
+
+/** Reports, and gives null: for functions that have no value to poison. */
+export function refuse<N extends DiagnosticName>(
+  cx: Pick<Cx, 'world' | 'site' | 'path' | 'fn'>,
+  name: N,
+  args: DiagnosticArgs<N>,
+  span: Span,
+  extra: Extra = {},
+): null {
+  report(cx, name, args, span, extra);
+  return null;
 }
 
 /**

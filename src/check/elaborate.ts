@@ -43,6 +43,7 @@ export function elaborateBlock(
     methods: new Map(),
     lowering: new Set(),
     pendingTies: [],
+    faulty: new Set(),
     ids: new WeakMap(),
     nextId: 0,
     nextInstance: 0,

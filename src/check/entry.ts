@@ -47,7 +47,8 @@ export function lowerEntryMethod(cx: Cx, root: InstanceNode, decl: FnDecl): Entr
   return plain?.result && training?.result ? { decl, args, eval: plain, training } : null;
 }
 
-function hasTensor(cx: Cx, t: TypeExpr | null): boolean {
+/** Whether values of a type hold tensors, which the outside can give. */
+export function hasTensor(cx: Cx, t: TypeExpr | null): boolean {
   switch (t?.kind) {
     case 'tensorType':
       return true;

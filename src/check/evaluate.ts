@@ -8,8 +8,10 @@ import { report, staticCx, type Cx, type Wanted } from './context.ts';
 import { evalIf, truth } from './control.ts';
 import { describe } from './describe.ts';
 import { evalIndex } from './subscript.ts';
+import { tensorMemberHelp } from './unknown-name.ts';
 import type { InstanceNode } from './instance.ts';
 import { labelOf } from './instance.ts';
+import { placeKey } from './project.ts';
 import { readSlot } from './tensor.ts';
 import { Scope } from './scope.ts';
 import {
@@ -141,8 +143,11 @@ function evalName(cx: Cx, e: Name): Val {
     return boolVal(cx.fn.training);
   }
   const b = cx.scope.find(e.name);
-  // Unknown names have been reported by the resolver, which sees every body once, also those that are never taken.
-  if (!b) return POISON;
+  if (!b) {
+    // The resolver has seen every body once and reported what exists nowhere; the rest exists, but not yet.
+    if (cx.world.project.unknown.has(placeKey(e.span))) return POISON;
+    return report(cx, 'used_before', { name: e.name }, e.span);
+  }
   const v = b.val.kind === 'constant' ? constantValue(cx, b.val) : settle(b.val);
   if (v.kind === 'int' && b.span && b.kind !== 'local') return { ...v, from: b.span };
   return v;
@@ -196,9 +201,11 @@ function evalMember(cx: Cx, e: MemberExpr): Val {
   // `x.reshape(...)` of PyTorch is `reshape(x, ...)` here.
   const fn = cx.scope.find(String(name))?.val.kind;
   const help =
-    object.kind === 'tensor' && (fn === 'fn' || fn === 'op' || fn === 'builtin')
+    object.kind === 'tensor' && !tensorMemberHelp(String(name)) && (fn === 'fn' || fn === 'op' || fn === 'builtin')
       ? `write ${name}(x, ...): functions are not methods of tensors`
-      : null;
+      : object.kind === 'tensor'
+        ? tensorMemberHelp(String(name))
+        : null;
   return report(cx, 'unknown_member', { name, what: describe(object) }, span, { help });
 }
 

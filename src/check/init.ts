@@ -3,17 +3,17 @@ import { typeText, value } from '../ir/builder.ts';
 import { dim, same } from '../ir/dim.ts';
 import type { Func, TensorType, Value } from '../ir/ir.ts';
 import { didYouMean, DiagnosticBag, suggest } from '../diagnostics/index.ts';
-import type { Expr, Init, Member, Selector, Span } from '../parser/ast.ts';
+import type { Expr, Init, Selector, Span } from '../parser/ast.ts';
 import { at, isLibrary, newFn, originOf, report, staticCx, type Cx, type World } from './context.ts';
-import { truth } from './control.ts';
 import { describe, exprText, staticText } from './describe.ts';
 import { evaluate, evalValue } from './evaluate.ts';
 import type { InstanceNode, Slot, TensorNode } from './instance.ts';
+import { liveMembers } from './live-members.ts';
 import { freeName } from './outline.ts';
 import { candidatesBelow, matches, type Candidate } from './selector.ts';
 import { fill, toTensor } from './tensor.ts';
 import { pathText } from './ties.ts';
-import { isPoison, type Val } from './values.ts';
+import type { Val } from './values.ts';
 
 interface Rule {
   readonly expr: Expr;
@@ -101,24 +101,10 @@ function* innerFirst(n: InstanceNode, seen = new Set<InstanceNode>()): Iterable<
   yield n;
 }
 
-/** The `init` members in force, through compile-time conditions. */
-function initBlocks(cx: Cx, node: InstanceNode): Init[] {
-  if (!node.decl || node.pending) return [];
-  const out: Init[] = [];
-  const walk = (members: readonly Member[]): void => {
-    for (const m of members) {
-      if (m.kind === 'init') out.push(m);
-      else if (m.kind === 'ifMember') {
-        const inner = staticCx(cx, node.declScope!);
-        const v = evaluate(inner, m.cond);
-        const known = isPoison(v) ? null : truth(v, m.cond, inner);
-        if (known !== null) walk(known ? m.then : m.else);
-      }
-    }
-  };
-  walk(node.decl.members);
-  return out;
-}
+const initBlocks = (cx: Cx, node: InstanceNode): Init[] =>
+  !node.decl || node.pending
+    ? []
+    : liveMembers(cx, node.declScope!, node.decl.members).filter((m) => m.kind === 'init');
 
 // ---------------------------------------------------------------- functions
 
@@ -221,7 +207,7 @@ const rounded = (v: Val): string => (v.kind === 'float' ? String(Number(v.value.
 
 /** For looking at values whose faults are reported elsewhere. */
 function quiet(cx: Cx): Cx {
-  return { ...cx, world: { ...cx.world, bag: new Silent() } };
+  return { ...cx, world: { ...cx.world, bag: new Silent(), faulty: new Set() } };
 }
 
 class Silent extends DiagnosticBag {

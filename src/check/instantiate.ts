@@ -5,11 +5,12 @@ import { isLibrary, report, staticCx, type Cx } from './context.ts';
 import { truth } from './control.ts';
 import { describe } from './describe.ts';
 import { evaluate } from './evaluate.ts';
+import { membersOf } from './names-in-scope.ts';
 import { labelOf, type InstanceNode, type TensorNode } from './instance.ts';
 import { Scope, type Binding } from './scope.ts';
 import { settleTies } from './ties.ts';
 import { tensorTypeOf } from './dims.ts';
-import { isPoison, settle, type BlockExprVal, type SeqVal, type Val } from './values.ts';
+import { isPoison, POISON, settle, type BlockExprVal, type SeqVal, type Val } from './values.ts';
 
 /** Blocks that nest deeper are taken for a block that contains itself. */
 const DEEP = 64;
@@ -136,6 +137,7 @@ function addMembers(cx: Cx, node: InstanceNode, members: readonly Member[]): voi
         const known = isPoison(cond) ? null : truth(cond, m.cond, cx);
         if (known === null) {
           if (!isPoison(cond)) report(cx, 'not_static', { what: `this condition (${describe(cond)})` }, m.cond.span);
+          for (const name of membersOf([m])) bind(name.name, POISON, name.span);
           break;
         }
         addMembers(cx, node, known ? m.then : m.else);
@@ -223,8 +225,18 @@ function addLet(cx: Cx, node: InstanceNode, m: Let): Val {
   return { kind: 'instance', inst: made };
 }
 
-const notABlock = (cx: Cx, name: string, v: Val, span: Span): Val =>
-  report(cx, 'not_a_block', { name, found: describe(v) }, span);
+function notABlock(cx: Cx, name: string, v: Val, span: Span): Val {
+  const item = /^\d+$/.test(name);
+  const help =
+    v.kind === 'fn'
+      ? `call \`${v.name}\` by its name where you need it, or put it in a \`seq\``
+      : v.kind === 'block'
+        ? `write \`${v.decl.name.name}(...)\` with its hyper-parameters`
+        : item
+          ? null
+          : `write \`const ${name} = ...\` for a value`;
+  return report(cx, 'not_a_block', { name: item ? `item ${name}` : `\`${name}\``, found: describe(v) }, span, { help });
+}
 
 /** Gives a value a place among the children: a block expression becomes an instance, a shared one gets a further name. */
 function place(cx: Cx, node: InstanceNode, name: string, v: Val, span: Span): InstanceNode | null {

@@ -7,13 +7,13 @@ import type { AttrSpec, OpDef, OperandSpec } from '../ir/ops/def.ts';
 import { opDef } from '../ir/ops/table.ts';
 import type { Arg, Span } from '../parser/ast.ts';
 import { callBuiltin, isStaticCall } from './builtins.ts';
-import { report, type Cx, type Wanted } from './context.ts';
+import { refuse, report, type Cx, type Wanted } from './context.ts';
 import { describe } from './describe.ts';
 import { evalValue } from './evaluate.ts';
 import { streamKey } from './random.ts';
 import { constantOf, emit, toTensor } from './tensor.ts';
 import { isElem } from './dims.ts';
-import { isPoison, POISON, tupleVal, type TensorVal, type Val } from './values.ts';
+import { hasPoison, POISON, tupleVal, type TensorVal, type Val } from './values.ts';
 
 /** Ops that exist only inside the compiler: they have regions or callees, which source text cannot write. */
 export const INTERNAL_OPS: readonly string[] = ['call', 'if', 'while', 'for', 'fusion', 'view', 'pack'];
@@ -80,7 +80,7 @@ function sortArgs(cx: Cx, kind: string, def: OpDef, args: readonly Arg[], span: 
     }
     if (named === undefined && !slot.operand?.variadic) next++;
     const val = evalValue(cx, arg.value, slot.operand ? wanted : null);
-    if (isPoison(val)) ok = false;
+    if (hasPoison(val)) ok = false;
     const given: Given = { val, span: arg.value.span };
     if (!slot.operand) attrs.set(slot.name, given);
     else {
@@ -117,7 +117,7 @@ function readOperands(
   const elem = model?.val.kind === 'tensor' ? model.val.value.type.elem : null;
   const out: TensorVal[] = [];
   if (def.operands[0]?.name === 'key') {
-    if (!cx.fn) return (report(cx, 'tensor_at_compile_time', { what: `\`${kind}\`` }, span), null);
+    if (!cx.fn) return refuse(cx, 'tensor_at_compile_time', { what: `\`${kind}\`` }, span);
     out.push({ kind: 'tensor', value: streamKey(cx, kind, span), from: [null] });
   }
   for (const x of present) {
@@ -151,8 +151,7 @@ function readAttrs(
       if (name === 'axes' && spec.default === undefined) out[name] = Array.from({ length: rank }, (_, i) => i);
       else if (name === 'shape' && (wanted ?? cx.result) && spec.default === undefined)
         out[name] = (wanted ?? cx.result)!.shape;
-      else if (spec.default === undefined)
-        return (report(cx, 'missing_argument', { callee: `\`${kind}\``, name }, span), null);
+      else if (spec.default === undefined) return refuse(cx, 'missing_argument', { callee: `\`${kind}\``, name }, span);
       continue;
     }
     const value = attrOf(g.val, spec);

@@ -6,12 +6,12 @@ import type { Func, Value } from '../ir/ir.ts';
 import { opDef } from '../ir/ops/table.ts';
 import type { FnDecl, Member, TensorMember } from '../parser/ast.ts';
 import { evalBody } from './body.ts';
-import { at, newFn, originOf, report, staticCx, type Cx } from './context.ts';
-import { truth } from './control.ts';
+import { at, newFn, originOf, refuse, report, staticCx, type Cx } from './context.ts';
 import { describe } from './describe.ts';
 import type { OptimizerPlan } from './elaborated.ts';
 import { evaluate, evalValue } from './evaluate.ts';
 import type { InstanceNode, TensorNode } from './instance.ts';
+import { liveMembers } from './live-members.ts';
 import { freeName } from './outline.ts';
 import { Scope } from './scope.ts';
 import { fill, toTensor } from './tensor.ts';
@@ -34,7 +34,7 @@ type State = Omit<OptimizerPlan['state'][number], 'init'> & { readonly init: Fun
 
 export function planOptimizer(cx: Cx, opt: OptimizerVal, trained: readonly Trained[]): OptimizerPlan | null {
   const step = findStep(cx, opt, opt.decl.members);
-  if (!step) return (void report(cx, 'optimizer_step', { name: opt.decl.name.name }, opt.span), null);
+  if (!step) return refuse(cx, 'optimizer_step', { name: opt.decl.name.name }, opt.span);
   const floats = floatsOf(opt);
   const flat = lowerFlat(cx, opt, step);
   const name = opt.decl.name.name;
@@ -82,25 +82,12 @@ function hyperScope(opt: OptimizerVal, parent: Scope): Scope {
   return scope;
 }
 
-/** Members through compile-time conditions. */
-function liveMembers(cx: Cx, scope: Scope, members: readonly Member[]): Member[] {
-  return members.flatMap((m): Member[] => {
-    if (m.kind !== 'ifMember') return [m];
-    const inner = staticCx(cx, scope);
-    const v = evaluate(inner, m.cond);
-    const known = isPoison(v) ? null : truth(v, m.cond, inner);
-    if (known === null && !isPoison(v))
-      report(cx, 'not_static', { what: `this condition (${describe(v)})` }, m.cond.span);
-    return known === null ? [] : liveMembers(cx, scope, known ? m.then : m.else);
-  });
-}
-
 /**
  * On f32[N] where nothing depends on the shape: every op is elementwise, and the program for a matrix is the same one.
  * Faults here only mean that the optimizer is not of that kind.
  */
 function lowerFlat(cx: Cx, opt: OptimizerVal, step: FnDecl): Step | null {
-  const quiet: Cx = { ...cx, world: { ...cx.world, bag: new DiagnosticBag() } };
+  const quiet: Cx = { ...cx, world: { ...cx.world, bag: new DiagnosticBag(), faulty: new Set() } };
   const flat = lowerStep(quiet, opt, step, [sym('N')], '');
   if (!flat || quiet.world.bag.hasErrors || !flat.func.body.ops.every((op) => isElementwise(op.kind, op.operands)))
     return null;
@@ -135,8 +122,7 @@ function lowerStep(cx: Cx, opt: OptimizerVal, step: FnDecl, shape: readonly Dim[
     }
     scope.bind(p.name.name, 'arg', made, p.name.span);
   }
-  if (step.params.length !== 2)
-    return (void report(inner, 'optimizer_step', { name: opt.decl.name.name }, step.name.span), null);
+  if (step.params.length !== 2) return refuse(inner, 'optimizer_step', { name: opt.decl.name.name }, step.name.span);
 
   const floats = floatsOf(opt).map((f) => {
     const v = value({ elem: 'f32', shape: [] }, f.name);
@@ -187,7 +173,7 @@ function lowerStep(cx: Cx, opt: OptimizerVal, step: FnDecl, shape: readonly Dim[
       })
     : result;
   if (checked.kind !== 'tensor') return null;
-  if (fn.keyParam) return (void report(inner, 'optimizer_random', { name: opt.decl.name.name }, step.span), null);
+  if (fn.keyParam) return refuse(inner, 'optimizer_random', { name: opt.decl.name.name }, step.span);
   return {
     func: {
       name: '',
@@ -243,7 +229,7 @@ function stateTensor(cx: Cx, node: InstanceNode, m: TensorMember, scope: Scope, 
         ? ('param' as const)
         : null;
   if (!type || !like || (type.elem !== 'f32' && type.elem !== 'i32')) {
-    return (void report(cx, 'optimizer_state', { name: m.name.name }, m.type.span), null);
+    return refuse(cx, 'optimizer_state', { name: m.name.name }, m.type.span);
   }
   const tensor: TensorNode = {
     role: 'buffer',
@@ -277,14 +263,14 @@ function stateInit(
   const scope = new Scope(hyperScope(opt, outer.parent ?? opt.scope));
   if (m.type.kind === 'tensorType') bindWanted(cx, m.type, wanted, scope, m.span);
   const inner: Cx = { ...staticCx(cx, scope), fn, result: wanted };
-  if (!m.init) return (void report(cx, 'no_initial_value', { name: m.name.name }, m.span), null);
+  if (!m.init) return refuse(cx, 'no_initial_value', { name: m.name.name }, m.span);
   const given = evalValue(inner, m.init, wanted);
   const v = toTensor(inner, given, m.init.span, elem);
   const full = v.kind === 'tensor' && v.value.type.shape.length === 0 ? fill(inner, v, shape, m.init.span) : v;
   if (full.kind !== 'tensor') return null;
   if (fn.keyParam || full.value.type.elem !== elem || !sameShape(full.value.type.shape, shape)) {
     const args = { found: describe(full), type: like === 'param' ? `${elem}[the parameter's shape]` : `${elem}[]` };
-    return (void report(cx, 'init_type', args, m.init.span, { related: at([m.span, 'declared here']) }), null);
+    return refuse(cx, 'init_type', args, m.init.span, { related: at([m.span, 'declared here']) });
   }
   const func: Func = {
     name: '',

@@ -5,7 +5,7 @@
 import * as D from '../ir/dim.ts';
 import { value } from '../ir/builder.ts';
 import type { DimCheck, Func, Value } from '../ir/ir.ts';
-import type { FnDecl, Param, Span, TypeExpr } from '../parser/ast.ts';
+import type { FnDecl, Span, TypeExpr } from '../parser/ast.ts';
 import type { Bound } from './arguments.ts';
 import { evalBody } from './body.ts';
 import { isLibrary, newFn, originOf, report, type Cx, type FnState, type World } from './context.ts';
@@ -178,7 +178,7 @@ function lowerFunction(
   const params: Value[] = [];
   for (const p of decl.params) {
     const b = bound.get(p.name.name)!;
-    const val = abstract(inner, p, p.type!, b.val, p.name.name, params);
+    const val = abstract(inner, p.type!, b.val, p.name.name, params);
     scope.bind(p.name.name, 'arg', val, p.name.span, b.optional);
   }
   const result = runBody(inner, decl, scope);
@@ -203,39 +203,38 @@ export function runBody(cx: Cx, decl: FnDecl, scope: Scope): Val {
 }
 
 /** Fresh parameters for the tensors of an argument, typed by the signature in the function's own symbols. */
-function abstract(cx: Cx, p: Param, type: TypeExpr, v: Val, hint: string, params: Value[]): Val {
+function abstract(cx: Cx, written: TypeExpr, v: Val, hint: string, params: Value[]): Val {
+  const type = plainType(cx, written);
   switch (v.kind) {
     case 'tensor': {
-      const t = innerType(type);
-      const known = t?.kind === 'tensorType' ? tensorTypeOf(cx, t, cx.scope) : null;
-      const shape = known?.shape ?? v.value.type.shape;
-      const made = value({ elem: v.value.type.elem, shape }, hint);
+      const known = type.kind === 'tensorType' ? tensorTypeOf(cx, type, cx.scope) : null;
+      const made = value({ elem: v.value.type.elem, shape: known?.shape ?? v.value.type.shape }, hint);
       params.push(made);
       return { kind: 'tensor', value: made, from: known?.from ?? v.from };
     }
     case 'tuple':
     case 'list': {
-      const t = innerType(type);
-      const at = (i: number): TypeExpr =>
-        t?.kind === 'tupleType' ? (t.items[i] ?? type) : t?.kind === 'listType' ? t.item : type;
-      return { kind: v.kind, items: v.items.map((x, i) => abstract(cx, p, at(i), x, `${hint}_${i}`, params)) };
+      const itemType = (i: number): TypeExpr =>
+        type.kind === 'tupleType' ? (type.items[i] ?? type) : type.kind === 'listType' ? type.item : type;
+      return { kind: v.kind, items: v.items.map((x, i) => abstract(cx, itemType(i), x, `${hint}_${i}`, params)) };
     }
     case 'record': {
-      const t = innerType(type);
-      const named = t?.kind === 'namedType' ? typeNamed(cx.world.project, t.name.name, t.span.file)?.type : t;
-      const fieldType = (k: string): TypeExpr =>
-        named?.kind === 'recordType' ? (named.fields.find((f) => f.name.name === k)?.type ?? type) : type;
-      return {
-        ...v,
-        fields: new Map([...v.fields].map(([k, x]) => [k, abstract(cx, p, fieldType(k), x, `${hint}_${k}`, params)])),
-      };
+      const fields = type.kind === 'recordType' ? type.fields : [];
+      const fieldType = (k: string): TypeExpr => fields.find((f) => f.name.name === k)?.type ?? type;
+      const made = [...v.fields].map(([k, x]) => [k, abstract(cx, fieldType(k), x, `${hint}_${k}`, params)] as const);
+      return { ...v, fields: new Map(made) };
     }
     default:
       return v;
   }
 }
 
-const innerType = (t: TypeExpr): TypeExpr | null => (t.kind === 'optionalType' ? innerType(t.item) : t);
+/** Without the optional, and what a declared name stands for. Declared types do not mention themselves: they were coerced to. */
+function plainType(cx: Cx, t: TypeExpr): TypeExpr {
+  if (t.kind === 'optionalType') return plainType(cx, t.item);
+  const named = t.kind === 'namedType' ? typeNamed(cx.world.project, t.name.name, t.span.file) : null;
+  return named ? plainType(cx, named.type) : t;
+}
 
 /** Closes a function: which tensors it took, what it gives back. */
 function seal(

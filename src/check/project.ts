@@ -35,6 +35,10 @@ export interface Project {
   readonly exports: string[];
   /** The names that need no import. */
   readonly prelude: Scope;
+  /** Places of names that the resolver has reported. */
+  readonly unknown: Set<string>;
+  /** Declared types that are made of themselves; reported, and unknown to everything after. */
+  readonly cyclic: Set<TypeDecl>;
   /** Blocks that checking has elaborated without fault as they stand. */
   readonly elaborated: Map<Decl, Elaborated>;
   /** Blocks that some elaboration has instantiated. */
@@ -74,6 +78,8 @@ export function loadProject(host: SourceHost, entry: string, bag: DiagnosticBag)
     sources: new Map(),
     exports: [],
     prelude: new Scope(primitives),
+    unknown: new Set(),
+    cyclic: new Set(),
     elaborated: new Map(),
     instantiated: new Set(),
     bag,
@@ -207,10 +213,13 @@ function resolvePath(project: Project, from: string, i: Import): string | null {
 export function typeNamed(project: Project, name: string, path: string): TypeDecl | null {
   const file = project.files.get(path);
   const own = file?.decls.get(name) ?? file?.imports.get(name)?.decl;
-  if (own) return own.kind === 'type' ? own : null;
+  if (own) return own.kind === 'type' && !project.cyclic.has(own) ? own : null;
   for (const p of PRELUDE) {
     const d = project.files.get(p)?.decls.get(name);
     if (d?.kind === 'type' && d.exported) return d;
   }
   return null;
 }
+
+/** The place of a name as a key of `unknown`. */
+export const placeKey = (s: Span): string => `${s.file}:${s.start}`;

@@ -2,9 +2,8 @@
  * Names: every body of every declaration is walked once, also those that no instance ever takes, so that an unknown name is
  * reported exactly once and with a suggestion. What names mean is settled later, per instantiation.
  */
-import { type DiagnosticBag, didYouMean } from '../diagnostics/index.ts';
+import type { DiagnosticBag } from '../diagnostics/index.ts';
 import type {
-  Arg,
   Body,
   Decl,
   Expr,
@@ -14,36 +13,21 @@ import type {
   Member,
   Param,
   Selector,
-  SeqItem,
   Span,
   Stmt,
-  Subscript,
   Train,
-  TypeExpr,
 } from '../parser/ast.ts';
+import { ExpressionNames } from './resolve-expressions.ts';
 import { bindDims, membersOf, Names } from './names-in-scope.ts';
-import { unknownNameHelp } from './unknown-name.ts';
-import { typeNamed, type ModuleFile, type Project } from './project.ts';
-import { ELEMS, isUpper } from './dims.ts';
-
-const BUILTIN_TYPES = ['int', 'float', 'bool', 'string', 'block', 'elem'];
+import type { ModuleFile, Project } from './project.ts';
 
 export function resolveFile(project: Project, file: ModuleFile, bag: DiagnosticBag): void {
   new Resolver(project, file, bag).run();
 }
 
-class Resolver {
-  private readonly project: Project;
-  private readonly file: ModuleFile;
-  private readonly bag: DiagnosticBag;
+class Resolver extends ExpressionNames {
   /** Names of members and hyper-parameters, which locals must not shadow. */
   private taken = new Map<string, Span>();
-
-  constructor(project: Project, file: ModuleFile, bag: DiagnosticBag) {
-    this.project = project;
-    this.file = file;
-    this.bag = bag;
-  }
 
   run(): void {
     for (const d of this.file.ast.decls) this.decl(d);
@@ -61,6 +45,10 @@ class Resolver {
       case 'constDecl':
         return this.expr(d.value, new Names(null));
       case 'type':
+        if (this.mentions(d.type, d, new Set())) {
+          this.bag.report('type_cycle', { name: d.name.name }, d.name.span);
+          this.project.cyclic.add(d);
+        }
         return this.type(d.type, new Names(null), true);
       case 'block':
       case 'optimizer':
@@ -104,18 +92,6 @@ class Resolver {
           });
         else seen.set(x.name, x.span);
       }
-    }
-  }
-
-  private duplicates(idents: readonly Ident[]): void {
-    const seen = new Map<string, Span>();
-    for (const i of idents) {
-      const first = seen.get(i.name);
-      if (first)
-        this.bag.report('duplicate_name', { name: i.name }, i.span, {
-          related: [{ span: first, message: 'declared first here' }],
-        });
-      else seen.set(i.name, i.span);
     }
   }
 
@@ -209,7 +185,7 @@ class Resolver {
     }
   }
 
-  private body(b: Body, names: Names): void {
+  protected override body(b: Body, names: Names): void {
     for (const s of b.stmts) this.stmt(s, names);
     if (b.result) this.expr(b.result, names);
   }
@@ -251,180 +227,25 @@ class Resolver {
       }
       case 'expr':
         this.expr(s.value, names);
+        this.unused(s.value, names);
     }
   }
 
-  private branch(body: Body, names: Names, inner = new Names(names)): void {
+  /** A branch or loop that is a statement: what it assigns first ends with it, and its value goes nowhere. */
+  protected override branch(body: Body, names: Names, inner = new Names(names)): void {
     this.body(body, inner);
+    if (body.result) this.unused(body.result, inner);
     names.end(inner);
   }
 
-  // -------------------------------------------------------------- expressions
-
-  private name(i: { readonly name: string; readonly span: Span }, names: Names): void {
-    this.file.used.add(i.name);
-    if (i.name === 'training' || names.has(i.name) || this.file.scope.find(i.name)) return;
-    const ended = names.ended(i.name);
-    this.bag.report('unknown_name', { name: i.name }, i.span, {
-      related: ended ? [{ span: ended, message: 'this one ends with its branch or loop' }] : [],
-      help: ended
-        ? `assign \`${i.name}\` before as well`
-        : unknownNameHelp(i.name, [...names.all(), ...this.file.scope.all()]),
-    });
-  }
-
-  private expr(e: Expr, names: Names): void {
-    switch (e.kind) {
-      case 'name':
-        return this.name(e, names);
-      case 'member':
-        return this.expr(e.object, names);
-      case 'index':
-        this.expr(e.object, names);
-        for (const i of e.items) this.subscript(i, names);
-        return;
-      case 'call':
-        this.expr(e.callee, names);
-        for (const a of e.args) this.arg(a, names);
-        return;
-      case 'tuple':
-      case 'list':
-        for (const x of e.items) this.expr(x, names);
-        return;
-      case 'listComp': {
-        this.expr(e.iter, names);
-        const inner = new Names(names);
-        for (const v of e.vars) inner.own.set(v.name, v.span);
-        return this.expr(e.body, inner);
-      }
-      case 'record':
-        for (const f of e.fields) this.expr(f.value, names);
-        return;
-      case 'seq':
-        for (const i of e.items) this.seqItem(i, names);
-        return;
-      case 'lambda': {
-        const inner = new Names(names, true);
-        for (const p of e.params) inner.own.set(p.name.name, p.name.span);
-        return this.body(e.body, inner);
-      }
-      case 'unary':
-        return this.expr(e.operand, names);
-      case 'binary':
-        this.expr(e.left, names);
-        return this.expr(e.right, names);
-      case 'ifExpr':
-        this.expr(e.cond, names);
-        this.body(e.then, new Names(names));
-        return this.body(e.else, new Names(names));
-      case 'range':
-        this.expr(e.start, names);
-        return this.expr(e.stop, names);
-      case 'number':
-      case 'string':
-      case 'bool':
-      case 'none':
-      case 'infer':
-      case 'error':
-        return;
-    }
-  }
-
-  private arg(a: Arg, names: Names): void {
-    this.expr(a.value, names);
-  }
-
-  private subscript(s: Subscript, names: Names): void {
-    if (s.kind === 'at') this.expr(s.value, names);
-    else if (s.kind === 'slice') for (const x of [s.start, s.stop, s.step]) if (x) this.expr(x, names);
-  }
-
-  private seqItem(i: SeqItem, names: Names): void {
-    if (i.kind === 'item') return this.expr(i.value, names);
-    if (i.kind === 'seqIf') {
-      this.expr(i.cond, names);
-      for (const x of [...i.then, ...i.else]) this.seqItem(x, names);
-      return;
-    }
-    this.expr(i.iter, names);
-    const inner = new Names(names);
-    for (const v of i.vars) inner.own.set(v.name, v.span);
-    for (const x of i.body) this.seqItem(x, inner);
-  }
-
-  // -------------------------------------------------------------- types
-
-  /** `open`: upper-case names are variables here, bound by whoever uses the type. */
-  private type(t: TypeExpr, names: Names, open: boolean): void {
-    switch (t.kind) {
-      case 'tensorType':
-        if (!ELEMS.includes(t.elem.name) && !isUpper(t.elem.name)) this.unknownType(t.elem);
-        for (const d of t.dims) {
-          if (d.kind === 'spread') {
-            if (!isUpper(d.name.name)) this.name(d.name, names);
-          } else this.dim(d.value, names, open);
-        }
-        return;
-      case 'namedType': {
-        const name = t.name.name;
-        this.file.used.add(name);
-        if (BUILTIN_TYPES.includes(name)) return;
-        const found = this.file.scope.find(name)?.val.kind;
-        if (typeNamed(this.project, name, this.file.path) || found === 'block' || found === 'optimizerDecl') return;
-        return this.unknownType(t.name);
-      }
-      case 'tupleType':
-        for (const x of t.items) this.type(x, names, open);
-        return;
-      case 'listType':
-        this.type(t.item, names, open);
-        if (t.length) this.dim(t.length, names, open);
-        return;
-      case 'recordType':
-        this.duplicates(t.fields.map((f) => f.name));
-        for (const f of t.fields) this.type(f.type, names, open);
-        return;
-      case 'optionalType':
-        return this.type(t.item, names, open);
-      case 'fnType':
-        for (const x of [...t.params, t.result]) this.type(x, names, true);
-        return;
-      case 'unionType':
-      case 'errorType':
-        return;
-    }
-  }
-
-  /** In a signature an upper-case name is a variable; a lower-case one must exist. */
-  private dim(e: Expr, names: Names, open: boolean): void {
-    if (e.kind === 'name') {
-      if (isUpper(e.name) && (open || names.has(e.name))) return;
-      if (isUpper(e.name)) return void this.bag.report('symbol_in_declaration', { name: e.name }, e.span);
-      return this.name(e, names);
-    }
-    if (e.kind === 'binary') {
-      this.dim(e.left, names, open);
-      return this.dim(e.right, names, open);
-    }
-    if (e.kind === 'unary') return this.dim(e.operand, names, open);
+  /** Functions are pure, so only a call of a method can do something besides giving a value. */
+  private unused(e: Expr, names: Names): void {
+    if (e.kind === 'error' || e.kind === 'ifExpr') return;
     if (e.kind === 'call') {
-      this.expr(e.callee, names);
-      for (const a of e.args) this.dim(a.value, names, open);
-      return;
+      if (e.callee.kind !== 'name' || names.has(e.callee.name)) return;
+      const kind = this.file.scope.find(e.callee.name)?.val.kind;
+      if (kind !== 'fn' && kind !== 'op') return;
     }
-    if (e.kind === 'member' || e.kind === 'index') {
-      if (e.object.kind === 'name' && isUpper(e.object.name)) return;
-      return this.expr(e, names);
-    }
-    this.expr(e, names);
-  }
-
-  private unknownType(i: Ident): void {
-    const types = [
-      ...ELEMS,
-      ...BUILTIN_TYPES,
-      ...[...this.file.decls.values()].filter((d) => d.kind === 'type').map((d) => d.name.name),
-    ];
-    this.bag.report('unknown_type', { name: i.name }, i.span, { help: didYouMean(i.name, types) });
+    this.bag.report('unused_value', {}, e.span);
   }
 }

@@ -61,6 +61,9 @@ function sliceList(
 
 function indexInstance(cx: Cx, v: Val & { kind: 'instance' }, e: IndexExpr): Val {
   const [item] = e.items;
+  if (v.inst.kind === 'block') {
+    return report(cx, 'not_indexable', { found: describe(v) }, e.span, { help: 'a layer is called with parentheses' });
+  }
   if (item?.kind !== 'at' || e.items.length !== 1) return report(cx, 'not_indexable', { found: describe(v) }, e.span);
   const given = evalValue(cx, item.value);
   if (given.kind === 'tensor') return report(cx, 'layer_by_data', {}, item.span);
@@ -191,7 +194,7 @@ function sliceCut(cx: Cx, x: TensorVal, axis: number, item: Subscript & { kind: 
     return null;
   };
   const start = read(item.start, D.dim(0));
-  const stop = read(item.stop, size);
+  const stop = start && read(item.stop, size);
   const step = item.step ? staticInt(cx, item.step) : 1;
   if (!start || !stop || step === undefined) return null;
   if (step < 1) {

@@ -2,15 +2,16 @@
 import { didYouMean } from '../diagnostics/index.ts';
 import { listOf } from '../diagnostics/words.ts';
 import { value } from '../ir/builder.ts';
-import type { CallExpr, Expr, FnDecl, Ident, Lambda, Member, Selector, Train } from '../parser/ast.ts';
+import type { CallExpr, Expr, FnDecl, Ident, Lambda, Selector, Train } from '../parser/ast.ts';
 import { callValue } from './call.ts';
 import { at, newFn, originOf, report, staticCx, type Cx } from './context.ts';
-import { truth } from './control.ts';
 import { describe } from './describe.ts';
 import type { MethodInfo, TrainPlan } from './elaborated.ts';
+import { hasTensor } from './entry.ts';
 import { evaluate } from './evaluate.ts';
 import { nearSelector } from './init.ts';
 import { descendants, type InstanceNode, type TensorNode } from './instance.ts';
+import { liveMembers } from './live-members.ts';
 import { freeName } from './outline.ts';
 import type { Named } from './names.ts';
 import { floatsOf, planOptimizer } from './optimizer.ts';
@@ -38,7 +39,7 @@ export function frozenTensors(cx: Cx, root: InstanceNode): Set<TensorNode> {
   const out = new Set<TensorNode>();
   for (const node of descendants(root)) {
     if (!node.decl || node.pending) continue;
-    const selectors = liveMembers(cx, node, node.decl.members).flatMap((m): readonly Selector[] =>
+    const selectors = liveMembers(cx, node.declScope!, node.decl.members).flatMap((m): readonly Selector[] =>
       m.kind === 'freeze' ? [m.selector] : m.kind === 'train' && node === root ? m.freeze : [],
     );
     if (selectors.length === 0) continue;
@@ -57,16 +58,6 @@ function unmatched(cx: Cx, node: InstanceNode, s: Selector, below: readonly Cand
   report(cx, 'selector_unmatched', args, s.span, { help: nearSelector(s, below), path: node.path });
 }
 
-function liveMembers(cx: Cx, node: InstanceNode, members: readonly Member[]): Member[] {
-  return members.flatMap((m): Member[] => {
-    if (m.kind !== 'ifMember') return [m];
-    const inner = staticCx(cx, node.declScope!);
-    const v = evaluate(inner, m.cond);
-    const known = isPoison(v) ? null : truth(v, m.cond, inner);
-    return known === null ? [] : liveMembers(cx, node, known ? m.then : m.else);
-  });
-}
-
 export function planTraining(
   cx: Cx,
   root: InstanceNode,
@@ -74,7 +65,7 @@ export function planTraining(
   methods: readonly MethodInfo[],
   frozen: ReadonlySet<TensorNode>,
 ): TrainPlan | null {
-  const blocks = liveMembers(cx, root, root.decl!.members).filter((m): m is Train => m.kind === 'train');
+  const blocks = liveMembers(cx, root.declScope!, root.decl!.members).filter((m): m is Train => m.kind === 'train');
   const [train, second] = blocks;
   if (!train) return null;
   if (second)
@@ -154,8 +145,16 @@ function methodNamed(
   const span = e?.span ?? train.span;
   const found = methods.find((m) => m.name === name);
   if (!found) {
-    // A method that has faults of its own is not listed, and was reported there.
-    if (name !== null && root.methods.has(name)) return null;
+    const decl = name === null ? null : root.methods.get(name);
+    if (decl) {
+      // A method that has faults of its own is not listed, and was reported there.
+      const open = decl.params.find((p) => p.default === null && p.type && !hasTensor(cx, p.type));
+      if (open && name)
+        report(cx, 'entry_argument', { name, role, argument: open.name.name }, span, {
+          related: at([open.span, 'declared here']),
+        });
+      return null;
+    }
     const names = [...root.methods.keys()];
     const help = (name && didYouMean(name, names)) ?? (names.length > 0 ? `it has ${listOf(names, 'and')}` : null);
     report(cx, 'no_such_method', { role, name: name ?? 'this expression', type: root.type }, span, { help });

@@ -10,7 +10,7 @@ import { bindDim, coerceTensor } from './dims.ts';
 import { typeNamed } from './project.ts';
 import type { Scope } from './scope.ts';
 import { readSlot } from './tensor.ts';
-import { intVal, isPoison, settle, tupleVal, type Val } from './values.ts';
+import { hasPoison, intVal, isPoison, POISON, settle, tupleVal, type Val } from './values.ts';
 
 /** Where a value meets a type: the names of the type live in `scope`, which collects what they are bound to. */
 export interface Meeting {
@@ -127,5 +127,6 @@ function coerceRecord(
 }
 
 export function mismatch(cx: Cx, wanted: string, found: Val, m: Meeting): Val {
+  if (hasPoison(found)) return POISON;
   return report(cx, 'type_mismatch', { what: m.what, wanted, found: describe(found) }, m.span);
 }

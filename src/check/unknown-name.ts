@@ -27,6 +27,29 @@ const FOREIGN: Readonly<Record<string, string>> = {
   Parameter: 'a trained tensor is declared by `param name: f32[4] ~ zeros()`',
 };
 
+const SIZES = 'sizes have names: in `x: f32[B, T]` they are `B` and `T`';
+const PLACE = 'where a network runs is chosen when its program is made, not in the network';
+
+/** What PyTorch's tensors have and values of this language do not. */
+const TENSOR_MEMBERS: Readonly<Record<string, string>> = {
+  ...{ shape: SIZES, size: SIZES, ndim: SIZES, dim: SIZES, numel: SIZES },
+  ...{ t: 'write `transpose(x, 0, 1)`', T: 'write `transpose(x, 0, 1)`', mT: 'write `transpose(x, -2, -1)`' },
+  ...{ view: 'write `reshape(x, [...])`', item: 'return the tensor: whoever calls reads it' },
+  ...{ detach: 'write `stop_gradient(x)`', backward: 'gradients are made from the `loss`; nothing asks for them here' },
+  ...{ to: PLACE, cuda: PLACE, cpu: PLACE, device: PLACE },
+  ...{
+    float: 'write `f32(x)`',
+    half: 'write `f16(x)`',
+    int: 'write `i32(x)`',
+    long: 'write `i32(x)`',
+    bool: 'write `bool(x)`',
+  },
+};
+
+export function tensorMemberHelp(name: string): string | null {
+  return (Object.hasOwn(TENSOR_MEMBERS, name) ? TENSOR_MEMBERS[name] : null) ?? null;
+}
+
 /** A help line, or null. `candidates` are the names that are in scope. */
 export function unknownNameHelp(name: string, candidates: Iterable<string>): string | null {
   // A layer that only lacks its import is the commonest slip of all.

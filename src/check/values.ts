@@ -140,6 +140,11 @@ export function settle(v: Val): Val {
 
 export const isPoison = (v: Val): boolean => v.kind === 'poison';
 
+/** Poison, or a list or tuple with some in it. */
+export function hasPoison(v: Val): boolean {
+  return v.kind === 'poison' || ((v.kind === 'list' || v.kind === 'tuple') && v.items.some(hasPoison));
+}
+
 /** A number known now, or null. */
 export function numberOf(v: Val): number | null {
   if (v.kind === 'int') return v.dim.value;

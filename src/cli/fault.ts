@@ -60,13 +60,14 @@ function toFault(e: unknown): Fault {
   if (e instanceof DataError) return fault('bad_data', { source: e.source, problem: e.message }, e.help);
   if (e instanceof NetwrightError) return fault('runtime_fault', { problem: e.message });
   if (isSystemError(e)) {
-    if (e.code === 'ENOENT') return fault('file_not_found', { path: e.path ?? '?' });
+    if (e.code === 'ENOENT' && !('writing' in e)) return fault('file_not_found', { path: e.path ?? '?' });
     return fault('cannot_write', { path: e.path ?? '?', reason: SYSTEM[e.code] ?? e.code });
   }
   return fault('internal_error', { problem: e instanceof Error ? e.message : String(e) });
 }
 
 const SYSTEM: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such folder',
   EACCES: 'permission denied',
   EPERM: 'permission denied',
   EROFS: 'the file system is read-only',

@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /** The command line: parses arguments, calls one command, turns faults into coded diagnostics and exit codes. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';

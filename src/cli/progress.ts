@@ -1,5 +1,5 @@
 /** Training progress: a live bar on a terminal, one plain line per epoch elsewhere. */
-import { Presets, SingleBar } from 'cli-progress';
+import { MultiBar, Presets, type SingleBar } from 'cli-progress';
 import pc from 'picocolors';
 
 export interface StepReport {
@@ -59,20 +59,20 @@ class PlainProgress implements Progress {
 }
 
 class LiveProgress implements Progress {
+  /** A group of one: only groups can print lines above the bar. */
+  private readonly group: MultiBar;
   private readonly bar: SingleBar;
   private readonly epochs: number;
   private readonly total: number;
-  private readonly out: NodeJS.WriteStream;
   private readonly started = performance.now();
-  private done = 0;
   private first: number | null = null;
   private samples = 0;
+  private stopped = false;
 
   constructor(epochs: number, steps: number, out: NodeJS.WriteStream) {
     this.epochs = epochs;
     this.total = steps;
-    this.out = out;
-    this.bar = new SingleBar(
+    this.group = new MultiBar(
       {
         format: `${pc.cyan('{bar}')} epoch {epoch}/${epochs}  loss {loss}  {rate} samples/s  {left} left`,
         stream: out,
@@ -81,33 +81,34 @@ class LiveProgress implements Progress {
         clearOnComplete: true,
         linewrap: false,
         barsize: 24,
+        // Signals are ours: a run that is stopped saves itself first.
+        gracefulExit: false,
       },
       Presets.shades_classic,
     );
-    this.bar.start(steps, 0, { epoch: 1, loss: '--', rate: '--', left: '--' });
+    this.bar = this.group.create(steps, 0, { epoch: 1, loss: '--', rate: '--', left: '--' });
   }
 
   step(r: StepReport): void {
     this.first ??= r.step;
-    this.done = r.step;
     this.samples += r.samples;
     const seconds = (performance.now() - this.started) / 1000;
-    const steps = this.done - this.first + 1;
-    this.bar.update(this.done, {
+    this.bar.update(r.step, {
       epoch: r.epoch,
       loss: r.loss.toFixed(4),
       rate: rate(this.samples / seconds),
-      left: duration(((this.total - this.done) * seconds) / steps),
+      left: duration(((this.total - r.step) * seconds) / (r.step - this.first + 1)),
     });
   }
 
   epoch(r: EpochReport): void {
-    // A finished epoch stays on the screen above the bar.
-    this.out.write(`\r\x1b[2K${epochLine(r, this.epochs)}\n`);
-    this.bar.render();
+    this.group.log(`${epochLine(r, this.epochs)}\n`);
+    this.group.update();
   }
 
   stop(): void {
-    this.bar.stop();
+    if (this.stopped) return;
+    this.stopped = true;
+    this.group.stop();
   }
 }

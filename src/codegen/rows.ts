@@ -6,6 +6,7 @@ import type { Dim } from '../ir/dim.ts';
 import { sameShape } from '../ir/dim.ts';
 import type { Op, Region, Value } from '../ir/ir.ts';
 import { ints, num } from '../ir/ops/attrs.ts';
+import type { Walk } from './space.ts';
 
 export const REDUCTIONS: ReadonlySet<string> = new Set(['sum', 'max', 'min', 'prod', 'argmax', 'argmin']);
 export const isReduction = (op: Op): boolean => REDUCTIONS.has(op.kind);
@@ -99,4 +100,14 @@ export function planRows(region: Region): RowPlan {
 
   const keptAxes = shape.flatMap((_, i) => (axes.includes(i) ? [] : [i]));
   return { shape, axes, keptAxes, passes, rowResults, reductions };
+}
+
+/** Values can be kept only if every pass asks for them where they are computed: a flipped one belongs to another place. */
+export function keepInPlace(plan: RowPlan, walk: Walk): RowPlan {
+  const moved = new Set<Value>();
+  for (const { op, tokens } of walk.visits) {
+    if (tokens.some((t, i) => t !== i && plan.shape[i]?.value !== 1)) op.results.forEach((v) => moved.add(v));
+  }
+  const passes = plan.passes.map((p) => ({ ...p, kept: p.kept.filter((v) => !moved.has(v)) }));
+  return { ...plan, passes };
 }

@@ -9,7 +9,7 @@ import { ints, num, sizes } from '../ir/ops/attrs.ts';
 import { opDef } from '../ir/ops/table.ts';
 import type { Coord } from './coord.ts';
 import { ORIGIN } from './coord.ts';
-import { sameButOnes } from './views.ts';
+import { axisGroups } from './reshapes.ts';
 
 /** An axis of the space, or what stands in its place: nothing (size 1), or a position that does not come from one axis. */
 export type Token = number;
@@ -89,19 +89,13 @@ export function walkRegion(
         return visit(x!, source);
       }
       case 'reshape': {
-        if (!sameButOnes(op.results[0]!.type.shape, x!.type.shape)) {
-          patterns.push(tokens);
-          return visit(
-            x!,
-            x!.type.shape.map(() => OTHER),
-          );
+        const source = x!.type.shape.map((): Token => NONE);
+        for (const g of axisGroups(x!.type.shape, op.results[0]!.type.shape)) {
+          if (g.to.length > 1 || g.from.length > 1) patterns.push(g.to.map((t) => tokens[t]!));
+          const single = g.to.length === 1 && g.from.length === 1;
+          for (const f of g.from) source[f] = single ? tokens[g.to[0]!]! : OTHER;
         }
-        const wide = tokens.filter((_, i) => op.results[0]!.type.shape[i]!.value !== 1);
-        let next = 0;
-        return visit(
-          x!,
-          x!.type.shape.map((d) => (d.value === 1 ? NONE : wide[next++]!)),
-        );
+        return visit(x!, source);
       }
       case 'slice': {
         const [start, stop, step] = [sizes(op.attrs, 'start'), sizes(op.attrs, 'stop'), ints(op.attrs, 'step')];

@@ -8,6 +8,7 @@ import { clamp, divide, fromValue, inside, ORIGIN, remainder, reverse, scale, sh
 import type { RegionEmitter } from './expr.ts';
 import { broadcastAt } from './expr.ts';
 import type { KExpr } from './kernel.ts';
+import { axisGroups } from './reshapes.ts';
 import { OUTSIDE } from './segments.ts';
 import { windowOf } from './windows.ts';
 
@@ -51,16 +52,25 @@ export function viewOf(e: RegionEmitter, op: Op, at: readonly Coord[]): KExpr | 
   }
 }
 
-/** Where the shapes agree the position carries over; ones come and go; everything else goes through the flat position. */
+/** Axes that correspond carry their position over; the others go through the position within their group. */
 function reshapedAt(e: RegionEmitter, at: readonly Coord[], to: Value, from: Value): readonly Coord[] {
   const [a, b] = [to.type.shape, from.type.shape];
-  const wide = at.filter((_, i) => a[i]!.value !== 1);
-  const [da, db] = [a.filter((d) => d.value !== 1), b.filter((d) => d.value !== 1)];
-  if (da.length === db.length && da.every((d, i) => d.key === db[i]!.key)) {
-    let next = 0;
-    return b.map((d) => (d.value === 1 ? ORIGIN : wide[next++]!));
+  const out = b.map(() => ORIGIN);
+  for (const g of axisGroups(b, a)) {
+    if (g.from.length === 1 && g.to.length === 1) out[g.from[0]!] = at[g.to[0]!]!;
+    else {
+      const flat = e.flat(
+        g.to.map((i) => at[i]!),
+        g.to.map((i) => a[i]!),
+      );
+      const own = e.unflatten(
+        flat,
+        g.from.map((i) => b[i]!),
+      );
+      g.from.forEach((i, k) => (out[i] = own[k]!));
+    }
   }
-  return e.unflatten(e.flat(at, a), b);
+  return out;
 }
 
 /** `ok` decides between a value loaded from a safe position and what stands there otherwise. */
@@ -138,9 +148,3 @@ function taken(e: RegionEmitter, op: Op, at: readonly Coord[]): KExpr {
   const float = ['f32', 'f16', 'bf16'].includes(x.type.elem);
   return guarded(e, [inside(s, index, n)], e.value(x, source), filler(op, float ? NaN : 0));
 }
-
-/** Whether two shapes differ only by ones. */
-export const sameButOnes = (a: readonly Dim[], b: readonly Dim[]): boolean => {
-  const [x, y] = [a, b].map((s) => s.filter((d) => d.value !== 1));
-  return x!.length === y!.length && x!.every((d, i) => d.key === y![i]!.key);
-};

@@ -127,6 +127,12 @@ export const CATALOGUE = {
     message: '`{found}` is out of range',
     help: 'integers go up to 9007199254740991, floats to about 1.8e308',
   },
+  continued_line: {
+    code: 'NW1027',
+    severity: 'error',
+    message: 'this line looks like the rest of the one above, but begins a statement of its own',
+    help: 'to go on with the line above, end that line with the `-`; otherwise begin this line where that one begins',
+  },
   unknown_name: { code: 'NW2001', severity: 'error', message: 'there is nothing called `{name}` here', help: null },
   duplicate_name: { code: 'NW2002', severity: 'error', message: '`{name}` is declared twice', help: null },
   unknown_import: { code: 'NW2003', severity: 'error', message: '`{path}` has nothing called `{name}`', help: null },
@@ -175,6 +181,18 @@ export const CATALOGUE = {
     help: 'use it inside `if {name} { ... }`',
   },
   unknown_type: { code: 'NW2013', severity: 'error', message: 'there is no type called `{name}`', help: null },
+  used_before: {
+    code: 'NW2014',
+    severity: 'error',
+    message: '`{name}` is declared further down',
+    help: 'members and arguments are made in order: move its declaration up',
+  },
+  type_cycle: {
+    code: 'NW2015',
+    severity: 'error',
+    message: 'the type `{name}` is made of itself',
+    help: 'a value of it could never end',
+  },
   type_mismatch: { code: 'NW3001', severity: 'error', message: '{what} must be {wanted}, not {found}', help: null },
   shape_mismatch: { code: 'NW3002', severity: 'error', message: '{what} must be {wanted}, but is {found}', help: null },
   rank_mismatch: {
@@ -373,6 +391,12 @@ export const CATALOGUE = {
     help: null,
   },
   negative_size: { code: 'NW3049', severity: 'error', message: 'a size of `{name}` is negative: {size}', help: null },
+  unused_value: {
+    code: 'NW3050',
+    severity: 'warning',
+    message: 'this value is not used',
+    help: 'give it a name, or remove the line; only the last line of a body is its value',
+  },
   unknown_hyper: {
     code: 'NW4001',
     severity: 'error',
@@ -427,12 +451,7 @@ export const CATALOGUE = {
     message: 'this shared {type} has no name, so its parameters would have none',
     help: 'give it one: write `name = ...` instead of `let name = ...`',
   },
-  not_a_block: {
-    code: 'NW4010',
-    severity: 'error',
-    message: '`{name}` must be a block, but is {found}',
-    help: 'write `const {name} = ...` for a value',
-  },
+  not_a_block: { code: 'NW4010', severity: 'error', message: '{name} must be a layer, but is {found}', help: null },
   block_without_place: {
     code: 'NW4011',
     severity: 'error',
@@ -595,6 +614,12 @@ export const CATALOGUE = {
     severity: 'error',
     message: '`{loss}` has no gradient: {reason}',
     help: 'put `stop_gradient(...)` around what needs no gradient, or give a method that is not to be trained another name than `loss`',
+  },
+  entry_argument: {
+    code: 'NW4039',
+    severity: 'error',
+    message: '`{name}` cannot be the {role}: nothing gives its argument `{argument}` a value',
+    help: 'give it a default',
   },
   file_not_found: {
     code: 'NW5001',

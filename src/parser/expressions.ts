@@ -259,7 +259,7 @@ export abstract class ExpressionParser extends CollectionParser {
     const token = this.CONSUME(t.Name);
     const span = this.spanOf(token);
     if (token.image === '_') return { kind: 'infer', span };
-    const python = this.learning ? undefined : PYTHON_LITERALS[token.image];
+    const python = this.learning ? undefined : PYTHON_LITERALS.get(token.image);
     if (!python) return { kind: 'name', name: token.image, span };
     this.bag.report('foreign_operator', { found: token.image, wanted: token.image.toLowerCase() }, span);
     return { ...python, span };
@@ -275,8 +275,8 @@ export abstract class ExpressionParser extends CollectionParser {
   }
 }
 
-const PYTHON_LITERALS: Readonly<Record<string, { kind: 'bool'; value: boolean } | { kind: 'none' }>> = {
-  True: { kind: 'bool', value: true },
-  False: { kind: 'bool', value: false },
-  None: { kind: 'none' },
-};
+const PYTHON_LITERALS = new Map<string, { kind: 'bool'; value: boolean } | { kind: 'none' }>([
+  ['True', { kind: 'bool', value: true }],
+  ['False', { kind: 'bool', value: false }],
+  ['None', { kind: 'none' }],
+]);

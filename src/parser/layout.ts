@@ -1,13 +1,19 @@
 /**
  * Newlines into structure. A newline or `;` ends a statement, except inside `(` and `[` and after what cannot end one; inside
  * braces, wherever those stand, newlines count again. Afterwards every line of a `{ }` and of the file ends in one
- * `End`, so the grammar needs no optional separators.
+ * `End`, so the grammar needs no optional separators. `doubt` is told of each `-` that begins a line and is indented further
+ * than the statement above, which it was probably meant to continue.
  */
 import type { IToken, TokenType } from 'chevrotain';
 import * as t from './tokens.ts';
 
-export function layout(tokens: readonly IToken[]): IToken[] {
+export function layout(tokens: readonly IToken[], doubt: (minus: IToken) => void = () => {}): IToken[] {
   const out: IToken[] = [];
+  let lineStart = 0;
+  /** How far the line of the last token is indented, and that of the last statement. */
+  let indent = 0;
+  let statementIndent = 0;
+  let firstOnLine = true;
   const brackets: t.Bracket[] = [];
   let pending: '' | '\n' | ';' = '';
 
@@ -20,6 +26,8 @@ export function layout(tokens: readonly IToken[]): IToken[] {
     const type = token.tokenType;
     const flat = brackets.length > 0 && brackets.at(-1) !== '{';
     if (type === t.Newline) {
+      lineStart = t.endOf(token);
+      firstOnLine = true;
       if (!flat && pending === '') pending = '\n';
       continue;
     }
@@ -27,11 +35,16 @@ export function layout(tokens: readonly IToken[]): IToken[] {
       pending = ';';
       continue;
     }
+    if (firstOnLine) indent = token.startOffset - lineStart;
+    firstOnLine = false;
     const last = out.at(-1);
     const inside = last?.tokenType === t.LCurly;
     if (pending === ';' && !inside) end(';');
     if (pending === '\n' && !inside && !continues(last, out.at(-2)) && !joins(type)) end('\n');
+    if (pending === '\n' && type === t.Minus && out.at(-1)?.tokenType === t.End && indent > statementIndent)
+      doubt(token);
     pending = '';
+    if (inside || out.length === 0 || out.at(-1)?.tokenType === t.End) statementIndent = indent;
     if (type === t.RCurly && !inside && last?.tokenType !== t.Comma) end('}');
 
     const opens = t.OPENERS.get(type);

@@ -19,7 +19,9 @@ export function parse(text: string, file: string, bag: DiagnosticBag): File {
   parser ??= new NetParser();
   const { tokens: raw, docs } = lex(text, file, bag);
   markKeywords(raw);
-  const tokens = layout(balance(raw, text, file, bag));
+  const tokens = layout(balance(raw, text, file, bag), (minus) =>
+    bag.report('continued_line', {}, { file, start: minus.startOffset, end: minus.startOffset + 1 }),
+  );
   const faults: { readonly token: IToken; readonly expected: string }[] = [];
   const job: Job = {
     file,

@@ -27,7 +27,9 @@ export function bindArguments(
   const call = `${block}.${method.name}`;
   if (args.length !== method.args.length) {
     const want = method.args.map((a) => a.name).join(', ');
-    throw new UsageError(`${call}(${want}) takes ${method.args.length} arguments, not ${args.length}`);
+    throw new UsageError(
+      `${call}(${want}) takes ${method.args.length} argument${method.args.length === 1 ? '' : 's'}, not ${args.length}`,
+    );
   }
   const leaves = method.args.flatMap((a, i) => leavesOf(a.spec, a.name, args[i], call));
   const binding = new Map<string, number>();

@@ -156,7 +156,9 @@ export class CpuExecutor implements Executor {
       const right = evaluateSize(c.right, binding);
       if (c.kind === 'equal' ? left !== right : left < right) {
         const sizes = [...binding].map(([k, v]) => `${k} = ${v}`).join(', ');
-        throw new ShapeError(`${c.message} (here ${left} and ${right}, with ${sizes})`);
+        throw new ShapeError(
+          `${this.artifact.name}.${program.name}: ${c.message} (here ${left} and ${right}, with ${sizes})`,
+        );
       }
     }
     const planned = plan(program, binding);

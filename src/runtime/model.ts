@@ -10,8 +10,8 @@ import { Optimizer } from './optimizer.ts';
 import { Parameter } from './parameter.ts';
 import { foldIn, type Key } from './rng.ts';
 import type { Storage } from './storage.ts';
-import type { Tensor } from './tensor.ts';
-import { attach, buildTree, ModuleNode } from './tree.ts';
+import { Tensor } from './tensor.ts';
+import { attach, buildTree, ModuleNode, ownTensors } from './tree.ts';
 
 export interface CreateOptions {
   /** Of the initial values, and of dropout where a call gives no other. Default 0. */
@@ -60,15 +60,16 @@ export class Model {
     this.seed = seed;
     this.#params = artifact.tensors.map((t) => new Parameter(executor, t));
     const flipped = new Map<number, Parameter>();
-    this.#nodes = buildTree(artifact, (i, transposed) => {
+    const parameter = (i: number, transposed: boolean): Parameter => {
       if (!transposed) return this.#params[i]!;
       if (!flipped.has(i)) flipped.set(i, this.#params[i]!.transpose());
       return flipped.get(i)!;
-    });
+    };
+    this.#nodes = buildTree(artifact, parameter);
     this.#methods = new Map(artifact.methods.map((m) => [m.name, m]));
     this.optimizer = artifact.train ? new Optimizer(artifact.train) : null;
     const root = this.#nodes.get('')!;
-    attach(this, artifact.tree, ModuleNode.children(root), this.#ownOf(artifact.tree));
+    attach(this, artifact.tree, ModuleNode.children(root), ownTensors(artifact.tree, parameter));
   }
 
   /** Compiles the kernels and draws the initial values. The same seed gives the same bits on every device. */
@@ -84,10 +85,6 @@ export class Model {
     return model;
   }
 
-  #ownOf(node: Artifact['tree']): Map<string, Parameter> {
-    return new Map(node.own.map((o) => [o.name, this.#params[o.tensor]!]));
-  }
-
   // ------------------------------------------------------------------------------------------------ running
 
   /** Calls a method by name. Subclasses have it as a typed method of its own. */
@@ -98,6 +95,7 @@ export class Model {
         `${this.artifact.name} has no method ${name}; it has ${[...this.#methods.keys()].join(', ')}`,
       );
     }
+    checkOptions(`${this.artifact.name}.${name}`, options, ['training', 'seed']);
     const { binding, tensors } = bindArguments(this.artifact.name, method, args, this.device);
     const key = foldIn(
       foldIn(keyOf(options.seed ?? this.seed), KEY.call),
@@ -126,7 +124,8 @@ export class Model {
     if (!train || !this.optimizer)
       throw new UsageError(`${this.artifact.name} has no train block: there is no train_step`);
     const method = this.#methods.get(train.loss)!;
-    const options = (args.length > method.args.length ? args[method.args.length] : {}) as StepOptions;
+    const options: StepOptions = optionsOf(`${this.artifact.name}.train_step`, method, args);
+    checkOptions(`${this.artifact.name}.train_step`, options, ['lr']);
     const { binding, tensors } = bindArguments(
       this.artifact.name,
       method,
@@ -339,11 +338,13 @@ export type ModelClass = {
 };
 
 /** Methods and layers of a model whose types are not known at compile time. */
-// eslint-disable-next-line -- the in-memory compiler cannot know the names
 export type DynamicMembers = { readonly [name: string]: unknown } & {
   forward(...args: unknown[]): Tensor;
   loss(...args: unknown[]): Tensor;
 };
+
+/** May a class have a method of this name? `then` would make a model look like a promise. Others are reached by `call`. */
+export const canBeMethod = (name: string): boolean => !(name in Model.prototype) && name !== 'then';
 
 /** A class for an artifact, with its methods. Generated modules do the same with types. */
 export function modelClass(artifact: Artifact): ModelClass {
@@ -355,10 +356,11 @@ export function modelClass(artifact: Artifact): ModelClass {
   }
   Object.defineProperty(Compiled, 'name', { value: artifact.name });
   for (const m of artifact.methods) {
-    if (m.name in Model.prototype) continue;
+    if (!canBeMethod(m.name)) continue;
     Object.defineProperty(Compiled.prototype, m.name, {
       value(this: Model, ...args: unknown[]) {
-        return this.call(m.name, args.slice(0, m.args.length), args[m.args.length] as CallOptions | undefined);
+        const options = optionsOf(`${artifact.name}.${m.name}`, m, args);
+        return this.call(m.name, args.slice(0, m.args.length), options);
       },
     });
   }
@@ -371,7 +373,26 @@ async function chosenDevice(artifact: Artifact, where: string | Device): Promise
   return artifact.webgpu ? (await autoDevice()).device : cpuDevice();
 }
 
-const keyOf = (seed: number): Key => [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];
+/** What follows the arguments. A tensor too many must not be ignored. */
+function optionsOf(call: string, method: MethodEntry, args: readonly unknown[]): object {
+  const { length } = method.args;
+  const options = args[length] ?? {};
+  if (typeof options === 'object' && !(options instanceof Tensor) && args.length <= length + 1) return options;
+  const names = [...method.args.map((a) => a.name), 'options?'].join(', ');
+  throw new UsageError(`${call}(${names}) takes nothing else: options are an object, and the last argument`);
+}
+
+/** A misspelt option must not be ignored either. */
+function checkOptions(call: string, options: object, known: readonly string[]): void {
+  const unknown = Object.keys(options).find((k) => !known.includes(k));
+  if (unknown !== undefined) throw new UsageError(`${call} has no option "${unknown}"; it has ${known.join(', ')}`);
+}
+
+function keyOf(seed: number): Key {
+  if (!Number.isSafeInteger(seed) || seed < 0)
+    throw new UsageError(`a seed is a whole number from 0, not ${String(seed)}`);
+  return [seed >>> 0, Math.floor(seed / 2 ** 32)];
+}
 const keyBytes = (key: Key): Uint8Array => new Uint8Array(new Uint32Array(key).buffer);
 const convert = (name: string, from: Tensor, elem: Elem): Uint8Array => {
   try {

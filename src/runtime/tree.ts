@@ -40,19 +40,21 @@ export function attach(
   node.children.forEach((c, i) => put(c.name, children[i]));
 }
 
+/** A tensor of the artifact by its number, as a name sees it. */
+export type ParameterOf = (tensor: number, transposed: boolean) => Parameter;
+
+export const ownTensors = (node: TreeNode, parameter: ParameterOf): Map<string, Parameter> =>
+  new Map(node.own.map((o) => [o.name, parameter(o.tensor, o.transposed)]));
+
 /** Every node by path; a shared layer is one object under all its paths. */
-export function buildTree(
-  artifact: Artifact,
-  parameter: (tensor: number, transposed: boolean) => Parameter,
-): Map<string, ModuleNode> {
+export function buildTree(artifact: Artifact, parameter: ParameterOf): Map<string, ModuleNode> {
   const byId = new Map<number, ModuleNode>();
   const byPath = new Map<string, ModuleNode>();
   const visit = (node: TreeNode): ModuleNode => {
     const children = node.children.map(visit);
     let made = byId.get(node.id);
     if (!made) {
-      const own = new Map(node.own.map((o) => [o.name, parameter(o.tensor, o.transposed)]));
-      byId.set(node.id, (made = new ModuleNode(node, children, own)));
+      byId.set(node.id, (made = new ModuleNode(node, children, ownTensors(node, parameter))));
     }
     byPath.set(node.path, made);
     return made;

@@ -19,6 +19,15 @@ block Head(n: int) {
   forward(x: f32[B, 8]) -> f32[B, n] => fc(x)
 }
 
+/// Named as what the module imports.
+export block Model {
+  step = Linear(2, 3)
+  then = seq { Linear(3, 2, bias: false) }
+  tie then.0.weight = transpose(step.weight)
+  rec(c: {k: f32[B, T, 2], n: i32[]}, class: i32[]) -> {k: f32[B, T, 2], n: i32[]} => { k: then(step(c.k)), n: c.n + class }
+  pair(x: f32[B, 2], options: f32[B, 3]) -> (f32[B, 3], f32[B, 2]) => (options, x)
+}
+
 /// Two layers. Ends no comment: */ here.
 export block Net(classes: int = 3) {
   stem = seq { Conv2d(1, 2, kernel_size: 3); relu; Flatten() }
@@ -34,7 +43,7 @@ export block Net(classes: int = 3) {
 `;
 
 const compiled = compile(SOURCE);
-const [artifact] = compiled.artifacts as [Artifact];
+const [artifact] = compiled.artifacts.filter((a) => a.name === 'Net') as [Artifact];
 const runtime = resolve('src/runtime/index.ts');
 
 async function inFolder<T>(use: (folder: string) => T | Promise<T>): Promise<T> {
@@ -47,7 +56,7 @@ async function inFolder<T>(use: (folder: string) => T | Promise<T>): Promise<T> 
 }
 
 const USE = `
-import { Net } from './net.net.ts';
+import { Model, Net } from './net.net.ts';
 import { tensor, zeros, type Parameter, type Tensor } from 'netwright/runtime';
 export async function main(): Promise<void> {
   const model = await Net.create({ seed: 1, device: 'cpu' });
@@ -62,6 +71,15 @@ export async function main(): Promise<void> {
   const passed = (t: Tensor<'f32'>): Tensor<'f32'> => model.forward(t);
   passed(x);
   model.optimizer.lr = 0.5;
+  const other = await Model.create();
+  const c = other.rec({ k: zeros([1, 4, 2]), n: zeros([], { dtype: 'i32' }) }, zeros([], { dtype: 'i32' }));
+  const k: Tensor<'f32', [number, number, 2]> = c.k;
+  const [p, q] = other.pair(zeros([1, 2]), zeros([1, 3]), { seed: 2 });
+  const pair: [Tensor<'f32', [number, 3]>, Tensor<'f32', [number, 2]>] = [p, q];
+  const tied: Parameter<'f32', [2, 3]> = other.then[0].weight;
+  const steps: number = other.step; // a model's own
+  // @ts-expect-error a wrong size deep in a record
+  other.rec({ k: zeros([1, 4, 3]), n: zeros([], { dtype: 'i32' }) }, zeros([], { dtype: 'i32' }));
   // @ts-expect-error a wrong size
   model.forward(zeros([5, 1, 4, 5]));
   // @ts-expect-error a wrong rank
@@ -72,13 +90,13 @@ export async function main(): Promise<void> {
   model.stem[0].wieght;
   // @ts-expect-error an argument too few
   model.train_step(x);
-  void [weight, bias, scalar];
+  void [weight, bias, scalar, k, pair, tied, steps];
 }
 `;
 
 for (const form of ['ts', 'js'] as const) {
   test(`the ${form} form compiles under the strictest settings and carries static dims`, async (t) => {
-    const written = writeModule([artifact], { source: 'net.net' });
+    const written = writeModule(compiled.artifacts, { source: 'net.net' });
     await inFolder((folder) => {
       if (form === 'ts') writeFileSync(join(folder, 'net.net.ts'), written.ts);
       else {
@@ -107,7 +125,7 @@ for (const form of ['ts', 'js'] as const) {
 }
 
 test('both forms run and give the same numbers as the class made in memory', async (t) => {
-  const written = writeModule([artifact], { source: 'net.net' });
+  const written = writeModule(compiled.artifacts, { source: 'net.net' });
   const x = tensor(
     Float32Array.from({ length: 32 }, (_, i) => Math.sin(i)),
     { shape: [2, 1, 4, 4] },
@@ -136,7 +154,7 @@ const load = (folder: string, file: string): Promise<Classes> =>
 
 test('bytes depend on the artifact only', (t) => {
   const again = compile(SOURCE).artifacts;
-  t.deepEqual(writeModule(again, { source: 'net.net' }), writeModule([artifact], { source: 'net.net' }));
+  t.deepEqual(writeModule(again, { source: 'net.net' }), writeModule(compiled.artifacts, { source: 'net.net' }));
 });
 
 test('names and texts of the source are quoted', async (t) => {

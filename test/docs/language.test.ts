@@ -1,10 +1,13 @@
-/** Every ```net block of the specification compiles, or is refused with the code it states. */
-import { readFileSync } from 'node:fs';
+/** Every ```net block of the documentation compiles, or is refused with the code it states. */
+import { readdirSync, readFileSync } from 'node:fs';
 import test from 'ava';
 import { checkSource } from '../../src/check/index.ts';
 import { DiagnosticBag } from '../../src/diagnostics/index.ts';
 
-const PAGES = ['docs/language.md', 'docs/guarantees.md', 'docs/architecture.md'];
+const PAGES = [
+  'README.md',
+  ...readdirSync(new URL('../../docs/', import.meta.url)).map((name) => `docs/${name}`),
+].filter((name) => name.endsWith('.md'));
 
 interface Example {
   readonly where: string;

@@ -101,11 +101,6 @@ function generated(c: OpCase, shape: readonly number[], lanes: number): number[]
       {
         linear: lane((i) => i),
         index: shape.map((_, axis) => lane((i) => indices[i]![axis]!)),
-        load: (operand, i) => ({
-          k: 'const',
-          value: c.inputs[operand]!.data[i]!,
-          type: { elem: kernelElem(c.inputs[operand]!.elem), lanes: 1 },
-        }),
         size: (d) => i32(d.value!),
       },
       op,

@@ -1,6 +1,6 @@
 /** Class targets and row numbers that name nothing are refused, wherever in the program they are used; the rest is left alone. */
 import test from 'ava';
-import { compile, IndexError, tensor, zeros, type Model } from '../../src/index.ts';
+import { compile, IndexError, tensor, zeros, type Model, type Tensor } from '../../src/index.ts';
 
 const SOURCE = `
 import { Embedding, Linear } from "std/nn"
@@ -12,6 +12,7 @@ export block Net(rows: int = 5) {
   turned(ids: i32[B, T]) -> f32[T * B, 4] => table(reshape(transpose(ids, 0, 1), [T * B]))
   loss(ids: i32[B], y: i32[B]) -> f32[] => picked(head(table(ids)), y)
   free(x: f32[B, C], y: i32[B]) -> f32[] => cross_entropy(x, y)
+  computed(x: f32[B, C], y: i32[B]) -> f32[B] => nll_loss(x, y, reduction: "none")
   clamped(ids: i32[B]) -> f32[B, 4] => table(minimum(ids, 4))
   maybe(ids: i32[B], ok: bool[]) -> f32[B, 4] => if ok { table(ids) } else { zeros_like(table(ids * 0)) }
   train { loss = loss; optimizer = SGD(lr: 0.1) }
@@ -61,4 +62,18 @@ test('what the program mends itself, or may not reach, is not refused', async (t
   const m = await make();
   t.notThrows(() => m.call('clamped', [ids([9, 0])]));
   t.notThrows(() => m.call('maybe', [ids([9]), tensor([false], { dtype: 'bool', shape: [] })]));
+});
+
+test('a loss that compares classes says NaN where there is none, and nothing where it is ignored', async (t) => {
+  const m = await make();
+  const loss = m.call('computed', [
+    tensor([
+      [-1, -2],
+      [-3, -4],
+      [-5, -6],
+      [-7, -8],
+    ]),
+    ids([1, 2, -1, -100]),
+  ]) as Tensor;
+  t.deepEqual([...(await loss.read())], [2, NaN, NaN, 0]);
 });

@@ -263,3 +263,92 @@ test('what the device cannot address is refused with numbers, before anything is
   t.throws(() => model.call('forward', [x]), { instanceOf: OutOfMemoryError, message: /needs .*GB.*4\.29 GB/ });
   t.is((model.call('forward', [X]) as Tensor).size, 12);
 });
+
+test('arguments too many, options that do not exist and seeds that are none are refused', async (t) => {
+  const source = `export block Scale(n: int = 2) {
+    param w: f32[n] ~ ones()
+    forward(x: f32[B, n]) -> f32[B, n] => x * w
+    loss(x: f32[B, n]) -> f32[] => mean(forward(x))
+    train { loss = loss; optimizer = SGD(lr: 0.1) }
+  }`;
+  const { blocks } = compile(source);
+  const Scale = blocks['Scale']!;
+  const model = await Scale.create();
+  const x = zeros([1, 2]);
+  t.throws(() => model.forward(x, x), {
+    instanceOf: UsageError,
+    message: /Scale\.forward\(x, options\?\) takes nothing else/,
+  });
+  t.throws(() => model.train_step(x, x), { message: /Scale\.train_step\(x, options\?\)/ });
+  t.throws(() => model.forward(x, { train: true }), { message: /no option "train"; it has training, seed/ });
+  t.throws(() => model.train_step(x, { seed: 1 }), { message: /no option "seed"; it has lr/ });
+  t.throws(() => model.forward(x, { seed: -1 }), { message: /a seed is a whole number from 0, not -1/ });
+  await t.throwsAsync(() => Scale.create({ seed: 0.5 }), { instanceOf: UsageError });
+  await t.notThrowsAsync(() => Scale.create({ seed: Number.MAX_SAFE_INTEGER }));
+});
+
+test('a transposed tie of the block itself', async (t) => {
+  const { blocks, diagnostics } = compile(`export block Turned(n: int = 2) {
+    param w: f32[n, 3] ~ ones()
+    param v: f32[3, n] ~ zeros()
+    tie v = transpose(w)
+    forward(x: f32[B, n]) -> f32[B, n] => x @ w @ v
+  }`);
+  t.deepEqual(diagnostics, []);
+  const model = await blocks['Turned']!.create();
+  const [w, v] = [model['w'], model['v']] as [Parameter, Parameter];
+  t.deepEqual([w.shape, v.shape], [
+    [2, 3],
+    [3, 2],
+  ] as never);
+  v.data.set([2, 0], 5);
+  t.is(((await w.data.toArray()) as number[][])[0]![2], 5);
+});
+
+test('names that every object has are names like others', async (t) => {
+  for (const name of ['toString', 'constructor', 'hasOwnProperty', '__proto__', 'then']) {
+    const { blocks, diagnostics } = compile(`import { Linear } from "std/nn"
+      export block Net(${name}_size: int = 2) {
+        ${name} = Linear(${name}_size, 2)
+        other(${name}_: f32[B, 2]) -> f32[B, 2] => ${name}_ * 2.0
+        forward(x: f32[B, 2]) -> f32[B, 2] => ${name}(x)
+      }
+      export block Method {
+        ${name}(x: f32[B, 2]) -> f32[B, 2] => x + 1.0
+      }`);
+    t.deepEqual(diagnostics, [], name);
+    const net = await blocks['Net']!.create();
+    t.deepEqual([...net.state_dict().keys()], [`${name}.weight`, `${name}.bias`]);
+    t.deepEqual(values(net.forward(zeros([1, 2]))), values(net.state_dict().get(`${name}.bias`)!));
+    const method = await blocks['Method']!.create();
+    t.deepEqual(values(method.call(name, [zeros([1, 2])]) as Tensor), [1, 1]);
+  }
+});
+
+test('models that share a device, whatever their sizes, do not disturb each other', async (t) => {
+  const batches = [1, 40, 3, 200, 7].map((b, i) => {
+    const x = Float32Array.from({ length: 4 * b }, (_, k) => Math.cos(k + i));
+    return { x: tensor(x, { shape: [b, 4] }), y: zeros([b, 2]) };
+  });
+  const run = (m: Model, i: number): number[] => [
+    ...values(m.train_step(batches[i]!.x, batches[i]!.y).loss),
+    ...values(m.call('forward', [batches[i]!.x]) as Tensor),
+  ];
+  const order = batches.map((_, i) => i);
+  const alone = [await create(1), await create(2)].map((m) => order.map((i) => run(m, i)));
+  const [a, b] = [await create(1), await create(2)];
+  // The second starts with the largest batch first: the workspace moves while the first is bound to it.
+  const together = order.map((i) => {
+    const first = run(a!, i);
+    void b!.call('forward', [zeros([300 * (i + 1), 4])], { seed: 0 });
+    return [first, run(b!, i)];
+  });
+  t.deepEqual(
+    together.map(([x]) => x),
+    alone[0],
+  );
+  t.deepEqual(
+    together.map(([, y]) => y),
+    alone[1],
+  );
+});

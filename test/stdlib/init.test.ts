@@ -10,7 +10,10 @@ function draw(body: string, name = 'w'): Float64Array {
 }
 
 const mean = (x: Float64Array): number => x.reduce((a, b) => a + b, 0) / x.length;
-const std = (x: Float64Array): number => Math.sqrt(mean(x.map((v) => (v - mean(x)) ** 2)));
+function std(x: Float64Array): number {
+  const m = mean(x);
+  return Math.sqrt(mean(x.map((v) => (v - m) ** 2)));
+}
 
 const N = 20_000;
 /** Mean and deviation of N draws are off by a few times sigma / sqrt(N) = 0.007 sigma: 0.03 is four of them, for a fixed seed. */
@@ -82,6 +85,12 @@ test('a draw depends on the path of its tensor alone', (t) => {
   const after = draw('  first = Linear(5, 5)\n  a = Linear(4, 3)\n  w = Linear(2, 2)', 'w.weight');
   t.deepEqual(after, before);
   t.notDeepEqual(draw('  v = Linear(2, 2)', 'v.weight'), before);
+});
+
+test('a shared layer draws under its own name, however often it is used', (t) => {
+  const body = (uses: string): string =>
+    `  let shared = Linear(3, 3)\n  net = seq { Linear(3, 3); ${uses} }\n  forward(x: f32[B, 3]) -> f32[B, 3] => net(x)`;
+  t.deepEqual(draw(body('shared'), 'net.1.weight'), draw(body('shared; relu; shared'), 'net.3.weight'));
 });
 
 test("a user's own initialiser is a peer", (t) => {

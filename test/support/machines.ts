@@ -1,7 +1,6 @@
 /** Two ways to run a network behind one face: the float64 interpreter of its IR, and the compiled kernels through the public API. */
 import { compile } from '../../src/compile.ts';
-import { tensor, type Model, type Result } from '../../src/runtime/index.ts';
-import { Tensor } from '../../src/runtime/index.ts';
+import { Tensor, tensor, type Model, type ModelClass, type Result } from '../../src/runtime/index.ts';
 import { elaborated } from './elaborated.ts';
 import { Interpreted } from './interpreted.ts';
 import type { Reference } from './networks.ts';
@@ -49,11 +48,22 @@ export const interpreted: Maker = async (source) => {
   };
 };
 
+const classes = new Map<string, ModelClass>();
+
+/** Compiling is the slow part, and several tests load the same source. */
+function classOf(source: string): ModelClass {
+  let made = classes.get(source);
+  if (!made) {
+    const { blocks, diagnostics } = compile(source, { verify: true });
+    made = Object.values(blocks)[0];
+    if (!made) throw new Error(diagnostics.map((d) => `${d.code} ${d.message}`).join('\n'));
+    classes.set(source, made);
+  }
+  return made;
+}
+
 export const compiled: Maker = async (source) => {
-  const { blocks, diagnostics } = compile(source, { verify: true });
-  const make = Object.values(blocks)[0];
-  if (!make) throw new Error(diagnostics.map((d) => `${d.code} ${d.message}`).join('\n'));
-  const model: Model = await make.create();
+  const model: Model = await classOf(source).create();
   const named = new Map([...model.named_parameters(), ...model.named_buffers(), ...model.named_constants()]);
   const argsOf = (method: string, args: Args): Tensor[] => {
     const entry = model.artifact.methods.find((m) => m.name === method)!;

@@ -26,8 +26,9 @@ export interface Linked {
   run(inputs: readonly NdArray[]): Promise<NdArray[]>;
 }
 
-export function linkFunc(module: Module, name: string, roles: Roles = {}): Linked {
-  const fused = fuse(module, WASM);
+/** `merge: false` makes a kernel of each op: more values lie in memory. */
+export function linkFunc(module: Module, name: string, roles: Roles = {}, options: { merge?: boolean } = {}): Linked {
+  const fused = fuse(module, WASM, { merge: options.merge ?? true });
   const func = fused.funcs.get(name)!;
   const kernels: Kernel[] = [];
   const program = link(entryOf(name, func, roles), func, lowerModule(fused, WASM), (k) => {

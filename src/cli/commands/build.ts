@@ -1,5 +1,5 @@
 /** `netwright build`: writes the typed module, or prints what the compiler made on the way. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import pc from 'picocolors';
@@ -79,6 +79,8 @@ export function buildCommand(): Command {
           ]
         : [[base, written.ts]];
       for (const [path, text] of files) {
+        if (existsSync(path) && statSync(path).isDirectory())
+          throw fault('cannot_write', { path, reason: 'it is a folder' });
         const same = existsSync(path) && readFileSync(path, 'utf8') === text;
         if (options.check) {
           if (!same) throw fault('stale_output', { path, source: compiled.path });

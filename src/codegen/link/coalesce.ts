@@ -62,8 +62,8 @@ class Coalescer {
     if (!contains({ offset: dim(0), bytes: target.root.bytes }, range)) return;
     const moved = this.members.get(source.root)!.map((m) => ({ buffer: m.buffer, shift: add(m.shift, start) }));
     const there = this.members.get(target.root)!;
-    const a = locate(there.filter((m) => overlap({ offset: m.shift, bytes: m.buffer.bytes }, range)));
-    const b = locate(moved);
+    const a = locate(there, range);
+    const b = locate(moved, range);
     const homes = new Map(moved.map((m) => [m.buffer, { root: target.root, shift: m.shift }]));
     /** Does the copy move nothing once these have merged? */
     const idle = ({ from: f, to: t }: Copy): boolean => {
@@ -109,10 +109,25 @@ class Coalescer {
   }
 }
 
-const locate = (members: readonly Member[]): Located[] =>
-  members.flatMap((m) =>
-    m.buffer.accesses.map((a) => ({ ...a, own: a.offset, offset: add(a.offset, m.shift), buffer: m.buffer })),
-  );
+/** Accesses that may touch the range. Arenas have thousands, and numbers tell most of them apart without any Dim. */
+function locate(members: readonly Member[], range: Extent): Located[] {
+  const [low, size] = [range.offset.value, range.bytes.value];
+  const far = (offset: Dim, shift: Dim, bytes: Dim): boolean => {
+    const [at, by, length] = [offset.value, shift.value, bytes.value];
+    if (low === null || size === null || at === null || by === null || length === null) return false;
+    return at + by + length <= low || low + size <= at + by;
+  };
+  const out: Located[] = [];
+  for (const { buffer, shift } of members) {
+    if (far(ZERO, shift, buffer.bytes)) continue;
+    for (const a of buffer.accesses) {
+      if (!far(a.offset, shift, a.bytes)) out.push({ ...a, own: a.offset, offset: add(a.offset, shift), buffer });
+    }
+  }
+  return out;
+}
+
+const ZERO = dim(0);
 
 /** Did a write of the reader's own side replace, after `w` and on every path, all that `r` sees of what `w` wrote? */
 const renewed = (w: Located, r: Located, side: readonly Located[]): boolean =>

@@ -1,6 +1,6 @@
 /** The class of one block in a generated module: `create`, its methods with their shapes, its layers as properties. */
 import type { Artifact, MethodEntry } from '../../runtime/artifact.ts';
-import { Model } from '../../runtime/model.ts';
+import { canBeMethod, Model } from '../../runtime/model.ts';
 import { bindingName, docComment, propertyKey, stringLiteral } from './escape.ts';
 import { argumentType, described, LayerTypes, OBJECT_MEMBERS, resultType } from './types.ts';
 
@@ -14,7 +14,7 @@ const RESERVED: ReadonlySet<string> = new Set([
 ]);
 
 /** The constant of the module that holds a block's artifact. */
-export const dataName = (artifact: Artifact): string => `$${bindingName(artifact.name)}`;
+export const dataName = (artifact: Artifact): string => `$artifact_${bindingName(artifact.name)}`;
 
 const LOSS = "{ readonly loss: $Tensor<'f32', []> }";
 
@@ -28,7 +28,7 @@ export function classText(artifact: Artifact, form: Form): string {
   const members = [
     ...(form === 'js' ? [] : fields.map((f) => `  ${form === 'ts' ? 'declare ' : ''}readonly ${f.key}: ${f.type};\n`)),
     ...created(artifact, name, form),
-    ...artifact.methods.filter((m) => !RESERVED.has(m.name)).map((m) => method(m, form)),
+    ...artifact.methods.filter((m) => !RESERVED.has(m.name) && canBeMethod(m.name)).map((m) => method(m, form)),
     ...training(artifact, form),
   ];
   const head = `${exported ? 'export ' : ''}${form === 'dts' ? 'declare ' : ''}class ${name} extends $Model {\n`;

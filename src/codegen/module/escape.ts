@@ -23,7 +23,7 @@ const WORDS = new Set(
   ).split(' '),
 );
 /** Globals that generated code itself uses. */
-const GLOBALS = new Set(['JSON', 'Promise', 'Uint8Array', 'IterableIterator', 'Omit']);
+const GLOBALS = new Set(['JSON', 'Promise', 'Symbol', 'Uint8Array', 'IterableIterator', 'Omit']);
 
 /** A name that can be bound: letters, digits and underscores, no word of the language. */
 export function bindingName(name: string): string {

@@ -35,7 +35,12 @@ export type Form =
   | { readonly kind: 'contraction'; readonly core: Op }
   | { readonly kind: 'alone' };
 
-const CONTRACTIONS: ReadonlySet<string> = new Set(['matmul', 'conv2d', 'conv2d_input_grad', 'conv2d_weight_grad']);
+export const CONTRACTIONS: ReadonlySet<string> = new Set([
+  'matmul',
+  'conv2d',
+  'conv2d_input_grad',
+  'conv2d_weight_grad',
+]);
 const POINTWISE_FAMILIES: ReadonlySet<string> = new Set([
   'take',
   'max_pool2d',

@@ -8,7 +8,7 @@ import { evaluate, sameShape, symbolsOf } from '../dim.ts';
 import type { Op, Value } from '../ir.ts';
 import { opDef } from '../ops/table.ts';
 import type { Cluster, FusionGraph, Node } from './fuse-graph.ts';
-import { rowShapes, shapeKey } from './fuse-rules.ts';
+import { rowShapes, shapeKey } from './fuse-rows.ts';
 
 /** What stands for a size that is known only at run time. */
 const TYPICAL_SIZE = 64;
@@ -190,7 +190,7 @@ class Planner {
     if (form.kind === 'alone') return Infinity;
     const shape = form.kind === 'contraction' ? form.core.results[0]!.type.shape : form.shape;
     if (form.kind === 'contraction') {
-      // Whatever an epilogue reads must line up with its tiles: see `epilogue` in fuse-rules.
+      // Whatever an epilogue reads must line up with its tiles: see fuse-epilogue.
       const values = [...chain.leaves, ...chain.nodes.flatMap((n) => n.op.results)];
       const aligned = values.every((v) => sameShape(v.type.shape, shape) || v.type.shape.every((d) => d.value === 1));
       if (!aligned || chain.nodes.some((n) => n.op.kind === 'transpose')) return Infinity;

@@ -59,11 +59,7 @@ class Writer {
   }
 
   private body(c: Cluster): Body {
-    const [first] = c.nodes;
-    if (isAlias(c) || c.form.kind === 'alone') {
-      const used = first!.op.results.some((v) => this.needed.has(v)) || opDef(first!.op.kind).lower.kind === 'control';
-      return used ? { nodes: c.nodes, inputs: first!.reads } : { nodes: [], inputs: [] };
-    }
+    if (isAlias(c) || c.form.kind === 'alone') return this.untouched(c);
     const nodes = new Set<Node>();
     const inputs = new Set<Value>();
     const visit = (v: Value): void => {
@@ -82,6 +78,19 @@ class Writer {
     return { nodes: [...nodes].sort((a, b) => a.index - b.index), inputs: [...inputs] };
   }
 
+  /** Ops that stay as they are: those that something reads, and control. */
+  private untouched(c: Cluster): Body {
+    const nodes: Node[] = [];
+    const inputs = new Set<Value>();
+    for (const n of [...c.nodes].reverse()) {
+      const read = n.op.results.some((v) => this.needed.has(v) || inputs.has(v));
+      if (!read && opDef(n.op.kind).lower.kind !== 'control') continue;
+      nodes.unshift(n);
+      n.reads.forEach((v) => inputs.add(v));
+    }
+    return { nodes, inputs: [...inputs] };
+  }
+
   private emit(c: Cluster, body: Body): void {
     if (body.nodes.length === 0) return;
     if (isAlias(c) || c.form.kind === 'alone') {
@@ -90,8 +99,13 @@ class Writer {
     }
     // A reshape of what comes from memory is an alias outside of the kernel.
     const inside = new Set(body.nodes);
-    const before = body.nodes.filter((n) => n.cls === 'reshape' && body.inputs.includes(n.op.operands[0]!));
-    const borders = new Set<Node>(before.filter((n) => !this.plan || this.g.cluster(n) === c));
+    const outside = new Set(body.inputs);
+    const borders: Node[] = [];
+    for (const n of body.nodes) {
+      if (n.cls !== 'reshape' || !outside.has(n.op.operands[0]!) || (this.plan && this.g.cluster(n) !== c)) continue;
+      borders.push(n);
+      outside.add(n.op.results[0]!);
+    }
     for (const n of borders) {
       inside.delete(n);
       this.ops.push(n.op);
@@ -149,9 +163,10 @@ function fusion(c: Cluster, nodes: readonly Node[], exports: readonly Value[]): 
   };
 }
 
-/** A cluster whose reductions all went to their readers is elementwise. */
+/** By what is left of the cluster: nobody may need its contraction, or its reductions. */
 function familyOf(c: Cluster, nodes: readonly Node[]): string {
-  if (c.form.kind === 'contraction') return c.form.core.kind;
+  const core = nodes.find((n) => n.cls === 'contraction');
+  if (core) return core.op.kind;
   if (c.form.kind === 'alone') return nodes[0]!.op.kind;
   return nodes.some((n) => n.cls === 'reduction') ? 'rowwise' : 'elementwise';
 }

@@ -9,6 +9,7 @@ import type { Module, Region, Value } from '../ir.ts';
 import { expandWhole } from './fuse-expand.ts';
 import type { Node } from './fuse-graph.ts';
 import { FusionGraph } from './fuse-graph.ts';
+import { sinkReshapes } from './fuse-reshape.ts';
 import { planStores } from './fuse-recompute.ts';
 import { buildClusters } from './fuse-region.ts';
 import { formOf, joint } from './fuse-rules.ts';
@@ -30,11 +31,13 @@ function fuseRegion(region: Region, target: Target, options: FuseOptions): Regio
     ...op,
     regions: op.kind === 'fusion' ? op.regions : op.regions.map((r) => fuseRegion(r, target, options)),
   }));
-  const { parts, renamed } = expandWhole(inner);
+  const expanded = expandWhole(inner);
+  const { renamed } = expanded;
+  const merge = options.merge ?? true;
+  const parts = merge ? sinkReshapes(expanded.parts) : expanded.parts;
   const rename = (v: Value): Value => renamed.get(v) ?? v;
   const results = region.results.map(rename);
   const g = new FusionGraph(parts, results, formOf);
-  const merge = options.merge ?? true;
   for (const n of g.nodes) grow(g, n, target, merge);
   const built = buildClusters(g, results, merge ? planStores(g) : null);
   return { params: region.params, ops: built.ops, results: built.results };

@@ -11,7 +11,7 @@ import { Scope } from '../../codegen/scope.ts';
 import type { Dim } from '../../ir/dim.ts';
 import type { Op, Region, Value } from '../../ir/ir.ts';
 import { ints2, ints4, num } from '../../ir/ops/attrs.ts';
-import { tileGroups } from '../../ir/passes/fuse-rules.ts';
+import { tileGroups } from '../../ir/passes/fuse-epilogue.ts';
 import { conv2dCalls, conv2dInputGradCalls, conv2dWeightGradCalls, convSpec } from './conv.ts';
 import type { EmitTile, Epilogue, Source, Tile } from './epilogue.ts';
 import { sourceOf, storeTo } from './epilogue.ts';

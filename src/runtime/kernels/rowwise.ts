@@ -15,7 +15,7 @@ import { loadAt } from '../../codegen/gather.ts';
 import { KernelArgs } from '../../codegen/kernel-args.ts';
 import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
 import type { Pass, RowPlan } from '../../codegen/rows.ts';
-import { planRows } from '../../codegen/rows.ts';
+import { keepInPlace, planRows } from '../../codegen/rows.ts';
 import type { LoopAxis, Walk } from '../../codegen/space.ts';
 import { identity, loopsOver, placeIn, walkRegion } from '../../codegen/space.ts';
 import { needsScalar } from '../../codegen/windows.ts';
@@ -35,8 +35,9 @@ const LOCAL_LIMIT = 2048;
 /** The kernel of a `fusion {rowwise}` op. */
 export function rowwiseKernel(op: Op, target: Target, name: string): KernelCall {
   const region = op.regions[0]!;
-  const plan = planRows(region);
-  const walk = walkRows(region, plan);
+  const passes = planRows(region);
+  const walk = walkRows(region, passes);
+  const plan = keepInPlace(passes, walk);
   const a = new KernelArgs();
   const emitter = openRegion(a, op);
   const outs = op.results.map((r) => a.buffer(r, 'write', 'out'));

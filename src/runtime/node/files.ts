@@ -19,7 +19,8 @@ export async function writeFileAtomic(path: string, content: string | readonly U
     await rename(temp, path);
   } catch (e) {
     await unlink(temp).catch(() => undefined);
-    throw e;
+    // The caller knows the file by its own name, and that it was being written.
+    throw e instanceof Error ? Object.assign(e, { path, writing: true, message: e.message.replaceAll(temp, path) }) : e;
   }
   // The rename itself is durable once the folder is flushed; not every system lets a folder be opened.
   const folder = await open(dirname(path)).catch(() => null);

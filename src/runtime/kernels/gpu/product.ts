@@ -167,7 +167,7 @@ function fill(
   lines: Range,
   depth: Range,
 ): void {
-  for (let i = 0; i < s.lines * s.depth; i += GROUP) {
+  k.for(0, s.lines * s.depth, GROUP, (i) => {
     const at = k.let(K.add(local, i), 'at');
     const fast = alongDepth ? s.depth : s.lines;
     const [inner, outer] = [k.let(K.rem(at, fast)), k.let(K.div(at, fast))];
@@ -177,7 +177,7 @@ function fill(
     const value = k.mutable(K.f32(0), 'value');
     k.if(K.and(K.lt(line, lines.end), K.lt(deep, depth.end)), () => element(k, line, deep, (v) => k.set(value, v)));
     k.store(s.memory, K.add(K.mul(d, s.stride), l), value);
-  }
+  });
 }
 
 function multiplyAdd(

@@ -1,0 +1,36 @@
+/** The page of the runtime: its code runs, and its table of errors is the list of error classes. */
+import test from 'ava';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import * as errors from '../../src/runtime/errors.ts';
+
+const PAGE = readFileSync('docs/runtime.md', 'utf8');
+
+test('the code of the page runs', (t) => {
+  const blocks = [...PAGE.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map((m) => m[1]!);
+  t.true(blocks.length > 0);
+  const folder = mkdtempSync(join(tmpdir(), 'netwright-docs-'));
+  try {
+    const index = JSON.stringify(pathToFileURL(resolve('src/index.ts')).href);
+    blocks.forEach((text, i) => {
+      const file = join(folder, `block${i}.ts`);
+      writeFileSync(file, text.replaceAll("'netwright'", index));
+      t.regex(execFileSync(process.execPath, [file], { encoding: 'utf8' }), /Float32Array\(3\)/);
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('the table of errors is complete', (t) => {
+  const rows = [...PAGE.matchAll(/^\| `(\w+Error)` +\| `([a-z-]+)`/gm)].map((m): [string, string] => [m[1]!, m[2]!]);
+  const classes = Object.values(errors).filter((c) => c !== errors.NetwrightError);
+  const made = classes.map((c): [string, string] => {
+    const e = new (c as new (a: string, b: string) => errors.NetwrightError)('x', 'y');
+    return [e.name, e.code];
+  });
+  t.deepEqual(rows.sort(), made.sort());
+});
