@@ -78,12 +78,12 @@ function stagesOf(plan: RowPlan, split: boolean): readonly Stage[] {
 /** Memory for partial results: for each reduction one array for each variable of its state, [part][row]. */
 type Partials = ReadonlyMap<Op, readonly Scratch[]>;
 
-const STATE_SIZE = (op: Op): number => (op.kind === 'argmax' || op.kind === 'argmin' ? 2 : 1);
+const stateSize = (op: Op): number => (op.kind === 'argmax' || op.kind === 'argmin' ? 2 : 1);
 
 function partialsOf(plan: RowPlan, sharing: Sharing): Partials {
   const rows = product(plan.keptAxes.map((i) => plan.shape[i]!));
   const scratch = (): Scratch => ({ kind: 'scratch', bytes: mul(rows, 4 * sharing.parts) });
-  return new Map(plan.reductions.map((op) => [op, Array.from({ length: STATE_SIZE(op) }, scratch)]));
+  return new Map(plan.reductions.map((op) => [op, Array.from({ length: stateSize(op) }, scratch)]));
 }
 
 /** Where an invocation stands. */
@@ -225,7 +225,10 @@ class RowStage {
     const at = place.at.map((c, i) => (this.plan.axes.includes(i) ? inner[i]! : c));
     const taken = reducers.map((r) => this.e.value(r.op.operands[0]!, at));
     const stored = pass.stores.map((i) => this.e.value(this.region.results[i]!, at));
-    reducers.forEach((r, i) => r.take(states[i]!, taken[i]!, this.e.index(at[this.plan.axes[0]!] ?? at[0]!)));
+    reducers.forEach((r, i) => {
+      const position = stateSize(r.op) > 1 ? this.e.index(at[this.plan.axes[0]!]!) : K.i32(0);
+      r.take(states[i]!, taken[i]!, position);
+    });
     const flat = this.e.flat(at, this.plan.shape);
     pass.stores.forEach((i, j) => storeAt(s, this.outs[i]!, flat, stored[j]!));
   }
