@@ -13,7 +13,7 @@ import { vec } from '../kernel.ts';
 import { Names } from '../names.ts';
 import { arraysOf, walk } from '../walk.ts';
 import { GRID_AXES, gridOf, type Extent, type Grid, type GridAxis } from './grid.ts';
-import { PRELUDE } from './prelude.ts';
+import { preludeFor } from './prelude.ts';
 import { reservedInWgsl } from './reserved.ts';
 
 export interface Shader {
@@ -58,7 +58,7 @@ const memoryElem = (e: StorageElem): string => (e === 'f32' || e === 'i32' ? e :
 
 function constant(value: number, elem: KElem): string {
   if (elem === 'bool') return value ? 'true' : 'false';
-  if (elem === 'i32') return `i32(${value})`;
+  if (elem === 'i32') return value >= 0 ? `${value}i` : `i32(${value})`;
   if (elem === 'u32') return `${value >>> 0}u`;
   if (Number.isNaN(value)) return 'bitcast<f32>(bits_of[2])';
   if (!Number.isFinite(value)) return `bitcast<f32>(bits_of[${value > 0 ? 0 : 1}])`;
@@ -120,7 +120,9 @@ class ShaderPrinter {
       ...this.lines,
       '}',
     ];
-    const code = [...head, PRELUDE, ...[...this.accessors.values()].map((a) => a.text), ...entry, ''].join('\n');
+    const body = [...[...this.accessors.values()].map((a) => a.text), ...entry, ''].join('\n');
+    const prelude = preludeFor(body);
+    const code = [...head, ...(prelude === '' ? [] : [prelude]), body].join('\n');
     return { code, workgroupSize: [x, y, z], grid };
   }
 

@@ -133,7 +133,7 @@ function tiles(p: Product, t: Tiling, partial: Scratch | null): KernelCall {
       }),
     );
   });
-  return call.finish(finish ? p.name : `${p.name}_part`, p.origins);
+  return call.finish(finish ? p.name : 'part', p.origins);
 }
 
 const grid = (t: Tiling): null[][] =>

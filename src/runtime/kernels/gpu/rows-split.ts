@@ -1,7 +1,8 @@
 /** How a GPU shares out rows: rows that a workgroup takes side by side, and workgroups that share a row. */
 import type { RowPlan } from '../../../codegen/rows.ts';
-import { product, type Dim } from '../../../ir/dim.ts';
+import { product } from '../../../ir/dim.ts';
 import { GROUP } from './grid.ts';
+import { guess } from './guess.ts';
 
 export interface Sharing {
   /** Rows side by side in a workgroup, a power of two; each is shared by GROUP / columns invocations. */
@@ -21,10 +22,6 @@ const PART = 1 << 12;
 const FEW = 64;
 const MOST_PARTS = 64;
 
-/** Sizes known at run time only are taken for this. */
-const TYPICAL = 32;
-const guess = (dims: readonly Dim[]): number => dims.reduce((n, d) => n * (d.value ?? TYPICAL), 1);
-
 export function shareOut({ shape, axes, keptAxes }: RowPlan): Sharing {
   const reduced = axes.map((i) => shape[i]!);
   const rows = product(keptAxes.map((i) => shape[i]!)).value;
@@ -35,7 +32,7 @@ export function shareOut({ shape, axes, keptAxes }: RowPlan): Sharing {
   const columns = short ? GROUP : down ? 32 : 1;
   if (short || rows === null) return { columns, parts: 1 };
   const groups = Math.ceil(rows / columns);
-  const long = guess(reduced);
+  const long = guess(product(reduced));
   if (groups > FEW || long < LONG) return { columns, parts: 1 };
   return { columns, parts: Math.min(MOST_PARTS, 2 ** Math.floor(Math.log2(long / PART))) };
 }

@@ -1,5 +1,6 @@
 /** The shape of the tiles of a matrix product on a GPU, and whether workgroups share its sums. By what is known of the sizes. */
 import type { Dim } from '../../../ir/dim.ts';
+import { guess } from './guess.ts';
 
 export interface Tiling {
   /** Of a workgroup: multiples of 16. */
@@ -25,19 +26,16 @@ interface Sizes {
   readonly depth: Dim;
 }
 
-/** A size that is known at run time only may be anything: taken as `typical`. */
-const guess = (d: Dim, typical: number): number => d.value ?? typical;
-
 const side = (n: number): number => (n <= 16 ? 16 : n <= 32 ? 32 : n < 128 * ROOM ? 64 : 128);
 
 export function tilingFor({ items, rows, cols, depth }: Sizes): Tiling {
-  const [m, n] = [guess(rows, 64), guess(cols, 64)];
+  const [m, n] = [guess(rows), guess(cols)];
   let [high, wide] = [side(m), side(n)];
   // Both large or neither: a register tile of 8 x 8.
   if (high !== wide) [high, wide] = [Math.min(high, 64), Math.min(wide, 64)];
-  const tiles = Math.ceil(m / high) * Math.ceil(n / wide) * guess(items, 1);
+  const tiles = Math.ceil(m / high) * Math.ceil(n / wide) * guess(items);
   const known = rows.value !== null && cols.value !== null && items.value !== null;
-  const long = guess(depth, 64 * SHARE);
+  const long = guess(depth);
   const parts = known && tiles < FEW_TILES ? Math.min(MOST_PARTS, Math.floor(long / SHARE), Math.ceil(96 / tiles)) : 1;
   return { rows: high, cols: wide, depth: high === 128 ? 8 : 16, parts: Math.max(1, parts) };
 }
