@@ -104,8 +104,9 @@ class ShaderPrinter {
     );
     for (const a of arraysOf(this.kernel)) {
       const space = a.space === 'shared' ? 'workgroup' : 'private';
-      const words = isHalf(a.elem) ? Math.ceil(a.length! / 2) : a.length;
-      head.push(`var<${space}> ${this.names.of(a)}: array<${memoryElem(a.elem)}, ${words}>;`);
+      const words = isHalf(a.elem) ? Math.ceil(a.length! / 2) : a.length!;
+      const items = a.vectors ? `vec4<f32>, ${words / 4}` : `${memoryElem(a.elem)}, ${words}`;
+      head.push(`var<${space}> ${this.names.of(a)}: array<${items}>;`);
     }
     this.statements(this.kernel.body, '  ');
     const grid = gridOf(this.workgroups, params);
@@ -304,6 +305,7 @@ class ShaderPrinter {
   private loader(buf: KBuffer, lanes: number): string {
     return this.accessor('load', buf, lanes, (name) => {
       const type = typeName(vec(loadedElem(buf.elem), lanes));
+      if (buf.vectors) return `fn ${name}(i_: i32) -> ${type} { return ${this.names.of(buf)}[i_ >> 2u]; }`;
       const items = Array.from({ length: lanes }, (_, i) => this.word(buf, i === 0 ? 'i_' : `i_ + ${i}`));
       const head = `fn ${name}(i_: i32) -> ${type}`;
       if (!isHalf(buf.elem)) return `${head} { return ${lanes === 1 ? items[0] : `${type}(${items.join(', ')})`}; }`;
@@ -343,6 +345,7 @@ class ShaderPrinter {
   private store(buf: KBuffer, index: KExpr, value: KExpr): string {
     const { lanes } = value.type;
     const name = this.accessor('store', buf, lanes, (fn) => {
+      if (buf.vectors) return `fn ${fn}(i_: i32, v_: vec4<f32>) { ${this.names.of(buf)}[i_ >> 2u] = v_; }`;
       const lines: string[] = [];
       const each = (line: (at: string, word: string) => string): void => {
         for (let i = 0; i < lanes; i++)

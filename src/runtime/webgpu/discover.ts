@@ -48,6 +48,11 @@ function absent(description: string): FoundDevice {
   return { name: 'webgpu:0', available: false, software: false, description, features: [], limits: {}, adapter: null };
 }
 
+/** The package `webgpu`. */
+interface Dawn {
+  create(options: readonly string[]): GPU;
+}
+
 /** Dawn's object must stay reachable for the life of the process: when it is collected the process dies. */
 let kept: GPU | null = null;
 
@@ -58,10 +63,10 @@ async function webGpu(): Promise<GPU | string> {
     const gpu = (globalThis.navigator as Navigator | undefined)?.gpu;
     return gpu ? (kept = gpu) : 'this browser has no WebGPU, or the page is not served over https';
   }
-  let dawn: typeof import('webgpu');
+  let dawn: Dawn;
   try {
     const name = 'webgpu'; // a variable: bundlers must not look for an optional package
-    dawn = (await import(name)) as typeof import('webgpu');
+    dawn = (await import(name)) as Dawn;
   } catch {
     return 'the package "webgpu" is not installed: npm install webgpu';
   }

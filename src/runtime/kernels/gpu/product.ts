@@ -1,6 +1,6 @@
 /**
- * Matrix products on a GPU, of whatever is read as two matrices: a workgroup computes a tile of the result, 16 x 16
- * invocations with a register tile each, from slices of both operands in workgroup memory. Where the result has few tiles
+ * Matrix products on a GPU, of whatever is read as two matrices: a workgroup computes a tile of the result, each
+ * invocation 4 x 4 or 8 x 8 of it in registers, from slices of both operands in workgroup memory. Where the result has few tiles
  * and the sum is long, workgroups share the sum: partial results go through memory, and a second kernel adds them in order.
  */
 import * as K from '../../../codegen/builder.ts';
@@ -45,7 +45,8 @@ export interface Product {
   readonly where: (call: CallBuilder) => Where;
 }
 
-const SIDE = 16;
+/** Side of the squares that an invocation computes: a vector of rows times a vector of columns. */
+const SIDE = 4;
 
 export function productCalls(p: Product): KernelCall[] {
   const tiling = tilingFor(p);
@@ -106,27 +107,29 @@ function tiles(p: Product, t: Tiling, partial: Scratch | null): KernelCall {
     const share = t.parts === 1 ? n.depth : k.let(K.mul(ceilDiv(n.depth, t.parts * t.depth), t.depth), 'share');
     const from = k.let(K.mul(part, share), 'from');
     const to = t.parts === 1 ? n.depth : k.let(K.min(n.depth, K.add(from, share)), 'to');
-    const [x, y] = [k.let(K.bin('and', local, SIDE - 1), 'x'), k.let(K.div(local, SIDE), 'y')];
+    const across = t.cols / (SIDE * t.squares);
+    const x = k.let(K.mul(K.rem(local, across), SIDE), 'x');
+    const y = k.let(K.mul(K.div(local, across), SIDE), 'y');
     const readLeft = left.of(k, item);
     const readRight = right.of(k, item);
-    const acc = grid(t).map((line) => line.map(() => k.mutable(K.f32(0), 'acc')));
+    const acc = accumulators(k, t);
     k.for(from, to, t.depth, (d0) => {
       fill(k, slices.left, left.alongDepth, readLeft, local, { first: row0, end: n.rows }, { first: d0, end: to });
       fill(k, slices.right, right.alongDepth, readRight, local, { first: col0, end: n.cols }, { first: d0, end: to });
       k.barrier();
-      k.for(0, t.depth, 1, (d) => multiplyAdd(k, acc, slices, d, x, y));
+      k.for(0, t.depth, 1, (d) => multiplyAdd(k, t, acc, slices, d, x, y));
       k.barrier();
     });
     // The tail is a loop over a private array: its text would be there for each element otherwise.
-    const kept = k.local('sums', 'f32', (t.rows * t.cols) / GROUP);
-    acc.flat().forEach((v, i) => k.store(kept, i, v));
-    const across = t.cols / SIDE;
-    k.for(0, t.rows / SIDE, 1, (i) =>
-      k.for(0, across, 1, (j) => {
-        const row = k.let(K.add(row0, K.add(K.mul(i, SIDE), y)), 'row');
-        const col = k.let(K.add(col0, K.add(K.mul(j, SIDE), x)), 'col');
+    const side = SIDE * t.squares;
+    const kept = k.local('sums', 'f32', side * side);
+    acc.forEach((line, i) => line.forEach((v, j) => k.store(kept, i * side + j * SIDE, v)));
+    k.for(0, side, 1, (i) =>
+      k.for(0, side, 1, (j) => {
+        const row = k.let(K.add(row0, K.add(y, spread(i, t.rows / t.squares))), 'row');
+        const col = k.let(K.add(col0, K.add(x, spread(j, t.cols / t.squares))), 'col');
         k.if(K.and(K.lt(row, n.rows), K.lt(col, n.cols)), () => {
-          const sum = k.let(K.load(kept, K.add(K.mul(i, across), j)), 'sum');
+          const sum = k.let(K.load(kept, K.add(K.mul(i, side), j)), 'sum');
           if (finish) finish(k, [item, row, col], sum);
           else k.store(sums!, placeOf(n, K.add(K.mul(part, n.items), item), row, col), sum);
         });
@@ -136,10 +139,16 @@ function tiles(p: Product, t: Tiling, partial: Scratch | null): KernelCall {
   return call.finish(finish ? p.name : 'part', p.origins);
 }
 
-const grid = (t: Tiling): null[][] =>
-  Array.from({ length: t.rows / SIDE }, () => Array.from({ length: t.cols / SIDE }, () => null));
+/** Line i of an invocation among those of the tile: its squares lie `apart` lines from each other. */
+const spread = (i: KExpr, apart: number): KExpr => K.add(K.mul(K.div(i, SIDE), apart), K.rem(i, SIDE));
 
-/** A slice of an operand: [depth][line], with one line more so that neighbours along the depth lie in different banks. */
+/** [row][vector of columns] */
+const accumulators = (k: KernelBuilder, t: Tiling): KExpr[][] =>
+  Array.from({ length: SIDE * t.squares }, () =>
+    Array.from({ length: t.squares }, () => k.mutable(K.splat(K.f32(0), SIDE), 'acc')),
+  );
+
+/** A slice of an operand: [depth][line], with four lines more so that neighbours along the depth lie in different banks. */
 interface Slice {
   readonly memory: KBuffer;
   readonly lines: number;
@@ -148,8 +157,8 @@ interface Slice {
 }
 
 function slice(k: KernelBuilder, name: string, lines: number, depth: number): Slice {
-  const stride = lines + 1;
-  return { memory: k.local(name, 'f32', stride * depth, 'shared'), lines, depth, stride };
+  const stride = lines + SIDE;
+  return { memory: k.sharedVectors(name, stride * depth), lines, depth, stride };
 }
 
 interface Range {
@@ -167,34 +176,45 @@ function fill(
   lines: Range,
   depth: Range,
 ): void {
-  k.for(0, s.lines * s.depth, GROUP, (i) => {
-    const at = k.let(K.add(local, i), 'at');
-    const fast = alongDepth ? s.depth : s.lines;
+  // An invocation brings four lines at one depth.
+  const lineGroups = s.lines / SIDE;
+  k.for(local, lineGroups * s.depth, GROUP, (at) => {
+    const fast = alongDepth ? s.depth : lineGroups;
     const [inner, outer] = [k.let(K.rem(at, fast)), k.let(K.div(at, fast))];
-    const [d, l] = alongDepth ? [inner, outer] : [outer, inner];
-    const line = k.let(K.add(lines.first, l), 'line');
+    const [d, l] = alongDepth ? [inner, k.let(K.mul(outer, SIDE))] : [outer, k.let(K.mul(inner, SIDE))];
     const deep = k.let(K.add(depth.first, d), 'deep');
-    const value = k.mutable(K.f32(0), 'value');
-    k.if(K.and(K.lt(line, lines.end), K.lt(deep, depth.end)), () => element(k, line, deep, (v) => k.set(value, v)));
-    k.store(s.memory, K.add(K.mul(d, s.stride), l), value);
+    const there = k.let(K.lt(deep, depth.end), 'there');
+    const values = Array.from({ length: SIDE }, (_, i) => {
+      const line = k.let(K.add(K.add(lines.first, l), i), 'line');
+      const value = k.mutable(K.f32(0), 'value');
+      k.if(K.and(there, K.lt(line, lines.end)), () => element(k, line, deep, (v) => k.set(value, v)));
+      return value;
+    });
+    k.store(s.memory, k.let(K.add(K.mul(d, s.stride), l)), K.vector(values));
   });
 }
 
 function multiplyAdd(
   k: KernelBuilder,
+  t: Tiling,
   acc: readonly (readonly KExpr[])[],
   { left, right }: { readonly left: Slice; readonly right: Slice },
   d: KExpr,
   x: KExpr,
   y: KExpr,
 ): void {
-  const read = (s: Slice, own: KExpr, count: number): KExpr[] => {
+  const read = (s: Slice, own: KExpr): KExpr[] => {
     const first = k.let(K.add(K.mul(d, s.stride), own));
-    return Array.from({ length: count }, (_, i) => k.let(K.load(s.memory, K.add(first, i * SIDE))));
+    return Array.from({ length: t.squares }, (_, i) =>
+      k.let(K.load(s.memory, K.add(first, (i * s.lines) / t.squares), SIDE)),
+    );
   };
-  const a = read(left, y, acc.length);
-  const b = read(right, x, acc[0]!.length);
-  acc.forEach((line, i) => line.forEach((v, j) => k.set(v, K.fma(a[i]!, b[j]!, v))));
+  const a = read(left, y);
+  const b = read(right, x);
+  acc.forEach((line, i) => {
+    const factor = k.let(K.splat(K.lane(a[Math.floor(i / SIDE)]!, i % SIDE), SIDE));
+    line.forEach((v, j) => k.set(v, K.fma(factor, b[j]!, v)));
+  });
 }
 
 /** The kernel that adds partial sums, first to last. */
