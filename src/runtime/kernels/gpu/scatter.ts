@@ -52,40 +52,39 @@ export function scatterAddOnGrid(op: Op, name: string): KernelCall[] {
     next: scratch(),
     first: scratch(),
   };
-  return [chain(sc), clear(sc), gather(sc)];
+  return [chain(sc), gather(sc)];
 }
 
+/** Links the indices and clears the result. */
 function chain(sc: Scatter): KernelCall {
   const a = new KernelArgs();
   const { k, scope: s } = a;
   const indices = a.buffer(sc.indices, 'read', 'indices');
   const next = a.shared('i32', sc.next, 'next');
   const first = a.shared('i32', sc.first, 'first');
+  const out = a.buffer(sc.out, 'write', 'out');
   const count = a.sizeParam(sc.count);
-  eachIndex(s, count, (i) => {
-    const own = k.let(K.load(indices, i), 'own');
-    const following = k.mutable(count, 'following');
-    const isFirst = k.mutable(K.i32(1), 'is_first');
-    k.for(0, i, 1, (j) => k.if(K.eq(K.load(indices, j), own), () => k.set(isFirst, 0)));
-    const j = k.mutable(K.add(i, 1), 'j');
-    k.while(K.lt(j, following), () => {
-      k.if(K.eq(K.load(indices, j), own), () => k.set(following, j));
-      k.set(j, K.add(j, 1));
+  const total = a.sizeParam(product(sc.out.type.shape));
+  eachIndex(s, K.max(count, total), (i) => {
+    k.if(K.lt(i, total), () => k.store(out, i, zeroOf(sc.out.type.elem)));
+    k.if(K.lt(i, count), () => {
+      const own = k.let(K.load(indices, i), 'own');
+      const following = k.mutable(count, 'following');
+      const isFirst = k.mutable(K.i32(1), 'is_first');
+      k.for(0, i, 1, (j) => k.if(K.eq(K.load(indices, j), own), () => k.set(isFirst, 0)));
+      const j = k.mutable(K.add(i, 1), 'j');
+      k.while(K.lt(j, following), () => {
+        k.if(K.eq(K.load(indices, j), own), () => k.set(following, j));
+        k.set(j, K.add(j, 1));
+      });
+      k.store(next, i, following);
+      k.store(first, i, isFirst);
     });
-    k.store(next, i, following);
-    k.store(first, i, isFirst);
   });
   return a.finish(`${sc.name}_chain`, originsOf(sc.op));
 }
 
 const zeroOf = (elem: Value['type']['elem']): KExpr => K.coerce(0, { elem: K.loadedElem(elem), lanes: 1 });
-
-function clear(sc: Scatter): KernelCall {
-  const a = new KernelArgs();
-  const out = a.buffer(sc.out, 'write', 'out');
-  eachIndex(a.scope, a.sizeParam(product(sc.out.type.shape)), (i) => a.k.store(out, i, zeroOf(sc.out.type.elem)));
-  return a.finish(`${sc.name}_clear`, originsOf(sc.op));
-}
 
 function gather(sc: Scatter): KernelCall {
   const a = new KernelArgs();
