@@ -44,14 +44,8 @@ export function rowwiseOnGrid(op: Op, name: string): KernelCall[] {
     const outs = op.results.map((r) => a.buffer(r, 'write', 'out'));
     new RowStage(a, e, region, plan, walk, sharing, outs, partials).write(stage);
     const last = i === stages.length - 1;
-    // A kernel that comes later may read an operand again: only the last may write over one.
-    const inPlace = last
-      ? reuse(
-          op,
-          walk,
-          stage.passes.flatMap((p) => p.stores),
-        )
-      : [];
+    // What runs later, a pass or a kernel, may read an operand again: only the last pass may write over one.
+    const inPlace = last ? reuse(op, walk, stage.passes.at(-1)?.stores ?? []) : [];
     return a.finish(last ? name : `${name}_part${i}`, originsOf(op), inPlace);
   });
 }
