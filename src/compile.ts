@@ -6,6 +6,7 @@ import { assemble, assembleWebGpu } from './codegen/assemble.ts';
 import type { Target } from './codegen/call.ts';
 import { WASM, WGSL } from './codegen/targets.ts';
 import { DiagnosticBag, type Diagnostic } from './diagnostics/index.ts';
+import { listOf } from './diagnostics/words.ts';
 import type { Module } from './ir/ir.ts';
 import type { Programs } from './ir/entry.ts';
 import { AutodiffFault } from './ir/passes/autodiff.ts';
@@ -64,11 +65,12 @@ export function compileProject(open: OpenProject, block: string, options: Compil
   if (!elaborated || open.bag.hasErrors) return null;
   const programs = programsFor(WASM, elaborated, options, open.bag);
   if (!programs) return null;
+  const sources = { entry: open.project.entry, texts: open.sources };
   // What is dumped and watched is the first target's way.
   const { onPass: _, ...quiet } = options;
   const onGpu = options.targets?.includes('webgpu') ? programsFor(WGSL, elaborated, quiet, open.bag) : null;
-  const webgpu = onGpu && assembleWebGpu(onGpu, open.sources, options);
-  const { artifact, kernels } = assemble(programs, open.sources, webgpu, options);
+  const webgpu = onGpu && assembleWebGpu(onGpu, sources, options);
+  const { artifact, kernels } = assemble(programs, sources, webgpu, options);
   return { block: elaborated, artifact, ir: programs.module, kernels };
 }
 
@@ -105,9 +107,14 @@ export function compile(
   const host: SourceHost = typeof source === 'string' ? { read: (p) => (p === file ? source : null) } : source.host;
   const open = openProject(host, file);
   const compiled: Compiled[] = [];
+  const { block } = options;
+  if (block !== undefined && !open.bag.hasErrors && !open.exports.includes(block)) {
+    const exports = listOf(open.exports, 'and');
+    open.bag.report('no_such_export', { file, name: block, exports }, { file, start: 0, end: 0 });
+  }
   if (!open.bag.hasErrors) {
     for (const name of open.exports) {
-      if (options.block !== undefined && options.block !== name) continue;
+      if (block !== undefined && block !== name) continue;
       const c = compileProject(open, name, options);
       if (c) compiled.push(c);
     }

@@ -9,11 +9,19 @@ import {
   type DiagnosticArgs,
   type DiagnosticName,
 } from '../diagnostics/index.ts';
-import { NetwrightError } from '../runtime/errors.ts';
+import { CheckpointError, NetwrightError } from '../runtime/errors.ts';
 import { DataError } from './data/dataset.ts';
 
 /** Documented in docs/diagnostics/README.md. */
-export const EXIT = { ok: 0, fault: 1, usage: 2, internal: 70, interrupted: 130 } as const;
+export const EXIT = {
+  ok: 0,
+  fault: 1,
+  usage: 2,
+  internal: 70,
+  interrupted: 130,
+  reader: 141,
+  terminated: 143,
+} as const;
 
 /** Ends a command with diagnostics. */
 export class Fault extends Error {
@@ -24,6 +32,10 @@ export class Fault extends Error {
     super(diagnostics[0]?.message ?? '');
     this.diagnostics = diagnostics;
     this.sources = sources;
+  }
+
+  get isInternal(): boolean {
+    return this.diagnostics.some((d) => d.code.startsWith('NW9'));
   }
 }
 
@@ -47,21 +59,25 @@ export function printDiagnostics(
 
 /** The exit code for whatever a command threw; tells the user what it was. */
 export function reportFault(e: unknown, json: boolean): number {
-  const found = e instanceof Fault ? e : toFault(e);
+  const found = toFault(e);
   printDiagnostics(found.diagnostics, found.sources, json);
-  if (found.diagnostics.some((d) => d.code.startsWith('NW9'))) {
-    if (process.env['NETWRIGHT_DEBUG'] && e instanceof Error) process.stderr.write(`${e.stack}\n`);
-    return EXIT.internal;
-  }
-  return EXIT.fault;
+  if (found.isInternal && process.env['NETWRIGHT_DEBUG'] && e instanceof Error) process.stderr.write(`${e.stack}\n`);
+  if (found.isInternal) return EXIT.internal;
+  return found.diagnostics.some((d) => d.name === 'wrong_usage') ? EXIT.usage : EXIT.fault;
 }
 
-function toFault(e: unknown): Fault {
+export function toFault(e: unknown): Fault {
+  if (e instanceof Fault) return e;
   if (e instanceof DataError) return fault('bad_data', { source: e.source, problem: e.message }, e.help);
+  if (e instanceof CheckpointError) {
+    const problem = e.file === '' ? e.message : e.message.replace(`${e.file}: `, '');
+    return fault('bad_checkpoint', { path: e.file, problem });
+  }
   if (e instanceof NetwrightError) return fault('runtime_fault', { problem: e.message });
   if (isSystemError(e)) {
-    if (e.code === 'ENOENT' && !('writing' in e)) return fault('file_not_found', { path: e.path ?? '?' });
-    return fault('cannot_write', { path: e.path ?? '?', reason: SYSTEM[e.code] ?? e.code });
+    const args = { path: e.path ?? '?', reason: SYSTEM[e.code] ?? e.code };
+    if ('writing' in e) return fault('cannot_write', args);
+    return e.code === 'ENOENT' ? fault('file_not_found', args) : fault('cannot_read', args);
   }
   return fault('internal_error', { problem: e instanceof Error ? e.message : String(e) });
 }
@@ -74,6 +90,7 @@ const SYSTEM: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full',
   EISDIR: 'it is a folder',
   ENOTDIR: 'part of the path is a file',
+  ELOOP: 'its links lead in a circle',
   EMFILE: 'too many open files',
 };
 

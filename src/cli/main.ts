@@ -3,10 +3,11 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { buildCommand } from './commands/build.ts';
 import { checkCommand } from './commands/check.ts';
+import { devicesCommand } from './commands/devices.ts';
 import { predictCommand } from './commands/predict.ts';
 import { summaryCommand } from './commands/summary.ts';
 import { trainCommand } from './commands/train.ts';
-import { EXIT, reportFault } from './fault.ts';
+import { EXIT, fault, reportFault, type Fault } from './fault.ts';
 
 const version = (
   JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
@@ -17,22 +18,47 @@ const program = new Command('netwright')
     'Compiles neural networks written as .net files: checks shapes, trains, writes typed TypeScript modules.',
   )
   .version(version)
-  .showHelpAfterError('(netwright --help shows the commands, netwright COMMAND --help their options)')
+  .exitOverride()
+  .configureOutput({ outputError: () => undefined }) // said below, as a diagnostic
   .addHelpText(
     'after',
-    '\nExit codes: 0 done, 1 a fault in the program or its input, 2 wrong usage, 130 interrupted.\nA code such as NW3001 has a page in docs/diagnostics/.',
+    '\nExit codes: 0 done, 1 a fault in the program or its input, 2 wrong usage, 70 a mistake of netwright itself, 130 interrupted.\nA code such as NW3001 has a page in docs/diagnostics/.',
   );
 
-for (const command of [checkCommand(), buildCommand(), trainCommand(), predictCommand(), summaryCommand()]) {
-  command.exitOverride();
-  program.addCommand(command);
+for (const command of [
+  checkCommand(),
+  buildCommand(),
+  trainCommand(),
+  predictCommand(),
+  summaryCommand(),
+  devicesCommand(),
+]) {
+  program.addCommand(command.copyInheritedSettings(program));
 }
-program.exitOverride();
+
+// A reader such as `head` may go away before the end: nobody is left to tell.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (e: NodeJS.ErrnoException) => {
+    if (e.code !== 'EPIPE') throw e;
+    process.exit(EXIT.reader);
+  });
+}
 
 try {
   await program.parseAsync();
 } catch (e) {
-  // Help and version end this way too, with code 0.
-  if (e instanceof CommanderError) process.exitCode = e.exitCode === 0 ? EXIT.ok : EXIT.usage;
-  else process.exitCode = reportFault(e, process.argv.includes('--json'));
+  const json = process.argv.includes('--json');
+  if (!(e instanceof CommanderError)) process.exitCode = reportFault(e, json);
+  // Help that was asked for ends this way too; help in place of a missing verb is wrong usage.
+  else if (e.exitCode === 0) process.exitCode = EXIT.ok;
+  else if (e.code === 'commander.help') process.exitCode = EXIT.usage;
+  else process.exitCode = reportFault(usageFault(e), json);
+}
+
+/** Commander's message without its prefix; its suggestion, on a line of its own, becomes the help. */
+function usageFault(e: CommanderError): Fault {
+  const [problem = '', suggestion] = e.message.replace(/^error: /, '').split('\n');
+  const verb = program.commands.find((c) => c.name() === process.argv[2])?.name();
+  const help = suggestion ?? `see: netwright ${verb === undefined ? '' : `${verb} `}--help`;
+  return fault('wrong_usage', { problem }, help);
 }

@@ -1,7 +1,13 @@
 /** Compiles a file for a command: picks the block, prints warnings, stops at errors. */
-import { existsSync } from 'node:fs';
 import type { StaticValue } from '../check/elaborated.ts';
-import { compileProject, openProject, type Compiled, type CompileOptions } from '../compile.ts';
+import {
+  compileProject,
+  openProject,
+  type Compiled,
+  type CompileOptions,
+  type OpenProject,
+  type TargetName,
+} from '../compile.ts';
 import { Fault, fault, printDiagnostics } from './fault.ts';
 import { diskHost, locate } from './host.ts';
 
@@ -17,16 +23,23 @@ export interface CompiledFile {
   readonly blocks: readonly Compiled[];
 }
 
+/** Parses and checks the file that the user named, with all it imports. Throws a Fault where it cannot be read. */
+export function openFile(file: string): { root: string; path: string; project: OpenProject } {
+  const { root, path } = locate(file);
+  const host = diskHost(root, path);
+  if (host.read(path) === null) throw fault('file_not_found', { path: file });
+  return { root, path, project: openProject(host, path) };
+}
+
 /** Every exported block of the file, or the one that `--block` names. Throws a Fault with all diagnostics where there are errors. */
 export function compileFile(
   file: string,
   options: ProgramOptions,
-  hooks: Pick<CompileOptions, 'onPass' | 'verify'> = {},
+  hooks: Pick<CompileOptions, 'onPass' | 'verify' | 'targets'> = {},
 ): CompiledFile {
-  if (!existsSync(file)) throw fault('file_not_found', { path: file });
-  const { root, path } = locate(file);
-  const project = openProject(diskHost(root), path);
+  const { root, path, project } = openFile(file);
   if (project.bag.hasErrors) throw new Fault(project.bag.all, project.sources);
+  if (project.exports.length === 0) throw fault('nothing_exported', { file: path });
   if (options.block !== undefined && !project.exports.includes(options.block)) {
     throw fault('no_such_export', { file: path, name: options.block, exports: names(project.exports) });
   }
@@ -38,8 +51,12 @@ export function compileFile(
 }
 
 /** The one block that a command works on. */
-export function compileBlock(file: string, options: ProgramOptions): CompiledFile & { block: Compiled } {
-  const compiled = compileFile(file, options);
+export function compileBlock(
+  file: string,
+  options: ProgramOptions,
+  targets: readonly TargetName[],
+): CompiledFile & { block: Compiled } {
+  const compiled = compileFile(file, options, { targets });
   const [block] = compiled.blocks;
   if (compiled.blocks.length !== 1 || !block) {
     throw fault('which_block', { file: compiled.path, exports: names(compiled.blocks.map((b) => b.artifact.name)) });
@@ -47,5 +64,4 @@ export function compileBlock(file: string, options: ProgramOptions): CompiledFil
   return { ...compiled, block };
 }
 
-const names = (list: readonly string[]): string =>
-  list.length === 0 ? 'none' : list.map((n) => `\`${n}\``).join(', ');
+const names = (list: readonly string[]): string => list.map((n) => `\`${n}\``).join(', ');

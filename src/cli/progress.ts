@@ -87,7 +87,11 @@ class LiveProgress implements Progress {
       Presets.shades_classic,
     );
     this.bar = this.group.create(steps, 0, { epoch: 1, loss: '--', rate: '--', left: '--' });
+    // However the process ends: the terminal gets its cursor back.
+    process.once('exit', this.leave);
   }
+
+  private readonly leave = (): void => this.stop();
 
   step(r: StepReport): void {
     this.first ??= r.step;
@@ -109,6 +113,7 @@ class LiveProgress implements Progress {
   stop(): void {
     if (this.stopped) return;
     this.stopped = true;
+    process.off('exit', this.leave);
     this.group.stop();
   }
 }

@@ -26,9 +26,15 @@ import { WASM, WGSL } from './targets.ts';
 import { printWasm } from './wasm/print.ts';
 import { printWgsl } from './wgsl/print.ts';
 
+/** The texts of a program's files by their paths, for naming the lines that kernels come from. */
+export interface Sources {
+  readonly entry: string;
+  readonly texts: ReadonlyMap<string, string>;
+}
+
 export function assemble(
   programs: Programs,
-  sources: ReadonlyMap<string, string>,
+  sources: Sources,
   webgpu: WebGpuCode | null,
   options: LinkOptions = {},
 ): { artifact: Artifact; kernels: readonly Kernel[] } {
@@ -58,7 +64,7 @@ export function assemble(
 /** The programs of a block for WebGPU; initial values come from those of the cpu. */
 export function assembleWebGpu(
   programs: Programs,
-  sources: ReadonlyMap<string, string>,
+  sources: Sources,
   options: LinkOptions = {},
 ): WebGpuCode {
   const entries = programs.entries.filter((e) => e.name !== 'init' && e.name !== 'init_state');
@@ -88,7 +94,7 @@ function linkAll(
   return { pool, linked };
 }
 
-function kernelEntries(sources: ReadonlyMap<string, string>): (k: Kernel) => KernelEntry {
+function kernelEntries(sources: Sources): (k: Kernel) => KernelEntry {
   const lineOf = lineNames(sources);
   return (k) => ({ name: k.name, origins: [...new Set(k.origins.map(lineOf))] });
 }
@@ -121,15 +127,31 @@ class KernelPool {
   }
 }
 
-/** `lenet.net:12 net.0`: the line and the layer. */
-function lineNames(sources: ReadonlyMap<string, string>): (o: Origin) => string {
-  const files = new Map<string, Lines>();
+/**
+ * `lenet.net:12 net.0`: the line and the layer. Files are named as seen from the entry's folder, so that what is compiled
+ * does not depend on the folder it is compiled from.
+ */
+function lineNames({ entry, texts }: Sources): (o: Origin) => string {
+  const files = new Map<string, { name: string; lines: Lines }>();
   return ({ span, path }) => {
-    let lines = files.get(span.file);
-    if (!lines) files.set(span.file, (lines = new Lines(sources.get(span.file) ?? '')));
-    const place = span.file === '' ? '' : `${span.file}:${lines.position(span.start).line}`;
+    let file = files.get(span.file);
+    if (!file) {
+      file = { name: pathFrom(entry, span.file), lines: new Lines(texts.get(span.file) ?? '') };
+      files.set(span.file, file);
+    }
+    const place = span.file === '' ? '' : `${file.name}:${file.lines.position(span.start).line}`;
     return [place, path].filter((s) => s !== '').join(' ');
   };
+}
+
+/** Both are paths from one root; the library has its own names. */
+function pathFrom(entry: string, file: string): string {
+  if (file.startsWith('std/')) return file;
+  const from = entry.split('/').slice(0, -1);
+  const to = file.split('/');
+  let common = 0;
+  while (common < from.length && from[common] === to[common]) common++;
+  return [...from.slice(common).map(() => '..'), ...to.slice(common)].join('/');
 }
 
 const treeNode = (n: Instance): TreeNode => ({

@@ -682,6 +682,14 @@ export const CATALOGUE = {
     message: 'there is no pass `{name}`; passes are {passes}',
     help: null,
   },
+  cannot_read: { code: 'NW5012', severity: 'error', message: '`{path}` cannot be read: {reason}', help: null },
+  wrong_usage: { code: 'NW5013', severity: 'error', message: '{problem}', help: null },
+  nothing_exported: {
+    code: 'NW5014',
+    severity: 'error',
+    message: '`{file}` exports no block, so there is nothing to compile',
+    help: 'write `export` before the block that the outside may use',
+  },
   runtime_fault: { code: 'NW6001', severity: 'error', message: '{problem}', help: null },
   internal_error: {
     code: 'NW9001',

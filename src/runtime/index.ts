@@ -1,6 +1,9 @@
 /** The runtime: everything a generated module and its user need, and nothing of the compiler. */
-export { Model, modelClass } from './model.ts';
-export type { CallOptions, CreateOptions, DynamicMembers, ModelClass, Result, StepOptions } from './model.ts';
+export { Model } from './model.ts';
+export type { Result } from './model.ts';
+export { modelClass } from './model-class.ts';
+export type { DynamicMembers, ModelClass } from './model-class.ts';
+export type { CallOptions, CreateOptions, StepOptions } from './options.ts';
 export { Parameter } from './parameter.ts';
 export { ModuleNode } from './tree.ts';
 export { Optimizer } from './optimizer.ts';

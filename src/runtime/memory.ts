@@ -9,13 +9,16 @@ const MAX_BYTES = 2 ** 32 - PAGE;
 /** The first page belongs to the kernels' own arrays. */
 const START = PAGE;
 
+/** A vector load that a kernel moved in front of a loop may look past an empty tensor; nothing of it is used. */
+const SLACK = 64;
+
 export class Memory {
   readonly wasm: WebAssembly.Memory;
   private readonly regions: Regions;
 
   constructor() {
     this.wasm = new WebAssembly.Memory({ initial: 2, maximum: 65536 });
-    this.regions = new Regions(START, (end, wanted) => this.grow(end, wanted));
+    this.regions = new Regions(START, (end, wanted) => this.grow(end + SLACK, wanted));
   }
 
   /** Bytes that are taken now. */

@@ -7,30 +7,12 @@ import { autoDevice, cpuDevice, device as findDevice } from './devices.ts';
 import { encode } from './elem.ts';
 import { DTypeError, UsageError } from './errors.ts';
 import { Optimizer } from './optimizer.ts';
+import { checkOptions, optionsOf, type CallOptions, type CreateOptions, type StepOptions } from './options.ts';
 import { Parameter } from './parameter.ts';
 import { foldIn, type Key } from './rng.ts';
 import type { Storage } from './storage.ts';
-import { Tensor } from './tensor.ts';
+import type { Tensor } from './tensor.ts';
 import { attach, buildTree, ModuleNode, ownTensors } from './tree.ts';
-
-export interface CreateOptions {
-  /** Of the initial values, and of dropout where a call gives no other. Default 0. */
-  readonly seed?: number;
-  /** `cpu` (default), `webgpu`, `webgpu:1`, or `auto`: a GPU where there is one and the block was compiled for it. */
-  readonly device?: string | Device;
-}
-
-export interface CallOptions {
-  /** Run in training mode (dropout, batch statistics). Direct calls evaluate unless asked, unlike PyTorch. */
-  readonly training?: boolean;
-  /** Of the random draws in this call. */
-  readonly seed?: number;
-}
-
-export interface StepOptions {
-  /** Learning rate of this step for every group, instead of `model.optimizer`'s. */
-  readonly lr?: number;
-}
 
 export type Result = Tensor | readonly Result[] | { readonly [name: string]: Result };
 
@@ -126,6 +108,8 @@ export class Model {
     const method = this.#methods.get(train.loss)!;
     const options: StepOptions = optionsOf(`${this.artifact.name}.train_step`, method, args);
     checkOptions(`${this.artifact.name}.train_step`, options, ['lr']);
+    if (options.lr !== undefined && !Number.isFinite(options.lr))
+      throw new UsageError(`${this.artifact.name}.train_step: lr is ${options.lr}, no finite number`);
     const { binding, tensors } = bindArguments(
       this.artifact.name,
       method,
@@ -332,60 +316,10 @@ export class Model {
   }
 }
 
-export type ModelClass = {
-  readonly artifact: Artifact;
-  create(options?: CreateOptions): Promise<Model & DynamicMembers>;
-};
-
-/** Methods and layers of a model whose types are not known at compile time. */
-export type DynamicMembers = { readonly [name: string]: unknown } & {
-  forward(...args: unknown[]): Tensor;
-  loss(...args: unknown[]): Tensor;
-};
-
-/** May a class have a method of this name? `then` would make a model look like a promise. Others are reached by `call`. */
-export const canBeMethod = (name: string): boolean => !(name in Model.prototype) && name !== 'then';
-
-/** A class for an artifact, with its methods. Generated modules do the same with types. */
-export function modelClass(artifact: Artifact): ModelClass {
-  class Compiled extends Model {
-    static readonly artifact = artifact;
-    static create(options?: CreateOptions): Promise<Compiled & DynamicMembers> {
-      return Model.build(Compiled, artifact, options) as Promise<Compiled & DynamicMembers>;
-    }
-  }
-  Object.defineProperty(Compiled, 'name', { value: artifact.name });
-  for (const m of artifact.methods) {
-    if (!canBeMethod(m.name)) continue;
-    Object.defineProperty(Compiled.prototype, m.name, {
-      value(this: Model, ...args: unknown[]) {
-        const options = optionsOf(`${artifact.name}.${m.name}`, m, args);
-        return this.call(m.name, args.slice(0, m.args.length), options);
-      },
-    });
-  }
-  return Compiled as unknown as ModelClass;
-}
-
 async function chosenDevice(artifact: Artifact, where: string | Device): Promise<Device> {
   if (typeof where === 'object') return where;
   if (where !== 'auto') return findDevice(where);
   return artifact.webgpu ? (await autoDevice()).device : cpuDevice();
-}
-
-/** What follows the arguments. A tensor too many must not be ignored. */
-function optionsOf(call: string, method: MethodEntry, args: readonly unknown[]): object {
-  const { length } = method.args;
-  const options = args[length] ?? {};
-  if (typeof options === 'object' && !(options instanceof Tensor) && args.length <= length + 1) return options;
-  const names = [...method.args.map((a) => a.name), 'options?'].join(', ');
-  throw new UsageError(`${call}(${names}) takes nothing else: options are an object, and the last argument`);
-}
-
-/** A misspelt option must not be ignored either. */
-function checkOptions(call: string, options: object, known: readonly string[]): void {
-  const unknown = Object.keys(options).find((k) => !known.includes(k));
-  if (unknown !== undefined) throw new UsageError(`${call} has no option "${unknown}"; it has ${known.join(', ')}`);
 }
 
 function keyOf(seed: number): Key {

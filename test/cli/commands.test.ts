@@ -1,6 +1,6 @@
 /** The commands as a user meets them: what they print, the files they leave, their exit codes. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import test from 'ava';
 import { folder, netwright, ROOT } from '../support/cli.ts';
@@ -58,7 +58,7 @@ test('wrong usage exits 2 and says what is right', async (t) => {
   ]) {
     const r = await netwright(args);
     t.is(r.code, 2, args.join(' '));
-    t.regex(r.err, /error:/);
+    t.regex(r.err, /^error\[NW5013\]: /, args.join(' '));
   }
 });
 
@@ -179,7 +179,9 @@ export block Digits() {
   });
   t.is(two.code, 0, two.err);
   // The weights are a safetensors file: a data set whose columns have the wrong shapes.
-  const wrong = await netwright(['train', 'digits.net', '--data', 'digits.safetensors'], { cwd: dir });
+  const wrong = await netwright(['train', 'digits.net', '--data', 'digits.safetensors', '--out', 'other.safetensors'], {
+    cwd: dir,
+  });
   t.is(wrong.code, 1);
   t.regex(wrong.err, /NW5002/);
 });
@@ -192,6 +194,8 @@ test('build writes a module once, and --check knows when it is stale', async (t)
   t.regex((await netwright(['build', 'line.net'], { cwd: dir })).out, /wrote .*line\.net\.ts/);
   t.regex((await netwright(['build', 'line.net'], { cwd: dir })).out, /unchanged/);
   t.is((await netwright(['build', 'line.net', '--check'], { cwd: dir })).code, 0);
+  // From whichever folder: the same bytes.
+  t.is((await netwright(['build', join(basename(dir), 'line.net'), '--check'], { cwd: dirname(dir) })).code, 0);
   writeFileSync(join(dir, 'line.net'), LINE.replace('lr: 0.1', 'lr: 0.2'));
   t.is((await netwright(['build', 'line.net', '--check'], { cwd: dir })).code, 1);
 });

@@ -189,3 +189,21 @@ test('a damaged file is named', async (t) => {
     t.true(error.message.includes('bad.safetensors'));
   });
 });
+
+test('a run may stop after any step, before the first one too', async (t) => {
+  const whole = await create(5);
+  const losses: number[] = [];
+  const files: Uint8Array[] = [];
+  for (let i = 0; i < 6; i++) {
+    files.push(concat(await runToBytes(whole, at(whole))));
+    losses.push(await whole.train_step(X, Y).loss.item());
+  }
+  for (const [step, file] of files.entries()) {
+    const resumed = await create(99);
+    t.is(loadRun(resumed, file).position.step, step);
+    const rest: number[] = [];
+    for (let i = step; i < 6; i++) rest.push(await resumed.train_step(X, Y).loss.item());
+    t.deepEqual(rest, losses.slice(step), `from step ${step}`);
+    t.deepEqual(snapshot(resumed), snapshot(whole));
+  }
+});

@@ -54,12 +54,12 @@ test('a process killed while it writes leaves a whole file', async (t) => {
         await writeFileAtomic(${JSON.stringify(path)}, Array.from({ length: 40 }, () => new Uint8Array(${size / 40}).fill(i)));
         if (i === 1) process.stdout.write('started');
       }`;
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < 15; round++) {
       const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });
       await new Promise((done) => child.stdout.once('data', done));
-      await new Promise((done) => setTimeout(done, 3 + round * 7));
+      await new Promise((done) => setTimeout(done, (round * 7) % 17));
       child.kill('SIGKILL');
       await new Promise((done) => child.once('exit', done));
       const bytes = readFileSync(path);

@@ -282,6 +282,7 @@ test('arguments too many, options that do not exist and seeds that are none are 
   t.throws(() => model.train_step(x, x), { message: /Scale\.train_step\(x, options\?\)/ });
   t.throws(() => model.forward(x, { train: true }), { message: /no option "train"; it has training, seed/ });
   t.throws(() => model.train_step(x, { seed: 1 }), { message: /no option "seed"; it has lr/ });
+  t.throws(() => model.train_step(x, { lr: NaN }), { message: /lr is NaN, no finite number/ });
   t.throws(() => model.forward(x, { seed: -1 }), { message: /a seed is a whole number from 0, not -1/ });
   await t.throwsAsync(() => Scale.create({ seed: 0.5 }), { instanceOf: UsageError });
   await t.notThrowsAsync(() => Scale.create({ seed: Number.MAX_SAFE_INTEGER }));
@@ -351,4 +352,10 @@ test('models that share a device, whatever their sizes, do not disturb each othe
     together.map(([, y]) => y),
     alone[1],
   );
+});
+
+test('a block that the source does not export is a fault', (t) => {
+  const { blocks, diagnostics } = compile(SOURCE, { block: 'Nett' });
+  t.deepEqual(Object.keys(blocks), []);
+  t.regex(diagnostics.map((d) => d.message).join(), /exports no block `Nett`; it exports `Net`/);
 });

@@ -22,7 +22,11 @@ async function buffers(t: ExecutionContext, machine: Machine, r: Reference): Pro
 }
 
 /** The tests of one way to run networks; `run` is `test`, or `test.serial` for a device that works on one thing at a time. */
-export function referenceTests(kind: string, make: Maker, run: typeof test | typeof test.serial | typeof test.skip = test): void {
+export function referenceTests(
+  kind: string,
+  make: Maker,
+  run: typeof test | typeof test.serial | typeof test.skip = test,
+): void {
   for (const name of NETWORKS) {
     run(`${name}, ${kind}: names, outputs, loss, buffers and gradients`, async (t) => {
       const r = reference(name);

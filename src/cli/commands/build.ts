@@ -1,28 +1,31 @@
 /** `netwright build`: writes the typed module, or prints what the compiler made on the way. */
-import { existsSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { Command, Option } from 'commander';
 import pc from 'picocolors';
 import type { StaticValue } from '../../check/elaborated.ts';
+import type { TargetName } from '../../compile.ts';
 import { writeModule } from '../../codegen/module/index.ts';
 import { printKernel } from '../../codegen/print.ts';
 import { printModule } from '../../ir/print.ts';
 import { PASS_NAMES } from '../../ir/pipeline.ts';
 import { writeFileAtomic } from '../../runtime/node/files.ts';
 import { fault } from '../fault.ts';
-import { setting } from '../options.ts';
+import { setting, targetList } from '../options.ts';
+import { checkOutput } from '../output.ts';
 import { compileFile } from '../program.ts';
 import { wasmText } from '../wat.ts';
 
 interface BuildOptions {
   readonly block?: string;
-  readonly set: Record<string, StaticValue>;
+  readonly set?: Record<string, StaticValue>;
   readonly out?: string;
   readonly js?: boolean;
   readonly dump?: string;
-  readonly emit?: 'ir' | 'kernels' | 'wat' | 'ts';
+  readonly emit?: 'ir' | 'kernels' | 'wat' | 'wgsl' | 'ts';
   readonly check?: boolean;
   readonly verify?: boolean;
+  readonly target: readonly TargetName[];
   readonly json?: boolean;
 }
 
@@ -31,12 +34,29 @@ export function buildCommand(): Command {
     .description('Writes FILE.ts: a typed module with the compiled kernels, which needs only netwright/runtime.')
     .argument('<file>', 'a .net file')
     .option('--block <name>', 'only this exported block')
-    .option('--set <name=value>', 'a hyper-parameter of the block (repeatable)', setting, {})
+    .option('--set <name=value>', 'a hyper-parameter of the block (repeatable)', setting)
     .option('-o, --out <file>', 'where to write (default: FILE.ts beside the source)')
     .option('--js', 'write FILE.js and FILE.d.ts instead of FILE.ts')
     .option('--check', 'write nothing; fail when what is on the disk is stale')
-    .option('--dump <pass>', 'print the IR after a pass and write nothing')
-    .addOption(new Option('--emit <what>', 'print and write nothing').choices(['ir', 'kernels', 'wat', 'ts']))
+    .addOption(
+      new Option('--dump <pass>', 'print the IR after a pass and write nothing').conflicts([
+        'emit',
+        'check',
+        'out',
+        'js',
+      ]),
+    )
+    .addOption(
+      new Option('--emit <what>', 'print and write nothing')
+        .choices(['ir', 'kernels', 'wat', 'wgsl', 'ts'])
+        .conflicts(['check', 'out', 'js']),
+    )
+    .option(
+      '--target <list>',
+      'what the module can run on: wasm (always), webgpu; joined by commas. WebGPU adds its shaders to the module',
+      targetList,
+      ['wasm'],
+    )
     .option('--verify', 'check the legality of the IR after every pass')
     .option('--json', 'faults as JSON on standard output')
     .addHelpText(
@@ -47,8 +67,10 @@ export function buildCommand(): Command {
       if (options.dump !== undefined && !PASS_NAMES.includes(options.dump)) {
         throw fault('unknown_pass', { name: options.dump, passes: PASS_NAMES.join(', ') });
       }
+      checkExtension(options);
       const compiled = compileFile(file, options, {
         verify: options.verify ?? false,
+        targets: options.emit === 'wgsl' ? ['wasm', 'webgpu'] : options.target,
         onPass: (pass, module) => {
           if (pass === options.dump) process.stdout.write(printModule(module));
         },
@@ -59,29 +81,28 @@ export function buildCommand(): Command {
           if (options.emit === 'ir') process.stdout.write(printModule(block.ir));
           else if (options.emit === 'kernels')
             for (const k of block.kernels) process.stdout.write(`${printKernel(k)}\n`);
+          else if (options.emit === 'wgsl')
+            for (const k of block.artifact.webgpu?.kernels ?? []) process.stdout.write(`${k.code}\n`);
           else process.stdout.write(await wasmText(block.artifact.wasm.relaxed));
         }
         return;
       }
       const written = writeModule(
         compiled.blocks.map((b) => b.artifact),
-        { source: compiled.path },
+        { source: basename(compiled.path) },
       );
       if (options.emit === 'ts') {
         process.stdout.write(written.ts);
         return;
       }
       const base = options.out ?? `${join(compiled.root, compiled.path)}${options.js ? '.js' : '.ts'}`;
-      const files: [string, string][] = options.js
-        ? [
-            [base, written.js],
-            [base.replace(/\.js$/, '.d.ts'), written.dts],
-          ]
-        : [[base, written.ts]];
+      const files = options.js
+        ? [[base, written.js] as const, [base.replace(/\.(m?)js$/, '.d.$1ts'), written.dts] as const]
+        : [[base, written.ts] as const];
       for (const [path, text] of files) {
-        if (existsSync(path) && statSync(path).isDirectory())
-          throw fault('cannot_write', { path, reason: 'it is a folder' });
-        const same = existsSync(path) && readFileSync(path, 'utf8') === text;
+        if (!options.check) checkOutput(path, [file]);
+        const same =
+          statSync(path, { throwIfNoEntry: false })?.isFile() === true && readFileSync(path, 'utf8') === text;
         if (options.check) {
           if (!same) throw fault('stale_output', { path, source: compiled.path });
         } else if (same) {
@@ -92,4 +113,17 @@ export function buildCommand(): Command {
         }
       }
     });
+}
+
+/** TypeScript in a file called .js, or declarations over the module they belong to, would only be noticed much later. */
+function checkExtension({ out, js }: BuildOptions): void {
+  if (out === undefined) return;
+  if (js && !/\.m?js$/.test(out))
+    throw fault('wrong_usage', { problem: `--js writes JavaScript: ${out} must end in .js or .mjs` });
+  if (!js && !/\.m?ts$/.test(out))
+    throw fault(
+      'wrong_usage',
+      { problem: `${out} must end in .ts or .mts` },
+      'for JavaScript with declarations add --js',
+    );
 }

@@ -1,10 +1,8 @@
 /** `netwright check`: names, types and shapes of files; all faults in one run. */
-import { existsSync } from 'node:fs';
 import { Command } from 'commander';
 import pc from 'picocolors';
-import { openProject } from '../../compile.ts';
-import { EXIT, fault, printDiagnostics } from '../fault.ts';
-import { diskHost, locate } from '../host.ts';
+import { EXIT, Fault, printDiagnostics, toFault } from '../fault.ts';
+import { openFile } from '../program.ts';
 
 export function checkCommand(): Command {
   return new Command('check')
@@ -15,9 +13,13 @@ export function checkCommand(): Command {
     .action((files: string[], options: { json?: boolean }) => {
       let errors = 0;
       for (const file of files) {
-        if (!existsSync(file)) throw fault('file_not_found', { path: file });
-        const { root, path } = locate(file);
-        const project = openProject(diskHost(root), path);
+        const opened = attempt(file);
+        if (opened instanceof Fault) {
+          printDiagnostics(opened.diagnostics, opened.sources, options.json ?? false);
+          errors += opened.diagnostics.length;
+          continue;
+        }
+        const { path, project } = opened;
         printDiagnostics(project.bag.all, project.sources, options.json ?? false);
         errors += project.bag.errorCount;
         if (!options.json && !project.bag.hasErrors) process.stdout.write(`${pc.green('ok')} ${path}\n`);
@@ -27,4 +29,15 @@ export function checkCommand(): Command {
         process.exitCode = EXIT.fault;
       }
     });
+}
+
+/** A file that cannot be read is one fault among the others: the files after it are checked too. */
+function attempt(file: string): ReturnType<typeof openFile> | Fault {
+  try {
+    return openFile(file);
+  } catch (e) {
+    const fault = toFault(e);
+    if (fault.isInternal) throw e;
+    return fault;
+  }
 }

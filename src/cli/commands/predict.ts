@@ -1,26 +1,28 @@
 /** `netwright predict`: runs a method on data and prints or saves what comes out. */
-import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Command } from 'commander';
 import Table from 'cli-table3';
 import pc from 'picocolors';
 import type { StaticValue } from '../../check/elaborated.ts';
-import { CheckpointError, UsageError } from '../../runtime/errors.ts';
-import { loadWeights, modelClass, Tensor, type Model } from '../../runtime/index.ts';
+import { UsageError } from '../../runtime/errors.ts';
+import { modelClass, Tensor, type Model } from '../../runtime/index.ts';
 import type { MethodEntry } from '../../runtime/artifact.ts';
-import { readBytes, writeFileAtomic } from '../../runtime/node/files.ts';
+import { writeFileAtomic } from '../../runtime/node/files.ts';
 import { writeSafetensors } from '../../runtime/safetensors.ts';
 import { split, type DataSet } from '../data/dataset.ts';
-import { loadData } from '../data/index.ts';
+import { dataFiles, loadData } from '../data/index.ts';
 import { BatchLoader, matchColumns } from '../data/loader.ts';
+import { count } from '../../diagnostics/words.ts';
+import { chooseDevice, DEVICE_HELP } from '../device.ts';
 import { fault } from '../fault.ts';
 import { fraction, positiveInt, setting, wholeNumber } from '../options.ts';
+import { checkOutput } from '../output.ts';
 import { compileBlock } from '../program.ts';
 import { InputTensors } from '../trainer.ts';
 
 interface PredictOptions {
   readonly block?: string;
-  readonly set: Record<string, StaticValue>;
+  readonly set?: Record<string, StaticValue>;
   readonly data?: string;
   readonly target?: string;
   readonly weights?: string;
@@ -38,7 +40,7 @@ export function predictCommand(): Command {
     .description('Runs a method (forward) on data and prints the first results, or saves all of them.')
     .argument('<file>', 'a .net file')
     .option('--block <name>', 'which exported block, where there are several')
-    .option('--set <name=value>', 'a hyper-parameter of the block (repeatable)', setting, {})
+    .option('--set <name=value>', 'a hyper-parameter of the block (repeatable)', setting)
     .option('--weights <file>', 'a safetensors file; without it the initial values of --seed')
     .option('--data <source>', 'as for train; where it has a held-out part, that part')
     .option('--target <column>', 'the column of a CSV that is the target')
@@ -48,10 +50,11 @@ export function predictCommand(): Command {
     .option('--seed <n>', 'of initial values and random draws', wholeNumber, 0)
     .option('--show <n>', 'how many results to print', positiveInt, 10)
     .option('-o, --out <file>', 'save all results as safetensors (tensor "result")')
-    .option('--device <name>', 'cpu or auto', 'auto')
+    .option('--device <name>', DEVICE_HELP, 'auto')
     .addHelpText('after', '\nExample:\n  netwright predict examples/lenet.net --weights lenet.safetensors --data mnist')
     .action(async (file: string, options: PredictOptions) => {
-      const { block } = compileBlock(file, options);
+      const { device, targets } = await chooseDevice(options.device);
+      const { block } = compileBlock(file, options, targets);
       const { artifact } = block;
       const method = artifact.methods.find((m) => m.name === options.method);
       if (!method) {
@@ -64,9 +67,20 @@ export function predictCommand(): Command {
       const source = options.data ?? artifact.train?.data ?? null;
       if (source === null) throw fault('no_data', {});
       const all = split(loadData(source, { target: options.target ?? null, cwd: dirname(file) }), options.holdout);
+      if (options.holdout > 0 && !all.heldOut)
+        throw fault('bad_data', {
+          source,
+          problem: `of ${count(all.train.count, 'row')} none is held out by --holdout ${options.holdout}`,
+        });
       const data = all.heldOut ?? all.train;
-      const model = await modelClass(artifact).create({ seed: options.seed, device: options.device });
-      if (options.weights !== undefined) await loadInto(model, options.weights);
+      if (options.out !== undefined)
+        checkOutput(options.out, [
+          file,
+          ...dataFiles(source),
+          ...(options.weights === undefined ? [] : [options.weights]),
+        ]);
+      const model = await modelClass(artifact).create({ seed: options.seed, device });
+      if (options.weights !== undefined) await model.load(options.weights);
       else
         process.stderr.write(
           `${pc.yellow('note')} no --weights: these are the initial values of seed ${options.seed}\n`,
@@ -87,17 +101,6 @@ export function predictCommand(): Command {
     });
 }
 
-async function loadInto(model: Model, path: string): Promise<void> {
-  if (!existsSync(path)) throw fault('file_not_found', { path });
-  try {
-    loadWeights(model, await readBytes(path), { file: path });
-  } catch (e) {
-    if (e instanceof CheckpointError)
-      throw fault('bad_checkpoint', { path, problem: e.message.replace(`${path}: `, '') });
-    throw e;
-  }
-}
-
 interface Rows {
   readonly shape: readonly number[];
   readonly values: Float32Array | Int32Array | Uint32Array;
@@ -106,7 +109,7 @@ interface Rows {
 /** All results side by side along the first dim; a scalar result per batch makes one row per batch. */
 async function predict(model: Model, method: MethodEntry, data: DataSet, batch: number): Promise<Rows> {
   const loader = new BatchLoader(matchColumns(data, method), batch);
-  const inputs = new InputTensors(method);
+  const inputs = new InputTensors(method, model.device);
   const parts: Tensor[] = [];
   const values: (Float32Array | Int32Array | Uint32Array)[] = [];
   for (let b = 0; b < loader.batches; b++) {
@@ -141,7 +144,7 @@ function printRows(rows: Rows, data: DataSet, show: number): string {
   const table = new Table({ head, style: { head: [], border: [], compact: true } });
   for (let r = 0; r < Math.min(show, rows.shape[0]!); r++) {
     const row = rows.values.subarray(r * width, (r + 1) * width);
-    const best = row.indexOf(Math.max(...row));
+    const best = largest(row);
     const target = labels ? labels.data[r]! : null;
     const text = [...row.slice(0, 10)].map((v) => (Number.isInteger(v) ? String(v) : v.toFixed(3))).join(' ');
     table.push([
@@ -152,4 +155,11 @@ function printRows(rows: Rows, data: DataSet, show: number): string {
     ]);
   }
   return `${table.toString()}\nresult [${rows.shape.join(', ')}] of ${data.count} samples`;
+}
+
+/** Index of the largest value; of the first NaN where there is one, as PyTorch's argmax has it. */
+function largest(row: ArrayLike<number>): number {
+  let best = 0;
+  for (let i = 0; i < row.length && !Number.isNaN(row[best]); i++) if (!(row[i]! <= row[best]!)) best = i;
+  return best;
 }

@@ -1,8 +1,10 @@
 /** `netwright summary`: the layers with output shapes, parameters, FLOPs and memory. */
 import { Command } from 'commander';
 import type { StaticValue } from '../../check/elaborated.ts';
+import { listOf } from '../../diagnostics/words.ts';
+import type { TargetName } from '../../compile.ts';
 import { fault } from '../fault.ts';
-import { dimSetting, setting } from '../options.ts';
+import { dimSetting, setting, targetList } from '../options.ts';
 import { compileFile } from '../program.ts';
 import { layerCosts } from '../summary/cost.ts';
 import { bytesText, flopsText, grouped, renderSummary, summaryRows, totals } from '../summary/table.ts';
@@ -10,9 +12,10 @@ import { plannedBytes } from '../../runtime/plan.ts';
 
 interface SummaryOptions {
   readonly block?: string;
-  readonly set: Record<string, StaticValue>;
-  readonly dim: Record<string, number>;
+  readonly set?: Record<string, StaticValue>;
+  readonly dim?: Record<string, number>;
   readonly method: string;
+  readonly target: readonly TargetName[];
   readonly json?: boolean;
 }
 
@@ -21,18 +24,21 @@ export function summaryCommand(): Command {
     .description('Prints the layers: output shape, parameters, FLOPs, memory (as torchinfo does).')
     .argument('<file>', 'a .net file')
     .option('--block <name>', 'only this exported block')
-    .option('--set <name=value>', 'a hyper-parameter of the block (repeatable)', setting, {})
-    .option(
-      '--dim <NAME=n>',
-      'a size such as B=256 (repeatable; what is not given stays a symbol, B is 1)',
-      dimSetting,
-      {},
-    )
+    .option('--set <name=value>', 'a hyper-parameter of the block (repeatable)', setting)
+    .option('--dim <NAME=n>', 'a size such as B=256 (repeatable; what is not given stays a symbol, B is 1)', dimSetting)
     .option('--method <name>', 'the method to follow', 'forward')
+    .option('--target <list>', 'wasm, or wasm,webgpu to count the dispatches of a GPU too', targetList, ['wasm'])
     .option('--json', 'the table as JSON')
     .addHelpText('after', '\nExample:\n  netwright summary examples/resnet18.net --dim B=16')
     .action((file: string, options: SummaryOptions) => {
-      const compiled = compileFile(file, options);
+      const compiled = compileFile(file, options, { targets: options.target });
+      const known = new Set(compiled.blocks.flatMap((b) => b.artifact.programs.flatMap((p) => p.symbols)));
+      for (const name of Object.keys(options.dim ?? {})) {
+        if (!known.has(name))
+          throw fault('wrong_usage', {
+            problem: `--dim: there is no size ${name}; there is ${listOf([...known], 'and')}`,
+          });
+      }
       const sizes = new Map(Object.entries({ B: 1, ...options.dim }));
       for (const { block, artifact } of compiled.blocks) {
         if (!block.methods.some((m) => m.name === options.method)) {

@@ -1,23 +1,24 @@
 /** `netwright train`: trains a block by its own `train` block. */
-import { existsSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { Command } from 'commander';
 import pc from 'picocolors';
 import type { StaticValue } from '../../check/elaborated.ts';
-import { CheckpointError } from '../../runtime/errors.ts';
-import { modelClass, loadRun, runToBytes } from '../../runtime/index.ts';
+import { count } from '../../diagnostics/words.ts';
+import { modelClass, loadRun, runToBytes, type Model, type RunPosition } from '../../runtime/index.ts';
 import { readBytes, writeFileAtomic } from '../../runtime/node/files.ts';
 import { split } from '../data/dataset.ts';
-import { loadData } from '../data/index.ts';
+import { dataFiles, loadData } from '../data/index.ts';
+import { chooseDevice, DEVICE_HELP } from '../device.ts';
 import { EXIT, fault } from '../fault.ts';
 import { fraction, positiveInt, positiveNumber, setting, wholeNumber } from '../options.ts';
+import { checkOutput } from '../output.ts';
 import { createProgress, duration } from '../progress.ts';
 import { compileBlock } from '../program.ts';
 import { train } from '../trainer.ts';
 
 interface TrainOptions {
   readonly block?: string;
-  readonly set: Record<string, StaticValue>;
+  readonly set?: Record<string, StaticValue>;
   readonly data?: string;
   readonly target?: string;
   readonly epochs?: number;
@@ -35,7 +36,7 @@ export function trainCommand(): Command {
     .description('Trains a block as its own `train` block says; options override it.')
     .argument('<file>', 'a .net file')
     .option('--block <name>', 'which exported block, where there are several')
-    .option('--set <name=value>', 'a hyper-parameter of the block (repeatable)', setting, {})
+    .option('--set <name=value>', 'a hyper-parameter of the block (repeatable)', setting)
     .option(
       '--data <source>',
       'mnist, or files: .npz .npy .safetensors .csv, IDX (also .gz), a folder of IDX files; several joined by commas',
@@ -48,13 +49,14 @@ export function trainCommand(): Command {
     .option('--holdout <fraction>', 'part kept apart for the metric, where the data has no test part', fraction, 0.1)
     .option('-o, --out <file>', 'where the weights go (default: NAME.safetensors)')
     .option('--resume [run]', 'go on from a run (default: NAME.run.safetensors, written after every epoch)')
-    .option('--device <name>', 'cpu or auto', 'auto')
+    .option('--device <name>', DEVICE_HELP, 'auto')
     .addHelpText(
       'after',
       '\nExamples:\n  netwright train examples/lenet.net\n  netwright train examples/lenet.net --epochs 3 --lr 0.02 --out my.safetensors\n  netwright train examples/mlp.net --data digits.npz --resume',
     )
     .action(async (file: string, options: TrainOptions) => {
-      const { block, path } = compileBlock(file, options);
+      const { device, targets } = await chooseDevice(options.device);
+      const { block, path } = compileBlock(file, options, targets);
       const { artifact } = block;
       const entry = artifact.train;
       if (!entry) throw fault('no_train_block', { name: artifact.name });
@@ -65,36 +67,31 @@ export function trainCommand(): Command {
       const name = basename(path).replace(/\.net$/, '');
       const out = options.out ?? `${name}.safetensors`;
       const runFile = out.replace(/(\.safetensors)?$/, '.run.safetensors');
-      if (!existsSync(dirname(out))) throw fault('cannot_write', { path: out, reason: 'the folder does not exist' });
-      const seed = options.seed ?? entry.seed ?? 0;
-      const model = await modelClass(artifact).create({ seed, device: options.device });
-
-      let start = { epoch: 0, batch: 0 };
-      let shuffleSeed = seed;
-      if (options.resume !== undefined) {
-        const from = options.resume === true ? runFile : options.resume;
-        if (!existsSync(from)) throw fault('file_not_found', { path: from });
-        try {
-          const { position, warnings } = loadRun(model, await readBytes(from), from);
-          for (const w of warnings) process.stderr.write(`${pc.yellow('warning')} ${w}\n`);
-          start = position;
-          shuffleSeed = position.seed;
-        } catch (e) {
-          if (e instanceof CheckpointError)
-            throw fault('bad_checkpoint', { path: from, problem: e.message.replace(`${from}: `, '') });
-          throw e;
-        }
-      }
+      const inputs = [file, ...dataFiles(source)];
+      const runBefore = options.resume === undefined ? null : options.resume === true ? runFile : options.resume;
+      checkOutput(out, runBefore === null ? inputs : [...inputs, runBefore]);
+      checkOutput(runFile, inputs);
+      const model = await modelClass(artifact).create({
+        seed: options.seed ?? entry.seed ?? 0,
+        device,
+      });
 
       const epochs = options.epochs ?? entry.epochs ?? 10;
       const batchSize = options.batch ?? entry.batchSize ?? 64;
+      const shape = { samples: String(data.train.count), batch: String(batchSize) };
+      const start = runBefore === null ? null : await resume(model, runBefore, shape, options.seed);
+      const seed = start?.seed ?? model.seed;
       if (options.lr !== undefined && model.optimizer) model.optimizer.lr = options.lr;
       const steps = Math.ceil(data.train.count / batchSize);
       const held = data.heldOut ? `, ${data.heldOut.count} held out` : '';
       process.stdout.write(
-        `${pc.bold(artifact.name)} from ${path}: ${count(model)} parameters, ${entry.optimizer}, on ${model.device.name} (${model.device.description})\n` +
-          `${data.train.count} samples of ${source}${held}; ${epochs} epochs of ${steps} steps, batch ${batchSize}, seed ${seed}\n`,
+        `${pc.bold(artifact.name)} from ${path}: ${sizeOf(model)} parameters, ${entry.optimizer}, on ${model.device.name} (${model.device.description})\n` +
+          `${count(data.train.count, 'sample')} of ${source}${held}; ${count(epochs, 'epoch')} of ${count(steps, 'step')}, batch ${batchSize}, seed ${seed}\n`,
       );
+      if (start && start.epoch >= epochs)
+        process.stdout.write(
+          `nothing left to train: the run has done ${count(start.epoch, 'epoch')}; more with --epochs\n`,
+        );
 
       const stop = listenForStop();
       const progress = createProgress(epochs, epochs * steps, process.stdout);
@@ -106,24 +103,20 @@ export function trainCommand(): Command {
           {
             epochs,
             batchSize,
-            seed: shuffleSeed,
-            lr: null,
-            start,
+            seed,
+            start: start ?? { epoch: 0, batch: 0 },
             stopped: stop.requested,
             checkpoint: async (epoch, batch) =>
-              writeFileAtomic(
-                runFile,
-                await runToBytes(model, { step: model.step, epoch, batch, seed: shuffleSeed, extra: {} }),
-              ),
+              writeFileAtomic(runFile, await runToBytes(model, { step: model.step, epoch, batch, seed, extra: shape })),
           },
           progress,
         );
         progress.stop();
         if (result.stopped) {
           process.stdout.write(
-            `stopped at step ${model.step}; the run is in ${runFile}\ngo on with: netwright train ${file} --resume${options.out === undefined ? '' : ` --out ${out}`}\n`,
+            `stopped at step ${model.step}; the run is in ${runFile}\ngo on with: netwright ${resumeArguments()}\n`,
           );
-          process.exitCode = EXIT.interrupted;
+          process.exitCode = stop.exitCode();
           return;
         }
         await model.save(out);
@@ -139,20 +132,50 @@ export function trainCommand(): Command {
     });
 }
 
-const count = (model: { parameters(): Iterable<{ size: number }> }): string =>
+const sizeOf = (model: Model): string =>
   [...model.parameters()].reduce((n, p) => n + p.size, 0).toLocaleString('en-US');
 
+/** The arguments of this command once more: data, batch and hyper-parameters must be the same when it goes on. */
+function resumeArguments(): string {
+  const given = process.argv.slice(2).map((a) => (/^[\w./=:,+-]+$/.test(a) ? a : `'${a}'`));
+  return [...given, ...(given.some((a) => a.startsWith('--resume')) ? [] : ['--resume'])].join(' ');
+}
+
+/** What a run was doing when it was saved: inside an epoch, the same batches must follow. */
+interface RunShape extends Record<string, string> {
+  readonly samples: string;
+  readonly batch: string;
+}
+
+async function resume(model: Model, file: string, now: RunShape, seed: number | undefined): Promise<RunPosition> {
+  const { position, warnings } = loadRun(model, await readBytes(file), file);
+  const { samples, batch } = position.extra;
+  if (position.batch > 0 && (samples !== now.samples || batch !== now.batch)) {
+    const problem = `it stopped inside an epoch of ${samples} samples in batches of ${batch}, and here are ${now.samples} in batches of ${now.batch}`;
+    throw fault('bad_checkpoint', { path: file, problem }, 'go on with the same data, --holdout and --batch');
+  }
+  if (seed !== undefined && seed !== position.seed)
+    throw fault(
+      'bad_checkpoint',
+      { path: file, problem: `the run has seed ${position.seed}, not ${seed}` },
+      'leave --seed out',
+    );
+  for (const w of warnings) process.stderr.write(`${pc.yellow('warning')} ${w}\n`);
+  return position;
+}
+
 /** The first Ctrl-C (or SIGTERM) ends the run after the step, with a checkpoint; the second ends the process. */
-function listenForStop(): { requested: () => boolean; close: () => void } {
-  let requested = false;
-  const handler = (): void => {
-    if (requested) process.exit(EXIT.interrupted);
-    requested = true;
+function listenForStop(): { requested: () => boolean; exitCode: () => number; close: () => void } {
+  let code: number | null = null;
+  const handler = (signal: 'SIGINT' | 'SIGTERM'): void => {
+    if (code !== null) process.exit(code);
+    code = signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated;
   };
   process.on('SIGINT', handler);
   process.on('SIGTERM', handler);
   return {
-    requested: () => requested,
+    requested: () => code !== null,
+    exitCode: () => code ?? EXIT.ok,
     close: () => {
       process.off('SIGINT', handler);
       process.off('SIGTERM', handler);

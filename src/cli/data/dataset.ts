@@ -40,6 +40,7 @@ export function dataSet(source: string, columns: readonly Column[], heldOut: Dat
       );
     }
   }
+  if (count === 0) throw new DataError(source, 'it has no rows');
   return { source, count, columns, heldOut };
 }
 
@@ -58,13 +59,11 @@ export function selectRows(d: DataSet, rows: ArrayLike<number>): DataSet {
   return { source: d.source, count: rows.length, columns: d.columns.map((c) => takeRows(c, rows)), heldOut: null };
 }
 
-/** Splits off every k-th row (k = round(1 / fraction)): the same split on every machine and run. */
+/** Holds out that part of the rows, evenly spread and never the first: the same split on every machine and run. */
 export function split(d: DataSet, fraction: number): { train: DataSet; heldOut: DataSet | null } {
   if (d.heldOut) return { train: d, heldOut: d.heldOut };
-  if (fraction <= 0) return { train: d, heldOut: null };
-  const every = Math.max(2, Math.round(1 / fraction));
   const kept: number[] = [];
   const held: number[] = [];
-  for (let i = 0; i < d.count; i++) (i % every === every - 1 ? held : kept).push(i);
-  return { train: selectRows(d, kept), heldOut: held.length > 0 ? selectRows(d, held) : null };
+  for (let i = 0; i < d.count; i++) (Math.floor((i + 1) * fraction) > Math.floor(i * fraction) ? held : kept).push(i);
+  return held.length === 0 ? { train: d, heldOut: null } : { train: selectRows(d, kept), heldOut: selectRows(d, held) };
 }

@@ -1,6 +1,7 @@
 /** Finds out what a data argument is (built-in name, file, folder, list of files) and reads it into memory. */
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
+import { CheckpointError } from '../../runtime/errors.ts';
 import { readSafetensors } from '../../runtime/safetensors.ts';
 import { readCsv } from './csv.ts';
 import { DataError, dataSet, type Column, type DataSet } from './dataset.ts';
@@ -18,10 +19,15 @@ export interface DataOptions {
 const FORMATS =
   'the built-in "mnist", or files: .npz .npy .safetensors .csv, IDX (also .gz), or a folder with MNIST-style IDX files';
 
+const isBuiltIn = (what: string): boolean => what === 'mnist' && !existsSync(what);
+
+/** The paths that a data argument names; none where it is built in. */
+export const dataFiles = (what: string): string[] => (isBuiltIn(what) ? [] : what.split(',').map((p) => p.trim()));
+
 /** `what`: `mnist`, a path, or several paths joined by commas (their columns are put side by side). */
 export function loadData(what: string, options: DataOptions): DataSet {
-  if (what === 'mnist' && !existsSync(what)) return readMnist(options.cwd);
-  const paths = what.split(',').map((p) => p.trim());
+  if (isBuiltIn(what)) return readMnist(options.cwd);
+  const paths = dataFiles(what);
   for (const p of paths)
     if (!existsSync(p)) throw new DataError(p, 'there is no such file or folder', `a data set is ${FORMATS}`);
   if (paths.length === 1 && statSync(paths[0]!).isDirectory()) return readIdxFolder(paths[0]!);
@@ -32,6 +38,7 @@ export function loadData(what: string, options: DataOptions): DataSet {
 }
 
 function readFile(path: string, options: DataOptions, name: string | null): Column[] {
+  if (statSync(path).isDirectory()) throw new DataError(path, 'it is a folder, and a list of files was given');
   const bytes = readFileSync(path);
   const base = basename(path).replace(/\.gz$/, '');
   const own = name ?? base.slice(0, base.length - extname(base).length);
@@ -43,7 +50,11 @@ function readFile(path: string, options: DataOptions, name: string | null): Colu
     case '.csv':
       return readCsv(bytes.toString('utf8'), path, options.target);
     case '.safetensors':
-      return readSafetensorColumns(bytes, path);
+      try {
+        return readSafetensorColumns(bytes, path);
+      } catch (e) {
+        throw e instanceof CheckpointError ? new DataError(path, e.message) : e;
+      }
     default:
       if (/idx\d-ubyte|\.idx/.test(base) || (bytes[0] === 0 && bytes[1] === 0) || path.endsWith('.gz'))
         return [readIdx(bytes, own, path)];
@@ -52,7 +63,7 @@ function readFile(path: string, options: DataOptions, name: string | null): Colu
 }
 
 function readSafetensorColumns(bytes: Uint8Array, path: string): Column[] {
-  const file = readSafetensors(bytes, path);
+  const file = readSafetensors(bytes);
   return [...file.tensors].map(([name, t]) => {
     const raw = bytes.subarray(t.start, t.end);
     const copy = raw.slice().buffer;

@@ -1,6 +1,7 @@
 /** The class of one block in a generated module: `create`, its methods with their shapes, its layers as properties. */
 import type { Artifact, MethodEntry } from '../../runtime/artifact.ts';
-import { canBeMethod, Model } from '../../runtime/model.ts';
+import { canBeMethod } from '../../runtime/model-class.ts';
+import { Model } from '../../runtime/model.ts';
 import { bindingName, docComment, propertyKey, stringLiteral } from './escape.ts';
 import { argumentType, described, LayerTypes, OBJECT_MEMBERS, resultType } from './types.ts';
 

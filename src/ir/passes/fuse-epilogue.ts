@@ -1,4 +1,5 @@
 /** What may be done at the store of a contraction. */
+import { COSTLY } from '../../codegen/rows.ts';
 import { identity, mergeable, walkRegion } from '../../codegen/space.ts';
 import { sameShape } from '../dim.ts';
 import type { Op, Value } from '../ir.ts';
@@ -15,11 +16,7 @@ export function epilogue(g: FusionGraph, p: Cluster, c: Cluster, core: Op): Form
   const inside = new Set(nodes);
   // The operands of the core are read by its family, not computed here.
   if (core.operands.some((v) => producedIn(g, v, inside))) return null;
-  for (const n of nodes) {
-    const { lower } = opDef(n.op.kind);
-    const plain = lower.kind === 'elementwise' || n.op.kind === 'broadcast_to' || n.op.kind === 'reshape';
-    if (!plain) return null;
-  }
+  if (!nodes.every((n) => isPlain(n.op)) || repeatsMuch(nodes, core)) return null;
   const params = new Set<Value>();
   for (const n of nodes)
     for (const v of n.op.operands)
@@ -32,6 +29,23 @@ export function epilogue(g: FusionGraph, p: Cluster, c: Cluster, core: Op): Form
     group.every((axis, i) => i === 0 || mergeable(patterns, group[i - 1]!, axis)),
   );
   return aligned ? { kind: 'contraction', core } : null;
+}
+
+const isPlain = (op: Op): boolean =>
+  opDef(op.kind).lower.kind === 'elementwise' || op.kind === 'broadcast_to' || op.kind === 'reshape';
+
+const SLOW: ReadonlySet<string> = new Set([...COSTLY, 'div', 'sqrt', 'rsqrt', 'rem']);
+
+/**
+ * What is smaller than the result (a norm's scale per channel) would be computed again at every store: better once, by a
+ * small kernel of its own. A scalar is computed once in any case.
+ */
+function repeatsMuch(nodes: readonly Node[], core: Op): boolean {
+  const small = nodes.filter(({ op }) => {
+    const shape = op.results[0]!.type.shape;
+    return !sameShape(shape, core.results[0]!.type.shape) && shape.some((d) => d.value !== 1) && op.kind !== 'reshape';
+  });
+  return small.length > 2 || small.some((n) => SLOW.has(n.op.kind));
 }
 
 const producedIn = (g: FusionGraph, v: Value, nodes: ReadonlySet<Node>): boolean => {

@@ -30,6 +30,9 @@ export async function writeFileAtomic(path: string, content: string | readonly U
 
 /** As a plain Uint8Array: a Buffer's `slice` would not copy. */
 export async function readBytes(path: string): Promise<Uint8Array> {
-  const b = await readFile(path);
+  // A folder can be opened, and reading it fails without its name.
+  const b = await readFile(path).catch((e: unknown) => {
+    throw e instanceof Error ? Object.assign(e, { path }) : e;
+  });
   return new Uint8Array(b.buffer, b.byteOffset, b.byteLength);
 }

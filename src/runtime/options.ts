@@ -1,0 +1,39 @@
+/** What `create`, methods and `train_step` take besides tensors. */
+import type { MethodEntry } from './artifact.ts';
+import type { Device } from './device.ts';
+import { UsageError } from './errors.ts';
+import { Tensor } from './tensor.ts';
+
+export interface CreateOptions {
+  /** Of the initial values, and of dropout where a call gives no other. Default 0. */
+  readonly seed?: number;
+  /** `cpu` (default), `webgpu`, `webgpu:1`, or `auto`: a GPU where there is one and the block was compiled for it. */
+  readonly device?: string | Device;
+}
+
+export interface CallOptions {
+  /** Run in training mode (dropout, batch statistics). Direct calls evaluate unless asked, unlike PyTorch. */
+  readonly training?: boolean;
+  /** Of the random draws in this call. */
+  readonly seed?: number;
+}
+
+export interface StepOptions {
+  /** Learning rate of this step for every group, instead of `model.optimizer`'s. */
+  readonly lr?: number;
+}
+
+/** What follows the arguments. A tensor too many must not be ignored. */
+export function optionsOf(call: string, method: MethodEntry, args: readonly unknown[]): object {
+  const { length } = method.args;
+  const options = args[length] ?? {};
+  if (typeof options === 'object' && !(options instanceof Tensor) && args.length <= length + 1) return options;
+  const names = [...method.args.map((a) => a.name), 'options?'].join(', ');
+  throw new UsageError(`${call}(${names}) takes nothing else: options are an object, and the last argument`);
+}
+
+/** A misspelt option must not be ignored either. */
+export function checkOptions(call: string, options: object, known: readonly string[]): void {
+  const unknown = Object.keys(options).find((k) => !known.includes(k));
+  if (unknown !== undefined) throw new UsageError(`${call} has no option "${unknown}"; it has ${known.join(', ')}`);
+}
