@@ -1,6 +1,7 @@
 /** Compiles a function without control flow for WebGPU and runs it on an adapter: kernels of the GPU without linker and runtime. */
 import type { CallArg } from '../../src/codegen/call.ts';
 import { lowerFunc } from '../../src/codegen/lower.ts';
+import type { LoweredItem } from '../../src/codegen/lowered.ts';
 import { WGSL } from '../../src/codegen/targets.ts';
 import { printWgsl } from '../../src/codegen/wgsl/print.ts';
 import * as D from '../../src/ir/dim.ts';
@@ -18,6 +19,8 @@ const ALIGN = 256;
 export interface GridOptions {
   /** false: one kernel for each op. */
   readonly merge?: boolean;
+  /** Give results the memory of operands wherever the kernels allow it and the operand is not needed again. */
+  readonly inPlace?: boolean;
 }
 
 const widthOf = (v: Value): number => (v.type.elem === 'f16' || v.type.elem === 'bf16' ? 2 : 4);
@@ -56,12 +59,20 @@ export async function runOnGrid(
     return place(a.scratch, () => evaluate(a.scratch.bytes)) / 4;
   };
   const dispatches: { code: string; groups: [number, number, number]; args: number[] }[] = [];
-  for (const item of lowered.body.items) {
+  const free = options.inPlace ? freeAfter(func, lowered.body.items) : null;
+  for (const [index, item] of lowered.body.items.entries()) {
     if (item.kind === 'alias') {
       places.set(item.result, at(item.source) + widthOf(item.result) * evaluate(item.offset));
       continue;
     }
     if (item.kind !== 'kernel') throw new Error(`${item.kind} needs the linker`);
+    const taken = new Set<Value>();
+    for (const { result, operand } of free ? item.call.inPlace : []) {
+      // Kernels offer every pair that is safe by itself: one result for an operand.
+      if (taken.has(operand) || taken.has(result) || places.has(result) || free!.get(operand) !== index) continue;
+      places.set(result, at(operand));
+      taken.add(operand).add(result);
+    }
     const args = item.call.args.map(argument);
     const { code, grid } = printWgsl(item.call.kernel);
     const env = new Map(args.map((v, i) => [String(i), v]));
@@ -136,6 +147,17 @@ export async function runOnGrid(
     const shape = v.type.shape.map(evaluate);
     return ndarray(v.type.elem, shape, decode(bytes.slice(from, from + sizeOf(shape) * widthOf(v)), v.type.elem));
   });
+}
+
+/** The last kernel that reads each value whose memory nobody else has and nobody needs in the end. */
+function freeAfter(func: Func, items: readonly LoweredItem[]): ReadonlyMap<Value, number> {
+  const last = new Map<Value, number>();
+  items.forEach((item, i) => {
+    if (item.kind === 'kernel') for (const a of item.call.args) if (a.kind === 'value') last.set(a.value, i);
+  });
+  for (const item of items) if (item.kind === 'alias') [item.source, item.result].forEach((v) => last.delete(v));
+  func.body.results.forEach((v) => last.delete(v));
+  return last;
 }
 
 function symbolsOf(func: Func, inputs: readonly NdArray[]): Map<string, number> {

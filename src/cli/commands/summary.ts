@@ -9,6 +9,7 @@ import { compileFile } from '../program.ts';
 import { layerCosts } from '../summary/cost.ts';
 import { bytesText, flopsText, grouped, renderSummary, summaryRows, totals } from '../summary/table.ts';
 import { plannedBytes } from '../../runtime/plan.ts';
+import { dispatchCount } from '../../runtime/webgpu/schedule.ts';
 
 interface SummaryOptions {
   readonly block?: string;
@@ -48,7 +49,11 @@ export function summaryCommand(): Command {
         const rows = summaryRows(block, layerCosts(block, options.method), sizes);
         const sum = totals(block, rows);
         const planned = artifact.programs.map((p) => ({ name: p.name, bytes: plannedBytes(p, sizes) }));
-        const dispatches = artifact.programs.map((p) => ({ name: p.name, kernels: p.steps.length }));
+        const dispatches = artifact.programs.map((p) => ({
+          name: p.name,
+          kernels: p.steps.length,
+          webgpu: dispatchCount(artifact.webgpu, p.name, sizes),
+        }));
         if (options.json) {
           process.stdout.write(`${JSON.stringify({ block: block.name, rows, totals: sum, planned, dispatches })}\n`);
           continue;
@@ -62,6 +67,10 @@ export function summaryCommand(): Command {
         ];
         if (artifact.train)
           lines.push(['working memory of train_step', `${work('train_step')} in ${steps('train_step')} steps`]);
+        for (const { name, webgpu } of dispatches) {
+          if (webgpu !== null && (name === options.method || name === 'train_step'))
+            lines.push([`dispatches of ${name} on webgpu`, String(webgpu)]);
+        }
         const at = [...sizes].map(([k, v]) => `${k} = ${v}`).join(', ');
         const width = Math.max(...lines.map(([k]) => k.length));
         process.stdout.write(

@@ -10,3 +10,6 @@ export const BUFFER = {
 } as const;
 export const MAP_READ = 0x1;
 export const COMPUTE = 0x4;
+
+/** Bytes of arguments that one kernel may have: 256 parameters. */
+export const ARGUMENT_BYTES = 1024;

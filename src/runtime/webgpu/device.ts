@@ -12,9 +12,6 @@ import { Order } from './order.ts';
 import type { GpuProfiler } from './profiler.ts';
 import { Staging } from './staging.ts';
 
-/** Bytes of arguments that one kernel may have. */
-export const ARGUMENT_BYTES = 1024;
-
 /** Bytes for a buffer (null: the memory), or a copy inside the memory. */
 export type Write =
   | { readonly to: GPUBuffer | null; readonly at: number; readonly bytes: Uint8Array }

@@ -1,6 +1,6 @@
 /** Encodes and submits the dispatches of a bound program: one command buffer, but for the iterations of a `while`. */
-import { BUFFER } from './constants.ts';
-import { ARGUMENT_BYTES, type WebGpuDevice } from './device.ts';
+import { ARGUMENT_BYTES, BUFFER } from './constants.ts';
+import type { WebGpuDevice } from './device.ts';
 import { PREDICATE } from './builtins.ts';
 import type { Dispatch, Part, Schedule } from './schedule.ts';
 

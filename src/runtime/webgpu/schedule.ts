@@ -3,10 +3,10 @@
  * a known count are unrolled. Regions under a condition are dispatched indirectly, by grids that a predicate fills or empties.
  * Only a `while` needs the host: it stays a part of its own.
  */
-import type { Program, Step, WebGpuKernel } from '../artifact.ts';
+import type { Program, Step, WebGpuCode, WebGpuKernel } from '../artifact.ts';
 import { evaluateSize, type Binding } from '../sizes.ts';
 import { ALWAYS, COPY, COPY_WORDS, PREDICATE, SET } from './builtins.ts';
-import { ARGUMENT_BYTES } from './device.ts';
+import { ARGUMENT_BYTES } from './constants.ts';
 
 export interface Dispatch {
   readonly kernel: WebGpuKernel;
@@ -67,6 +67,14 @@ export interface Reference {
 }
 
 type Argument = number | (Reference & { readonly unit: 4 | 2 });
+
+/** How many dispatches a program is on a GPU for those sizes; null where it has none, or a size is not given. */
+export function dispatchCount(code: WebGpuCode | null, name: string, binding: Binding): number | null {
+  const program = code?.programs.find((p) => p.name === name);
+  if (!code || !program?.symbols.every((s) => binding.has(s))) return null;
+  return schedule({ program, kernels: code.kernels, binding, alignment: 256, decision: () => 0, copies: [] })
+    .dispatches;
+}
 
 export function schedule(input: ScheduleInput): Schedule {
   return new Scheduler(input).build();
