@@ -62,22 +62,18 @@ export function assemble(
 }
 
 /** The programs of a block for WebGPU; initial values come from those of the cpu. */
-export function assembleWebGpu(
-  programs: Programs,
-  sources: Sources,
-  options: LinkOptions = {},
-): WebGpuCode {
+export function assembleWebGpu(programs: Programs, sources: Sources, options: LinkOptions = {}): WebGpuCode {
   const entries = programs.entries.filter((e) => e.name !== 'init' && e.name !== 'init_state');
   const { pool, linked } = linkAll(programs, entries, WGSL, options);
   const entryOf = kernelEntries(sources);
-  const kernels = pool.kernels.map((k): WebGpuKernel => {
-    const entry = entryOf(k);
-    const { code, grid } = printWgsl(k);
-    const args = k.params.map((p) => (p.kind === 'var' ? 'value' : isHalf(p.elem) ? 'halves' : 'words'));
-    const comment = [k.name, ...entry.origins].map((line) => `// ${line.replace(/[^ -~]/g, '?')}\n`).join('');
-    return { ...entry, code: comment + code, args, grid };
-  });
-  return { programs: linked, kernels };
+  return { programs: linked, kernels: pool.kernels.map((k) => webGpuKernel(k, entryOf(k))) };
+}
+
+export function webGpuKernel(k: Kernel, entry: KernelEntry): WebGpuKernel {
+  const { code, grid } = printWgsl(k);
+  const args = k.params.map((p) => (p.kind === 'var' ? 'value' : isHalf(p.elem) ? 'halves' : 'words'));
+  const comment = [k.name, ...entry.origins].map((line) => `// ${line.replace(/[^ -~]/g, '?')}\n`).join('');
+  return { ...entry, code: comment + code, args, grid };
 }
 
 function linkAll(
