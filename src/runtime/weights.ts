@@ -74,7 +74,7 @@ export function fromStored(bytes: Uint8Array, t: StoredTensor, name: string, fil
 }
 
 function narrowed(bytes: Uint8Array, t: StoredTensor, name: string, file: string): Tensor {
-  const raw = bytes.slice(t.start, t.end);
+  const raw = new Uint8Array(bytes.subarray(t.start, t.end)); // a Buffer's slice would be no copy
   const { shape } = t;
   switch (t.dtype) {
     case 'F32':

@@ -207,7 +207,9 @@ export class WebGpuDevice implements Device {
   }
 
   private async pipeline(k: WebGpuKernel): Promise<GPUComputePipeline> {
+    this.gpu.pushErrorScope('validation');
     const module = this.gpu.createShaderModule({ label: k.name, code: k.code });
+    const invalid = this.gpu.popErrorScope().catch(() => null);
     try {
       const made = await this.gpu.createComputePipelineAsync({
         label: k.name,
@@ -219,9 +221,7 @@ export class WebGpuDevice implements Device {
     } catch (e) {
       this.compiling.delete(k.code);
       this.check();
-      const { messages } = await module.getCompilationInfo();
-      const said = messages.find((m) => m.type === 'error');
-      const reason = said ? `line ${said.lineNum}: ${said.message}` : e instanceof Error ? e.message : String(e);
+      const reason = (await invalid)?.message ?? (e instanceof Error ? e.message : String(e));
       throw new KernelError(k.name, k.origins, `${this.name} refuses the kernel ${k.name}`, reason);
     }
   }
