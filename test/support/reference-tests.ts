@@ -6,6 +6,9 @@ import test, { type ExecutionContext } from 'ava';
 import type { Machine, Maker } from './machines.ts';
 import { close, EVALUATED, NETWORKS, reference, withAdamW, type Reference } from './networks.ts';
 
+/** A GPU in software compiles the kernels of a large network for minutes when a machine is busy. */
+const SLOW = 15 * 60_000;
+
 /** Results come in the order of the reference's names: `train.out`, `train.out.0`, `train.out.logits`. */
 async function outputs(t: ExecutionContext, machine: Machine, r: Reference, mode: 'eval' | 'train'): Promise<void> {
   const expected = [...r.outputs].filter(([name]) => name.startsWith(`${mode}.out`));
@@ -29,6 +32,7 @@ export function referenceTests(
 ): void {
   for (const name of NETWORKS) {
     run(`${name}, ${kind}: names, outputs, loss, buffers and gradients`, async (t) => {
+      t.timeout(SLOW);
       const r = reference(name);
       const machine = await make(r.source);
       t.deepEqual(machine.names, r.names);
@@ -54,6 +58,7 @@ export function referenceTests(
 
     for (const optimizer of ['sgd', 'adamw'] as const) {
       run(`${name}, ${kind}: steps of ${optimizer}`, async (t) => {
+        t.timeout(SLOW);
         const r = reference(name);
         const machine = await make(optimizer === 'sgd' ? r.source : withAdamW(r.source));
         await machine.load(r);
@@ -78,6 +83,7 @@ export function referenceTests(
 
   for (const name of EVALUATED) {
     run(`${name}, ${kind}: outputs`, async (t) => {
+      t.timeout(SLOW);
       const r = reference(name);
       const machine = await make(r.source);
       await machine.load(r);
