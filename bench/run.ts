@@ -18,7 +18,13 @@ export interface Row {
   readonly note: string;
 }
 
-const { values } = parseArgs({ options: { only: { type: 'string' }, seconds: { type: 'string', default: '2.5' } } });
+const { values } = parseArgs({
+  options: { only: { type: 'string' }, seconds: { type: 'string', default: '2.5' }, help: { type: 'boolean' } },
+});
+if (values.help) {
+  console.log('npm run bench -- [--only W1|W3] [--seconds 2.5]');
+  process.exit(0);
+}
 const seconds = Number(values.seconds);
 const wanted = (name: string): boolean => values.only === undefined || new RegExp(values.only).test(name);
 

@@ -10,8 +10,9 @@ import type { Generator } from './generate/generator.ts';
 import { diagnostics } from './generate/diagnostics.ts';
 import { ops } from './generate/ops.ts';
 import { stdlib } from './generate/stdlib.ts';
+import { tmlanguage } from './generate/tmlanguage.ts';
 
-const GENERATORS: readonly Generator[] = [diagnostics, ops, stdlib];
+const GENERATORS: readonly Generator[] = [diagnostics, ops, stdlib, tmlanguage];
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const check = process.argv.includes('--check');

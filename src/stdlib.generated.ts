@@ -18,7 +18,8 @@ export fn elu(x: f32[...S], alpha: float = 1.0) -> f32[...S] => select(x > 0.0, 
 fn not_above_zero(x: f32[...S]) -> f32[...S] => select(x > 0.0, 0.0, x)
 
 /// max(0, x) + min(0, alpha * (exp(x / alpha) - 1)); Barron 2017.
-export fn celu(x: f32[...S], alpha: float = 1.0) -> f32[...S] => select(x > 0.0, x, alpha * expm1(not_above_zero(x) / alpha))
+export fn celu(x: f32[...S], alpha: float = 1.0) -> f32[...S] =>
+  select(x > 0.0, x, alpha * expm1(not_above_zero(x) / alpha))
 
 /// scale * elu(x, alpha) with the fixed point at zero mean and unit variance; Klambauer et al. 2017.
 export fn selu(x: f32[...S]) -> f32[...S] => 1.0507009873554805 * elu(x, 1.6732632423543772)
@@ -158,7 +159,8 @@ export fn avg_pool2d(
 )
 
 /// Means over windows that tile the image into output_size parts: window i is floor(i H / out) .. ceil((i + 1) H / out).
-export fn adaptive_avg_pool2d(x: f32[N, C, H, W], output_size: (int, int)) => op.adaptive_avg_pool2d(x, output: output_size)
+export fn adaptive_avg_pool2d(x: f32[N, C, H, W], output_size: (int, int)) =>
+  op.adaptive_avg_pool2d(x, output: output_size)
 
 /// One number per channel, shaped so that it broadcasts over [N, C, ...S].
 export fn per_channel(v: f32[C], rank: int) => op.reshape(v, shape: [for a in 0..rank: if a == 1 { C } else { 1 }])
@@ -456,8 +458,9 @@ export fn reshape(x: E[...S], shape: [int]) {
 export fn flatten(x: E[...S], start_dim: int = 0, end_dim: int = -1) {
   first = axis_of(start_dim, len(S))
   joined = axis_of(end_dim, len(S)) - first
-  op.reshape(x, shape: [for a in 0..len(S) - joined:
-    if a < first { S[a] } else if a > first { S[a + joined] } else { prod([for i in first..first + joined + 1: S[i]]) }
+  op.reshape(x, shape: [
+    for a in 0..len(S) - joined:
+      if a < first { S[a] } else if a > first { S[a + joined] } else { prod([for i in first..first + joined + 1: S[i]]) }
   ])
 }
 
@@ -465,7 +468,9 @@ export fn flatten(x: E[...S], start_dim: int = 0, end_dim: int = -1) {
 export fn unflatten(x: E[...S], dim: int, sizes: [int]) {
   at = axis_of(dim, len(S))
   more = len(sizes) - 1
-  reshape(x, [for a in 0..len(S) + more: if a < at { S[a] } else if a > at + more { S[a - more] } else { sizes[a - at] }])
+  reshape(x, [
+    for a in 0..len(S) + more: if a < at { S[a] } else if a > at + more { S[a - more] } else { sizes[a - at] }
+  ])
 }
 
 /// Adds a dim of size 1 at \`dim\`.
@@ -511,8 +516,10 @@ export fn narrow(x: E[...S], dim: int, start: int, length: int) {
 }
 
 /// Parts of \`split_size\` along \`dim\`; the last may be smaller. The dim must be known while compiling.
-export fn split(x: E[...S], split_size: int, dim: int = 0) =>
-  [for i in 0..(S[dim] + split_size - 1) / split_size: narrow(x, dim, i * split_size, min(split_size, S[dim] - i * split_size))]
+export fn split(x: E[...S], split_size: int, dim: int = 0) => [
+  for i in 0..(S[dim] + split_size - 1) / split_size:
+    narrow(x, dim, i * split_size, min(split_size, S[dim] - i * split_size))
+]
 
 /// At most \`chunks\` parts of equal size (the last may be smaller) along \`dim\`.
 export fn chunk(x: E[...S], chunks: int, dim: int = 0) => split(x, (S[dim] + chunks - 1) / chunks, dim)
@@ -586,9 +593,21 @@ export fn trunc_normal(mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: 
 fn erf_inverse(x: f32[...S]) -> f32[...S] {
   w = -log(maximum((1.0 - x) * (1.0 + x), 1e-30))
   c = w - 2.5
-  centre = 1.50140941 + c * (0.246640727 + c * (-0.00417768164 + c * (-0.00125372503 + c * (0.000218580870 + c * (-0.00000439150654 + c * (-0.00000352338770 + c * (0.000000343273939 + c * 0.0000000281022636)))))))
+  centre =
+    1.50140941 +
+    c * (0.246640727 +
+      c * (-0.00417768164 +
+        c * (-0.00125372503 +
+          c * (0.000218580870 +
+            c * (-0.00000439150654 + c * (-0.00000352338770 + c * (0.000000343273939 + c * 0.0000000281022636)))))))
   t = sqrt(w) - 3.0
-  tail = 2.83297682 + t * (1.00167406 + t * (0.00943887047 + t * (-0.00762246130 + t * (0.00573950773 + t * (-0.00367342844 + t * (0.00134934322 + t * (0.000100950558 - t * 0.000200214257)))))))
+  tail =
+    2.83297682 +
+    t * (1.00167406 +
+      t * (0.00943887047 +
+        t * (-0.00762246130 +
+          t * (0.00573950773 +
+            t * (-0.00367342844 + t * (0.00134934322 + t * (0.000100950558 - t * 0.000200214257)))))))
   x * select(w < 5.0, centre, tail)
 }
 
@@ -1109,7 +1128,8 @@ export optimizer AdamW(
     update exp_avg_sq = betas.1 * exp_avg_sq + (1.0 - betas.1) * g * g
     if amsgrad { update max_exp_avg_sq = maximum(max_exp_avg_sq, exp_avg_sq) }
     second = if amsgrad { max_exp_avg_sq } else { exp_avg_sq }
-    p * (1.0 - lr * weight_decay) - lr / bias_correction(betas.0, t) * (exp_avg / (sqrt(second) / sqrt(bias_correction(betas.1, t)) + eps))
+    p * (1.0 - lr * weight_decay) -
+      lr / bias_correction(betas.0, t) * (exp_avg / (sqrt(second) / sqrt(bias_correction(betas.1, t)) + eps))
   }
 }
 
@@ -1119,15 +1139,15 @@ fn bias_correction(beta: float, t: f32[]) -> f32[] => -expm1(t * log(beta))
 // ---------------------------------------------------------------- schedules: the factor of lr at a step, counted from 0
 
 /// lr times factor for the first total_steps, then lr; torch's ConstantLR.
-export fn constant_lr(step: i32[], factor: float, total_steps: int) -> f32[] => select(step < total_steps, factor, f32(1))
+export fn constant_lr(step: i32[], factor: float, total_steps: int) -> f32[] =>
+  select(step < total_steps, factor, f32(1))
 
 /// From start_factor to end_factor in a straight line over total_steps, then constant; torch's LinearLR, for warming up.
 export fn linear_lr(step: i32[], total_steps: int, start_factor: float = 0.0, end_factor: float = 1.0) -> f32[] =>
   start_factor + (end_factor - start_factor) * progress(step, 0, total_steps)
 
 /// Multiplied by gamma every step_size steps; torch's StepLR.
-export fn step_lr(step: i32[], step_size: int, gamma: float = 0.1) -> f32[] =>
-  exp(log(gamma) * f32(step / step_size))
+export fn step_lr(step: i32[], step_size: int, gamma: float = 0.1) -> f32[] => exp(log(gamma) * f32(step / step_size))
 
 /// Multiplied by gamma at each milestone; torch's MultiStepLR.
 export fn multistep_lr(step: i32[], milestones: [int], gamma: float = 0.1) -> f32[] {

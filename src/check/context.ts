@@ -1,4 +1,5 @@
 /** Where an expression stands: what its names mean, which function's IR it writes to, and how its faults are reported. */
+import { isLibraryFile } from './library.ts';
 import type { DiagnosticArgs, DiagnosticBag, DiagnosticName, Extra, Related } from '../diagnostics/index.ts';
 import type { Span } from '../parser/ast.ts';
 import { IrBuilder } from '../ir/builder.ts';
@@ -74,7 +75,7 @@ export interface Cx {
   readonly depth: number;
 }
 
-export const isLibrary = (s: Span): boolean => s.file.startsWith('std/');
+export const isLibrary = (s: Span): boolean => isLibraryFile(s.file);
 
 /** Reports at the user's place, with the library's place as the related one; gives poison for convenience. */
 export function report<N extends DiagnosticName>(

@@ -1,4 +1,5 @@
 /** The public face of the checker: load and check a project, elaborate one block of it. */
+import { isLibraryFile } from './library.ts';
 import { didYouMean, type DiagnosticBag } from '../diagnostics/index.ts';
 import { listOf } from '../diagnostics/words.ts';
 import type { BlockDecl } from '../parser/ast.ts';
@@ -16,7 +17,7 @@ export type { Project, SourceHost } from './project.ts';
  */
 export function checkSource(host: SourceHost, entry: string, bag: DiagnosticBag): Project {
   const project = loadProject(host, entry, bag);
-  const own = [...project.files.values()].filter((f) => !f.path.startsWith('std/'));
+  const own = [...project.files.values()].filter((f) => !isLibraryFile(f.path));
   for (const file of own) resolveFile(project, file, bag);
   for (const file of own) {
     for (const d of file.ast.decls) {

@@ -115,7 +115,7 @@ export interface InitFunc {
 
 export function initFunction(cx: Cx, node: TensorNode, rule: Rule | null, names: Map<string, string>): InitFunc {
   const chosen: Rule = rule ?? { expr: node.member.init!, owner: node.owner, span: node.member.span };
-  const fn = newFn(null, false);
+  const fn = newFn(node.owner, false);
   const key = value({ elem: 'u32', shape: [dim(2)] }, 'key');
   fn.keyParam = key;
   fn.key = key;

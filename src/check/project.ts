@@ -1,4 +1,5 @@
 /** The files of a program: parsed once, with the names each declares and imports. Reads only through its host. */
+import { isLibraryFile } from './library.ts';
 import { didYouMean, type DiagnosticBag } from '../diagnostics/index.ts';
 import type { Decl, File, Import, Span, TypeDecl } from '../parser/ast.ts';
 import { parse } from '../parser/index.ts';
@@ -114,9 +115,9 @@ function declVal(file: ModuleFile, d: Decl): Val {
 function load(project: Project, host: SourceHost, path: string, above: readonly string[]): ModuleFile | null {
   const known = project.files.get(path);
   if (known) return known;
-  const text = path.startsWith('std/') ? (STDLIB[path] ?? null) : host.read(path);
+  const text = isLibraryFile(path) ? (STDLIB[path] ?? null) : host.read(path);
   if (text === null) {
-    if (above.length === 0 && !path.startsWith('std/'))
+    if (above.length === 0 && !isLibraryFile(path))
       project.bag.report('file_not_found', { path }, { file: path, start: 0, end: 0 });
     return null;
   }
@@ -151,7 +152,7 @@ function addImport(project: Project, host: SourceHost, file: ModuleFile, i: Impo
         ? cycle(project, i, target, above)
         : load(project, host, target, above);
   if (target !== null && !from && !above.includes(target)) {
-    const help = target.startsWith('std/')
+    const help = isLibraryFile(target)
       ? (didYouMean(target, Object.keys(STDLIB)) ?? `there are ${Object.keys(STDLIB).join(', ')}`)
       : null;
     bag.report('import_not_found', { path: i.from.path }, i.from.span, { help });
@@ -192,7 +193,7 @@ function cycle(project: Project, i: Import, target: string, above: readonly stri
 /** A path from the project's root, or null after a report. */
 function resolvePath(project: Project, from: string, i: Import): string | null {
   const { path, span } = i.from;
-  if (path.startsWith('std/')) return path;
+  if (isLibraryFile(path)) return path;
   if (!path.startsWith('./') && !path.startsWith('../')) {
     project.bag.report('bad_import_path', { path }, span);
     return null;

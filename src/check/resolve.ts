@@ -2,6 +2,7 @@
  * Names: every body of every declaration is walked once, also those that no instance ever takes, so that an unknown name is
  * reported exactly once and with a suggestion. What names mean is settled later, per instantiation.
  */
+import { isLibraryFile } from './library.ts';
 import type { DiagnosticBag } from '../diagnostics/index.ts';
 import type {
   Body,
@@ -32,7 +33,7 @@ class Resolver extends ExpressionNames {
   run(): void {
     for (const d of this.file.ast.decls) this.decl(d);
     for (const [name, i] of this.file.imports) {
-      if (!this.file.used.has(name) && !this.file.path.startsWith('std/'))
+      if (!this.file.used.has(name) && !isLibraryFile(this.file.path))
         this.bag.report('unused_import', { name }, i.span);
     }
   }

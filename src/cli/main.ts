@@ -4,6 +4,10 @@ import { Command, CommanderError } from 'commander';
 import { buildCommand } from './commands/build.ts';
 import { checkCommand } from './commands/check.ts';
 import { devicesCommand } from './commands/devices.ts';
+import { fmtCommand } from './commands/fmt.ts';
+import { convertCommand } from './commands/convert.ts';
+import { diffCommand } from './commands/diff.ts';
+import { inspectCommand } from './commands/inspect.ts';
 import { predictCommand } from './commands/predict.ts';
 import { summaryCommand } from './commands/summary.ts';
 import { trainCommand } from './commands/train.ts';
@@ -25,14 +29,19 @@ const program = new Command('netwright')
     '\nExit codes: 0 done, 1 a fault in the program or its input, 2 wrong usage, 70 a mistake of netwright itself, 130 interrupted.\nA code such as NW3001 has a page in docs/diagnostics/.',
   );
 
-for (const command of [
-  checkCommand(),
-  buildCommand(),
-  trainCommand(),
-  predictCommand(),
-  summaryCommand(),
-  devicesCommand(),
-]) {
+const COMMANDS = [
+  checkCommand,
+  buildCommand,
+  trainCommand,
+  predictCommand,
+  summaryCommand,
+  devicesCommand,
+  inspectCommand,
+  convertCommand,
+  diffCommand,
+  fmtCommand,
+];
+for (const command of COMMANDS.map((make) => make())) {
   program.addCommand(command.copyInheritedSettings(program));
 }
 
@@ -59,6 +68,7 @@ try {
 function usageFault(e: CommanderError): Fault {
   const [problem = '', suggestion] = e.message.replace(/^error: /, '').split('\n');
   const verb = program.commands.find((c) => c.name() === process.argv[2])?.name();
-  const help = suggestion ?? `see: netwright ${verb === undefined ? '' : `${verb} `}--help`;
+  const help =
+    suggestion?.replace(/^\(Did (.*)\)$/, 'did $1') ?? `see: netwright ${verb === undefined ? '' : `${verb} `}--help`;
   return fault('wrong_usage', { problem }, help);
 }

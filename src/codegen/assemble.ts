@@ -1,4 +1,5 @@
 /** The last leg: programs in IR become kernels, linked programs and WebAssembly, together the artifact of a block. */
+import { isLibraryFile } from '../check/library.ts';
 import type { Elaborated, Instance, ValueSpec } from '../check/elaborated.ts';
 import { Lines } from '../diagnostics/index.ts';
 import type { Entry, Programs } from '../ir/entry.ts';
@@ -142,7 +143,7 @@ function lineNames({ entry, texts }: Sources): (o: Origin) => string {
 
 /** Both are paths from one root; the library has its own names. */
 function pathFrom(entry: string, file: string): string {
-  if (file.startsWith('std/')) return file;
+  if (isLibraryFile(file)) return file;
   const from = entry.split('/').slice(0, -1);
   const to = file.split('/');
   let common = 0;

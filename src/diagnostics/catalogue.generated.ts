@@ -141,7 +141,7 @@ export const CATALOGUE = {
     code: 'NW2005',
     severity: 'error',
     message: '`{path}` leads out of the project',
-    help: 'files outside are read only where the command line allows it',
+    help: 'run the command in a folder that holds both files, or move the file into the project',
   },
   import_cycle: {
     code: 'NW2006',
@@ -668,7 +668,7 @@ export const CATALOGUE = {
     code: 'NW5009',
     severity: 'error',
     message: 'no data to work on: the `train` block names none and there is no --data',
-    help: 'give --data mnist, or a file: .npz .npy .safetensors .csv, IDX (also .gz)',
+    help: 'give --data mnist, or a file: .npz .npy .safetensors .pt .csv, IDX (also .gz)',
   },
   no_method: {
     code: 'NW5010',
@@ -689,6 +689,18 @@ export const CATALOGUE = {
     severity: 'error',
     message: '`{file}` exports no block, so there is nothing to compile',
     help: 'write `export` before the block that the outside may use',
+  },
+  not_formatted: {
+    code: 'NW5021',
+    severity: 'error',
+    message: '`{path}` is not formatted',
+    help: 'run `netwright fmt {path}`',
+  },
+  no_formatter: {
+    code: 'NW5022',
+    severity: 'error',
+    message: '`fmt` needs prettier, which is not installed',
+    help: 'run `npm install --save-dev prettier`',
   },
   runtime_fault: { code: 'NW6001', severity: 'error', message: '{problem}', help: null },
   internal_error: {

@@ -1,7 +1,10 @@
 /** The abstract syntax tree of a `.net` file: what the parser promises and every later stage reads. */
 import type { Span } from '../diagnostics/span.ts';
 
+import type { TypeExpr } from './ast-types.ts';
+
 export type { Span };
+export type * from './ast-types.ts';
 
 export interface Node {
   readonly span: Span;
@@ -390,57 +393,4 @@ export interface RangeExpr extends Node {
 /** Stands where recovery skipped text; a diagnostic has already been reported. */
 export interface ErrorExpr extends Node {
   readonly kind: 'error';
-}
-
-// ---------------------------------------------------------------- types
-
-export type TypeExpr =
-  TensorTypeExpr | NamedType | TupleType | ListType | RecordType | OptionalType | FnType | UnionType | ErrorType;
-
-/** `f32[B, 3, H, W]`, `E[...S]`, `f32[]`. `elem` may be an element-type variable (upper case). */
-export interface TensorTypeExpr extends Node {
-  readonly kind: 'tensorType';
-  readonly elem: Ident;
-  readonly dims: readonly DimExpr[];
-}
-export type DimExpr =
-  | { readonly kind: 'dim'; readonly value: Expr; readonly span: Span }
-  | { readonly kind: 'spread'; readonly name: Ident; readonly span: Span }; // ...S
-/** `int float bool string block`, or a declared `type`; also an optimizer or block name used as a type. */
-export interface NamedType extends Node {
-  readonly kind: 'namedType';
-  readonly name: Ident;
-}
-export interface TupleType extends Node {
-  readonly kind: 'tupleType';
-  readonly items: readonly TypeExpr[];
-}
-/** `[T; n]` fixed-length list, `[T]` list of compile-time length. */
-export interface ListType extends Node {
-  readonly kind: 'listType';
-  readonly item: TypeExpr;
-  readonly length: Expr | null;
-}
-export interface RecordType extends Node {
-  readonly kind: 'recordType';
-  readonly fields: readonly { readonly name: Ident; readonly type: TypeExpr }[];
-}
-/** `T?` */
-export interface OptionalType extends Node {
-  readonly kind: 'optionalType';
-  readonly item: TypeExpr;
-}
-/** `(int) -> block`, `(f32[...S]) -> f32[...S]` */
-export interface FnType extends Node {
-  readonly kind: 'fnType';
-  readonly params: readonly TypeExpr[];
-  readonly result: TypeExpr;
-}
-/** `"none" | "tanh"` */
-export interface UnionType extends Node {
-  readonly kind: 'unionType';
-  readonly options: readonly StringLit[];
-}
-export interface ErrorType extends Node {
-  readonly kind: 'errorType';
 }

@@ -3,6 +3,7 @@
  * only what Python reserves too is reserved everywhere; the others are keywords only where nothing else can be meant.
  */
 import type { IToken, TokenType } from 'chevrotain';
+import { continues } from './layout.ts';
 import * as t from './tokens.ts';
 
 /** Reserved everywhere but after a `.`. */
@@ -19,8 +20,10 @@ interface Place {
   readonly next: IToken | undefined;
   /** Nothing but `export` stands before it in its statement. */
   readonly first: boolean;
-  /** Not inside any braces. */
+  /** Not inside any brackets. */
   readonly top: boolean;
+  /** The line above it goes on here: `a =`. */
+  readonly continued: boolean;
 }
 
 type Rule = (place: Place) => boolean;
@@ -46,7 +49,7 @@ const CONTEXTUAL_RULES: readonly (readonly [TokenType, Rule])[] = [
   [t.Train, opens],
   [t.Update, ({ first, next }) => first && isWord(next)],
   [t.Seq, ({ previous, next }) => is(next, t.LCurly) && !is(previous, t.If, t.While, t.In)],
-  [t.Grad, ({ first, next, top }) => first && top && is(next, t.LParen)],
+  [t.Grad, ({ first, next, top, continued }) => first && top && !continued && is(next, t.LParen)],
 ];
 
 const CONTEXTUAL = new Map(CONTEXTUAL_RULES.map(([type, rule]) => [type.name.toLowerCase(), { type, rule }]));
@@ -57,8 +60,8 @@ export const KEYWORDS: readonly string[] = [...RESERVED.keys(), ...CONTEXTUAL.ke
 export function markKeywords(tokens: readonly IToken[]): void {
   let depth = 0;
   tokens.forEach((token, i) => {
-    if (token.tokenType === t.LCurly) depth++;
-    if (token.tokenType === t.RCurly) depth--;
+    if (t.OPENERS.has(token.tokenType)) depth++;
+    if (t.CLOSERS.has(token.tokenType)) depth--;
     if (token.tokenType !== t.Name) return;
     const previous = tokens[i - 1];
     if (previous?.tokenType === t.Dot) return;
@@ -71,6 +74,10 @@ export function markKeywords(tokens: readonly IToken[]): void {
     if (!contextual) return;
     const first =
       previous === undefined || is(previous, t.Newline, t.Semicolon, t.LCurly) || previous.tokenType === t.Export;
-    if (contextual.rule({ previous, next: tokens[i + 1], first, top: depth <= 0 })) t.retag(token, contextual.type);
+    let above = i - 1;
+    while (tokens[above]?.tokenType === t.Newline) above--;
+    const continued = continues(tokens[above], tokens[above - 1]);
+    if (contextual.rule({ previous, next: tokens[i + 1], first, top: depth <= 0, continued }))
+      t.retag(token, contextual.type);
   });
 }

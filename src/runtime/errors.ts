@@ -68,9 +68,13 @@ export class OutOfMemoryError extends NetwrightError {
 export class CheckpointError extends NetwrightError {
   /** The file, or '' for bytes in memory. */
   readonly file: string;
-  constructor(file: string, message: string) {
-    super('checkpoint', file === '' ? message : `${file}: ${message}`);
+  /** The byte that the fault was found at, where there is one. */
+  readonly offset: number | null;
+  constructor(file: string, message: string, offset: number | null = null) {
+    const where = offset === null ? message : `at byte ${offset}: ${message}`;
+    super('checkpoint', file === '' ? where : `${file}: ${where}`);
     this.file = file;
+    this.offset = offset;
   }
 }
 

@@ -17,6 +17,7 @@ export type { Device } from './device.ts';
 export * from './errors.ts';
 export type { Artifact, Elem } from './artifact.ts';
 export { fromBase64 } from './base64.ts';
-export { loadWeights, tensorsFromBytes, weightsToBytes } from './weights.ts';
+export { loadWeights, readWeights, tensorsFromBytes, tensorsFromFile, weightsToBytes } from './weights.ts';
+export type { CheckpointFile, FileTensor } from './formats/checkpoint.ts';
 export { loadRun, runToBytes } from './run.ts';
 export type { RunPosition } from './run.ts';

@@ -276,21 +276,26 @@ export class Model {
     return moved;
   }
 
-  /** Writes the weights as safetensors with PyTorch's keys, whole or not at all. Node only. */
+  /**
+   * Writes the weights with PyTorch's keys, whole or not at all: `.pt` and `.pth` as PyTorch does, `.npz` as NumPy, anything
+   * else as safetensors. Node only.
+   */
   async save(path: string): Promise<void> {
-    const { writeFileAtomic } = await import('./node/files.ts');
-    const { weightsToBytes } = await import('./weights.ts');
-    await writeFileAtomic(path, await weightsToBytes(this));
+    const { saveWeights } = await import('./node/checkpoints.ts');
+    await saveWeights(this, path);
   }
 
-  /** Reads weights by name from a safetensors file; see `load_state_dict` for `strict`. Node only. */
+  /**
+   * Reads weights by name from a file of any format that is known (safetensors, one file or an index of several, PyTorch,
+   * NumPy, GGUF), by its content; see `load_state_dict` for `strict`. Node only.
+   */
   async load(
     path: string,
     options: { readonly strict?: boolean } = {},
   ): Promise<{ missing_keys: string[]; unexpected_keys: string[] }> {
-    const { readBytes } = await import('./node/files.ts');
+    const { openCheckpoint } = await import('./node/checkpoints.ts');
     const { loadWeights } = await import('./weights.ts');
-    return loadWeights(this, await readBytes(path), { ...options, file: path });
+    return loadWeights(this, await openCheckpoint(path), { ...options, file: path });
   }
 
   /** Raw bytes of the optimizer's state, by segment: for checkpoints of a run. */

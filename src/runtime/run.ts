@@ -7,7 +7,8 @@ import type { TensorEntry } from './artifact.ts';
 import { encode, widthOf } from './elem.ts';
 import { CheckpointError } from './errors.ts';
 import type { Model } from './model.ts';
-import { readSafetensors, writeSafetensors } from './safetensors.ts';
+import { readSafetensorsFile } from './formats/safetensors-file.ts';
+import { writeSafetensors } from './safetensors.ts';
 import { windowOf, type Storage } from './storage.ts';
 import { Tensor } from './tensor.ts';
 import { fromStored, toStored } from './weights.ts';
@@ -57,7 +58,7 @@ export const backendIdentity = (model: Model): string =>
  * Throws CheckpointError, with the model unchanged, where the file is damaged or of another network.
  */
 export function loadRun(model: Model, bytes: Uint8Array, file = ''): { position: RunPosition; warnings: string[] } {
-  const { tensors, metadata } = readSafetensors(bytes, file);
+  const { tensors, metadata } = readSafetensorsFile(bytes, file);
   if (metadata.get('kind') !== KIND) throw new CheckpointError(file, 'this holds weights only, not a training run');
   const number = (key: string): number => {
     const value = Number(metadata.get(key));
@@ -86,7 +87,7 @@ export function loadRun(model: Model, bytes: Uint8Array, file = ''): { position:
     const have = s?.shape.join(', ');
     if (!s) wrong.push(`it has no ${name}`);
     else if (have !== live.shape.join(', ')) wrong.push(`${name} is [${have}] and must be [${live.shape.join(', ')}]`);
-    else ready.push([live.storage, encode(fromStored(bytes, s, name, file).readSync(), live.dtype)]);
+    else ready.push([live.storage, encode(fromStored(s, name, file).readSync(), live.dtype)]);
   }
   for (const name of tensors.keys()) if (!known.has(name)) wrong.push(`${name} is not part of this network`);
   if (wrong.length > 0) {

@@ -3,34 +3,11 @@
  * Reading validates everything before it trusts anything: the data must be covered exactly, without gaps or overlaps.
  */
 import { CheckpointError } from './errors.ts';
+import { BITS } from './formats/dtypes.ts';
 import { JsonFault, parseJson, type Json } from './json.ts';
 
-/** Bits of each element type. */
-const BITS: ReadonlyMap<string, number> = new Map([
-  ['BOOL', 8],
-  ['U8', 8],
-  ['I8', 8],
-  ['F8_E5M2', 8],
-  ['F8_E4M3', 8],
-  ['F8_E8M0', 8],
-  ['F8_E5M2FNUZ', 8],
-  ['F8_E4M3FNUZ', 8],
-  ['F6_E2M3', 6],
-  ['F6_E3M2', 6],
-  ['F4', 4],
-  ['I16', 16],
-  ['U16', 16],
-  ['F16', 16],
-  ['BF16', 16],
-  ['I32', 32],
-  ['U32', 32],
-  ['F32', 32],
-  ['I64', 64],
-  ['U64', 64],
-  ['F64', 64],
-  ['C64', 64],
-]);
-
+/** Types of other formats. */
+const FOREIGN: ReadonlySet<string> = new Set(['C32', 'C128']);
 const MAX_HEADER = 100_000_000;
 const MAX_RANK = 64;
 
@@ -50,8 +27,8 @@ export interface SafetensorsFile {
 
 /** Reads the header. `file` is for messages. Throws CheckpointError for whatever is not exactly right. */
 export function readSafetensors(bytes: Uint8Array, file = ''): SafetensorsFile {
-  const fail = (what: string): never => {
-    throw new CheckpointError(file, what);
+  const fail = (what: string, at = 0): never => {
+    throw new CheckpointError(file, what, at);
   };
   if (bytes.length < 8) return fail(`a safetensors file has at least 8 bytes, this one has ${bytes.length}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -67,7 +44,9 @@ export function readSafetensors(bytes: Uint8Array, file = ''): SafetensorsFile {
   try {
     header = parseJson(text);
   } catch (e) {
-    if (e instanceof JsonFault) return fail(`the header is no JSON at byte ${8 + e.at}: ${e.message}`);
+    if (e instanceof JsonFault) {
+      return fail(`the header is no JSON: ${e.message}`, 8 + new TextEncoder().encode(text.slice(0, e.at)).length);
+    }
     throw e;
   }
   if (!(header instanceof Map)) return fail('the header is not a JSON object');
@@ -100,7 +79,7 @@ function readEntry(
   entry: Json,
   dataStart: number,
   fileEnd: number,
-  fail: (what: string) => never,
+  fail: (what: string, at?: number) => never,
 ): StoredTensor {
   const label = JSON.stringify(name);
   if (!(entry instanceof Map)) return fail(`${label} is not an object`);
@@ -108,7 +87,7 @@ function readEntry(
   const dtype = fields.get('dtype');
   const shape = fields.get('shape');
   const offsets = fields.get('data_offsets');
-  const bits = typeof dtype === 'string' ? BITS.get(dtype) : undefined;
+  const bits = typeof dtype === 'string' && !FOREIGN.has(dtype) ? BITS.get(dtype) : undefined;
   if (bits === undefined || typeof dtype !== 'string')
     return fail(`${label}: there is no element type ${JSON.stringify(dtype ?? null)}`);
   if (!isSizes(shape)) return fail(`${label}: the shape is not a list of whole numbers`);
@@ -134,17 +113,18 @@ function checkCover(
   tensors: ReadonlyMap<string, StoredTensor>,
   start: number,
   end: number,
-  fail: (what: string) => never,
+  fail: (what: string, at?: number) => never,
 ): void {
   let at = start;
   for (const [name, t] of [...tensors].sort(([, a], [, b]) => a.start - b.start || a.end - b.end)) {
     if (t.start !== at)
       fail(
         `${JSON.stringify(name)} starts at byte ${t.start}, where ${at} is expected: tensors overlap or leave a gap`,
+        t.start,
       );
     at = t.end;
   }
-  if (at !== end) fail(`${end - at} bytes at the end belong to no tensor`);
+  if (at !== end) fail(`${end - at} bytes at the end belong to no tensor`, at);
 }
 
 export interface TensorBytes {

@@ -1,9 +1,11 @@
 /** Weights as safetensors: a model's state dict to bytes and back, with PyTorch's names and element types. */
 import type { Elem } from './artifact.ts';
-import { decode } from './elem.ts';
 import { CheckpointError, DTypeError, NetwrightError } from './errors.ts';
+import type { CheckpointFile, FileTensor } from './formats/checkpoint.ts';
+import { valuesOf } from './formats/dtypes.ts';
+import { readSafetensorsFile } from './formats/safetensors-file.ts';
 import type { Model } from './model.ts';
-import { readSafetensors, writeSafetensors, type StoredTensor, type TensorBytes } from './safetensors.ts';
+import { writeSafetensors, type TensorBytes } from './safetensors.ts';
 import { Tensor, tensor } from './tensor.ts';
 
 const NAMES: Readonly<Record<Elem, string>> = {
@@ -52,62 +54,83 @@ export async function toStored(t: Tensor, stored: 'i64' | null): Promise<TensorB
   return { dtype: NAMES[t.dtype], shape, bytes: (await t.storage.fetch(0, t.nbytes)).slice() };
 }
 
-/** Every tensor of a file, names dropped for ties included; element types that the runtime has, 64-bit ones narrowed. */
-export function tensorsFromBytes(bytes: Uint8Array, file = ''): Map<string, Tensor> {
-  const read = readSafetensors(bytes, file);
-  const out = new Map<string, Tensor>();
-  for (const [name, t] of read.tensors) out.set(name, fromStored(bytes, t, name, file));
-  for (const [dropped, kept] of read.metadata) {
-    const t = out.get(kept);
+/** Every tensor of a safetensors file, names dropped for ties included. See `tensorsFromFile`. */
+export const tensorsFromBytes = (bytes: Uint8Array, file = ''): Map<string, Tensor> =>
+  tensorsFromFile(readSafetensorsFile(bytes, file), file);
+
+/** Every tensor of a file of any format, of the nearest element type that the runtime has. */
+export function tensorsFromFile(read: CheckpointFile, file = ''): Map<string, Tensor> {
+  return new Map([...withTies(read)].map(([name, t]) => [name, fromStored(t, name, file)]));
+}
+
+/** Reads the bytes of a file of weights of any format, by its content: for `loadWeights` and `tensorsFromFile`. */
+export async function readWeights(bytes: Uint8Array, file = ''): Promise<CheckpointFile> {
+  const { readCheckpoint } = await import('./formats/read.ts');
+  return readCheckpoint(bytes, file);
+}
+
+/** The tensors, names dropped for ties included: the same object under both names. */
+export function withTies({ tensors, metadata }: CheckpointFile): Map<string, FileTensor> {
+  const out = new Map(tensors);
+  for (const [dropped, kept] of metadata) {
+    const t = tensors.get(kept);
     if (t && !out.has(dropped)) out.set(dropped, t);
   }
   return out;
 }
 
-/** The tensor in a file's range, of the nearest element type that the runtime has. */
-export function fromStored(bytes: Uint8Array, t: StoredTensor, name: string, file: string): Tensor {
+/** Element types of files, as the runtime holds them. */
+const HELD: ReadonlyMap<string, Elem> = new Map<string, Elem>([
+  ...['F32', 'F64', 'F8_E4M3', 'F8_E5M2', 'F8_E4M3FNUZ', 'F8_E5M2FNUZ', 'F8_E8M0'].map((d) => [d, 'f32'] as const),
+  ...['I64', 'I32', 'I16', 'I8', 'U16', 'U8'].map((d) => [d, 'i32'] as const),
+  ...['U64', 'U32'].map((d) => [d, 'u32'] as const),
+  ['F16', 'f16'],
+  ['BF16', 'bf16'],
+  ['BOOL', 'bool'],
+]);
+
+/** The tensor of a file, of the nearest element type that the runtime has. Throws where a value does not fit. */
+export function fromStored(t: FileTensor, name: string, file: string): Tensor {
+  const dtype = HELD.get(t.dtype);
+  const values = dtype && valuesOf(t.dtype, t.bytes());
+  if (!dtype || !values)
+    throw new CheckpointError(file, `${JSON.stringify(name)} is ${t.dtype}, which no parameter can hold`);
   try {
-    return narrowed(bytes, t, name, file);
+    return tensor<Elem>(values, { shape: t.shape, dtype });
   } catch (e) {
     throw e instanceof DTypeError ? new CheckpointError(file, `${name}: ${e.message}`) : e;
   }
 }
 
-function narrowed(bytes: Uint8Array, t: StoredTensor, name: string, file: string): Tensor {
-  const raw = new Uint8Array(bytes.subarray(t.start, t.end)); // a Buffer's slice would be no copy
-  const { shape } = t;
-  switch (t.dtype) {
-    case 'F32':
-      return tensor(new Float32Array(raw.buffer), { shape });
-    case 'F64':
-      return tensor(new Float64Array(raw.buffer), { shape });
-    case 'I32':
-      return tensor(new Int32Array(raw.buffer), { shape });
-    case 'U32':
-      return tensor(new Uint32Array(raw.buffer), { shape, dtype: 'u32' });
-    case 'I64':
-      return tensor(new BigInt64Array(raw.buffer), { shape });
-    case 'BOOL':
-      return tensor(raw, { shape, dtype: 'bool' });
-    case 'U8':
-      return tensor(raw, { shape });
-    case 'F16':
-      return tensor(decode(raw, 'f16'), { shape, dtype: 'f16' });
-    case 'BF16':
-      return tensor(decode(raw, 'bf16'), { shape, dtype: 'bf16' });
-    default:
-      throw new CheckpointError(file, `${JSON.stringify(name)} is ${t.dtype}, which no parameter can hold`);
-  }
+/**
+ * Files hold more than weights: `{"model": ..., "optimizer": ...}`, and `module.` before every name. Where the model's own
+ * names are not there, and all of them are under one other name, that part is meant.
+ */
+function partFor<T>(given: ReadonlyMap<string, T>, names: readonly string[]): ReadonlyMap<string, T> {
+  const [first] = names;
+  if (first === undefined || names.some((n) => given.has(n))) return given;
+  const prefixes = [...given.keys()]
+    .filter((n) => n.endsWith(`.${first}`))
+    .map((n) => n.slice(0, -first.length))
+    .filter((prefix) => names.every((n) => given.has(prefix + n)));
+  const [prefix, another] = prefixes;
+  if (prefix === undefined || another !== undefined) return given;
+  return new Map([...given].flatMap(([n, t]) => (n.startsWith(prefix) ? [[n.slice(prefix.length), t] as const] : [])));
 }
 
-/** Loads weights by name. Nothing is changed unless all of it fits (or `strict` is false: see `load_state_dict`). */
+/**
+ * Loads weights by name, from the bytes of a safetensors file or from a file of any format that was read. Nothing is changed
+ * unless all of it fits (or `strict` is false: see `load_state_dict`).
+ */
 export function loadWeights(
   model: Model,
-  bytes: Uint8Array,
+  from: Uint8Array | CheckpointFile,
   options: { readonly strict?: boolean; readonly file?: string } = {},
 ): { missing_keys: string[]; unexpected_keys: string[] } {
   const file = options.file ?? '';
-  const given = tensorsFromBytes(bytes, file);
+  const read = from instanceof Uint8Array ? readSafetensorsFile(from, file) : from;
+  const part = partFor(withTies(read), [...model.state_dict().keys()]);
+  const given = new Map([...part].map(([name, t]) => [name, fromStored(t, name, file)]));
   try {
     return model.load_state_dict(given, options);
   } catch (e) {

@@ -52,6 +52,18 @@ test('imports stay in the project, exist, are exported and used', (t) => {
   t.regex(said('')[0]!, /^NW2001 /);
 });
 
+test("a project's own folder called std is not the library", (t) => {
+  const made = check({
+    'main.net': `
+      import { twice } from "./std/own.net"
+      export block Main {
+        forward(x: f32[B]) -> f32[B] => twice(x)
+      }`,
+    'std/own.net': 'export fn twice(x: f32[...S]) -> f32[...S] => x * 2.0',
+  });
+  t.deepEqual(made.diagnostics, []);
+});
+
 test('a cycle is shown as a whole', (t) => {
   const { diagnostics } = check({
     'main.net': main('import { Layer } from "./a.net"'),

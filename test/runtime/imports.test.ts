@@ -24,8 +24,8 @@ function importsOf(file: string): Import[] {
 const resolved = (file: string, to: string): string =>
   to.startsWith('.') ? relative('.', join(dirname(file), to)) : to;
 
-/** Every import that a file reaches. */
-function graph(start: string): Import[] {
+/** Every import that a file reaches; `later` ones are followed unless they are not asked for. */
+function graph(start: string, withLater = true): Import[] {
   const seen = new Set<string>();
   const out: Import[] = [];
   const visit = (file: string): void => {
@@ -33,7 +33,7 @@ function graph(start: string): Import[] {
     seen.add(file);
     for (const i of importsOf(file)) {
       out.push(i);
-      if (i.to.endsWith('.ts')) visit(i.to);
+      if (i.to.endsWith('.ts') && (withLater || !i.later)) visit(i.to);
     }
   };
   visit(start);
@@ -42,17 +42,23 @@ function graph(start: string): Import[] {
 
 const show = (list: readonly Import[]): string[] => list.map((i) => `${i.from} imports ${i.to}`);
 
-test('the runtime imports nothing but itself: no compiler, no package', (t) => {
+test('the runtime imports nothing but itself, and a library that inflates when an archive is read', (t) => {
   const all = graph('src/runtime/index.ts');
   t.true(all.length > 20);
   const node = (i: Import): boolean => i.from.startsWith('src/runtime/node/') && i.to.startsWith('node:');
-  const foreign = all.filter((i) => !(i.to.startsWith('src/runtime/') || node(i)));
+  const inflate = (i: Import): boolean => i.from === 'src/runtime/formats/zip.ts' && i.to === 'fflate';
+  const foreign = all.filter((i) => !(i.to.startsWith('src/runtime/') || node(i) || inflate(i)));
   t.deepEqual(show(foreign), []);
   t.deepEqual(
     show(all.filter((i) => i.to.startsWith('src/runtime/kernels/'))),
     [],
     'kernels are built by the compiler',
   );
+});
+
+test('readers of formats other than safetensors are loaded when they are asked for', (t) => {
+  const eager = graph('src/runtime/index.ts', false).filter((i) => !i.later);
+  t.deepEqual(show(eager.filter((i) => i.to === 'fflate')), []);
 });
 
 test('what only Node has is loaded when it is asked for', (t) => {

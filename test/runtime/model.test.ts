@@ -359,3 +359,15 @@ test('a block that the source does not export is a fault', (t) => {
   t.deepEqual(Object.keys(blocks), []);
   t.regex(diagnostics.map((d) => d.message).join(), /exports no block `Nett`; it exports `Net`/);
 });
+
+test('kernels name the line and the layer they come from, as seen from the file', (t) => {
+  const host = { read: (path: string) => ({ 'nets/net.net': SOURCE, 'main.net': SOURCE })[path] ?? null };
+  const origins = (file: string): string[] =>
+    compile({ file, host }).artifacts[0]!.kernels.flatMap((k) => k.origins.filter((o) => !o.startsWith('std/')));
+  const here = origins('main.net').filter((o) => o.startsWith('main.net:7'));
+  t.deepEqual([...new Set(here)].sort(), ['main.net:7 head']);
+  t.deepEqual(
+    origins('nets/net.net').map((o) => o.replace('net.net', 'main.net')),
+    origins('main.net'),
+  );
+});

@@ -41,7 +41,10 @@ export function predictCommand(): Command {
     .argument('<file>', 'a .net file')
     .option('--block <name>', 'which exported block, where there are several')
     .option('--set <name=value>', 'a hyper-parameter of the block (repeatable)', setting)
-    .option('--weights <file>', 'a safetensors file; without it the initial values of --seed')
+    .option(
+      '--weights <file>',
+      'a file of weights (safetensors, PyTorch, NumPy, GGUF); without it the initial values of --seed',
+    )
     .option('--data <source>', 'as for train; where it has a held-out part, that part')
     .option('--target <column>', 'the column of a CSV that is the target')
     .option('--method <name>', 'the method to run', 'forward')

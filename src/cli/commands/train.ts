@@ -39,7 +39,7 @@ export function trainCommand(): Command {
     .option('--set <name=value>', 'a hyper-parameter of the block (repeatable)', setting)
     .option(
       '--data <source>',
-      'mnist, or files: .npz .npy .safetensors .csv, IDX (also .gz), a folder of IDX files; several joined by commas',
+      'mnist, or files: .npz .npy .safetensors .pt .csv, IDX (also .gz), a folder of IDX files; several joined by commas',
     )
     .option('--target <column>', 'the column of a CSV that is the target (default: the last)')
     .option('--epochs <n>', 'passes over the data', positiveInt)

@@ -1,13 +1,11 @@
 /** Finds out what a data argument is (built-in name, file, folder, list of files) and reads it into memory. */
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
-import { CheckpointError } from '../../runtime/errors.ts';
-import { readSafetensors } from '../../runtime/safetensors.ts';
 import { readCsv } from './csv.ts';
 import { DataError, dataSet, type Column, type DataSet } from './dataset.ts';
 import { readIdx } from './idx.ts';
 import { readMnist } from './mnist.ts';
-import { readNpy, readNpz } from './npy.ts';
+import { readTensorColumns } from './tensors.ts';
 
 export interface DataOptions {
   /** Column of a CSV that is the target. */
@@ -17,7 +15,7 @@ export interface DataOptions {
 }
 
 const FORMATS =
-  'the built-in "mnist", or files: .npz .npy .safetensors .csv, IDX (also .gz), or a folder with MNIST-style IDX files';
+  'the built-in "mnist", or files: .npz .npy .safetensors .pt .csv, IDX (also .gz), or a folder with MNIST-style IDX files';
 
 const isBuiltIn = (what: string): boolean => what === 'mnist' && !existsSync(what);
 
@@ -44,50 +42,18 @@ function readFile(path: string, options: DataOptions, name: string | null): Colu
   const own = name ?? base.slice(0, base.length - extname(base).length);
   switch (extname(base)) {
     case '.npz':
-      return readNpz(bytes, path);
     case '.npy':
-      return [readNpy(bytes, own, path)];
+    case '.safetensors':
+    case '.pt':
+    case '.pth':
+      return readTensorColumns(bytes, own, path);
     case '.csv':
       return readCsv(bytes.toString('utf8'), path, options.target);
-    case '.safetensors':
-      try {
-        return readSafetensorColumns(bytes, path);
-      } catch (e) {
-        throw e instanceof CheckpointError ? new DataError(path, e.message) : e;
-      }
     default:
       if (/idx\d-ubyte|\.idx/.test(base) || (bytes[0] === 0 && bytes[1] === 0) || path.endsWith('.gz'))
         return [readIdx(bytes, own, path)];
       throw new DataError(path, 'this is no kind of data that is known here', `a data set is ${FORMATS}`);
   }
-}
-
-function readSafetensorColumns(bytes: Uint8Array, path: string): Column[] {
-  const file = readSafetensors(bytes);
-  return [...file.tensors].map(([name, t]) => {
-    const raw = bytes.subarray(t.start, t.end);
-    const copy = raw.slice().buffer;
-    switch (t.dtype) {
-      case 'F32':
-        return { name, shape: t.shape, data: new Float32Array(copy) };
-      case 'I32':
-        return { name, shape: t.shape, data: new Int32Array(copy) };
-      case 'I64':
-        return { name, shape: t.shape, data: Int32Array.from(new BigInt64Array(copy), (v) => fit(v, name, path)) };
-      case 'U8':
-      case 'BOOL':
-        return { name, shape: t.shape, data: Int32Array.from(new Uint8Array(copy)) };
-      case 'F64':
-        return { name, shape: t.shape, data: Float32Array.from(new Float64Array(copy)) };
-      default:
-        throw new DataError(path, `${name} is ${t.dtype}`, 'data sets are F32, F64, I32, I64, U8 or BOOL');
-    }
-  });
-}
-
-function fit(v: bigint, name: string, path: string): number {
-  if (v > 2147483647n || v < -2147483648n) throw new DataError(path, `${name} holds ${v}, which does not fit 32 bits`);
-  return Number(v);
 }
 
 /** `train-images-idx3-ubyte[.gz]` and its three companions, as MNIST and Fashion-MNIST are laid out. */
