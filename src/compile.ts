@@ -2,8 +2,9 @@
 import { checkSource, elaborate, exportedBlocks, type Project, type SourceHost } from './check/index.ts';
 import type { Elaborated, StaticValue } from './check/elaborated.ts';
 import type { Kernel } from './codegen/kernel.ts';
-import { assemble } from './codegen/assemble.ts';
-import { WASM } from './codegen/targets.ts';
+import { assemble, assembleWebGpu } from './codegen/assemble.ts';
+import type { Target } from './codegen/call.ts';
+import { WASM, WGSL } from './codegen/targets.ts';
 import { DiagnosticBag, type Diagnostic } from './diagnostics/index.ts';
 import { listOf } from './diagnostics/words.ts';
 import type { Module } from './ir/ir.ts';
@@ -29,11 +30,18 @@ export interface CompileOptions {
   /** Check the legality of the IR after every pass; a fault is a mistake of the compiler and throws. */
   readonly verify?: boolean;
   readonly onPass?: (pass: string, module: Module) => void;
+  /**
+   * What the artifact can run on. `wasm` is always in it: the cpu draws the initial values for every device. `webgpu` adds a
+   * second set of programs and their WGSL, and about as much time to compile. Default: `wasm` alone.
+   */
+  readonly targets?: readonly TargetName[];
   /** false gives every value memory of its own: for tests of the linker. */
   readonly share?: boolean;
   /** false leaves every op a kernel of its own: for tests of fusion. */
   readonly fuse?: boolean;
 }
+
+export type TargetName = 'wasm' | 'webgpu';
 
 export interface Compiled {
   readonly block: Elaborated;
@@ -55,17 +63,21 @@ export function openProject(host: SourceHost, file: string): OpenProject {
 export function compileProject(open: OpenProject, block: string, options: CompileOptions = {}): Compiled | null {
   const elaborated = elaborate(open.project, block, options.hyper ?? {}, open.bag);
   if (!elaborated || open.bag.hasErrors) return null;
-  const assembled = assembledPrograms(elaborated, options, open.bag);
-  if (!assembled) return null;
-  const programs = runPipeline(assembled, WASM, options);
-  const { artifact, kernels } = assemble(programs, WASM, { entry: open.project.entry, texts: open.sources }, options);
+  const programs = programsFor(WASM, elaborated, options, open.bag);
+  if (!programs) return null;
+  const sources = { entry: open.project.entry, texts: open.sources };
+  // What is dumped and watched is the first target's way.
+  const { onPass: _, ...quiet } = options;
+  const onGpu = options.targets?.includes('webgpu') ? programsFor(WGSL, elaborated, quiet, open.bag) : null;
+  const webgpu = onGpu && assembleWebGpu(onGpu, sources, options);
+  const { artifact, kernels } = assemble(programs, sources, webgpu, options);
   return { block: elaborated, artifact, ir: programs.module, kernels };
 }
 
 /** Null where the loss has no gradient, which the bag then says. */
-function assembledPrograms(block: Elaborated, options: CompileOptions, bag: DiagnosticBag): Programs | null {
+function programsFor(target: Target, block: Elaborated, options: CompileOptions, bag: DiagnosticBag): Programs | null {
   try {
-    return buildPrograms(prepareMethods(block, WASM, options));
+    return runPipeline(buildPrograms(prepareMethods(block, target, options)), target, options);
   } catch (e) {
     if (!(e instanceof AutodiffFault)) throw e;
     const loss = lossMethod(block)?.name ?? 'loss';

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { buildCommand } from './commands/build.ts';
 import { checkCommand } from './commands/check.ts';
+import { devicesCommand } from './commands/devices.ts';
 import { fmtCommand } from './commands/fmt.ts';
 import { convertCommand } from './commands/convert.ts';
 import { diffCommand } from './commands/diff.ts';
@@ -34,6 +35,7 @@ const COMMANDS = [
   trainCommand,
   predictCommand,
   summaryCommand,
+  devicesCommand,
   inspectCommand,
   convertCommand,
   diffCommand,

@@ -1,6 +1,7 @@
 /** Options that several commands share, and their parsing. */
 import { InvalidArgumentError } from 'commander';
 import type { StaticValue } from '../check/elaborated.ts';
+import type { TargetName } from '../compile.ts';
 
 export function positiveInt(text: string): number {
   const n = Number(text);
@@ -53,4 +54,14 @@ export function dimSetting(text: string, previous: Record<string, number> = {}):
   const m = /^([A-Z]\w*)=(\d{1,9})$/.exec(text);
   if (!m) throw new InvalidArgumentError('It must be NAME=NUMBER, such as B=1.');
   return { ...previous, [m[1]!]: Number(m[2]) };
+}
+
+const TARGETS: readonly TargetName[] = ['wasm', 'webgpu'];
+
+/** `--target wasm,webgpu`. */
+export function targetList(text: string): readonly TargetName[] {
+  const wanted = text.split(',').map((s) => s.trim());
+  if (wanted.some((w) => !TARGETS.some((t) => t === w)))
+    throw new InvalidArgumentError(`Targets are ${TARGETS.join(', ')}.`);
+  return TARGETS.filter((t) => t === 'wasm' || wanted.includes(t));
 }

@@ -1,6 +1,6 @@
 /** The training loop of the command line: epochs over shuffled batches, held-out metric, checkpoints, a clean stop. */
 import { NonFiniteError } from '../runtime/errors.ts';
-import { tensor, type Model, type Tensor } from '../runtime/index.ts';
+import { tensor, type Device, type Model, type Tensor } from '../runtime/index.ts';
 import type { Elem, MethodEntry, Spec } from '../runtime/artifact.ts';
 import { BatchLoader, matchColumns, permutation } from './data/loader.ts';
 import type { Column, DataSet } from './data/dataset.ts';
@@ -35,7 +35,7 @@ export async function train(
   const method = (name: string): MethodEntry => model.artifact.methods.find((m) => m.name === name)!;
   const loader = new BatchLoader(matchColumns(data, method(entry.loss)), options.batchSize);
   const evaluate = entry.metric !== null && heldOut ? new Evaluation(model, method(entry.metric), heldOut) : null;
-  const inputs = new InputTensors(method(entry.loss));
+  const inputs = new InputTensors(method(entry.loss), model.device);
   let seconds = 0;
   let metric: TrainerResult['metric'] = null;
   let mean = NaN;
@@ -79,9 +79,11 @@ export async function train(
 /** Tensors that batches are copied into: one set per batch size, so that a step makes no new ones. */
 export class InputTensors {
   private readonly elems: readonly Elem[];
+  private readonly device: Device;
   private readonly bySize = new Map<string, Tensor[]>();
 
-  constructor(method: MethodEntry) {
+  constructor(method: MethodEntry, device: Device) {
+    this.device = device;
     this.elems = method.args.map((a) => elemOf(a.spec));
   }
 
@@ -93,7 +95,7 @@ export class InputTensors {
       return known;
     }
     const made = columns.map((c, i) =>
-      tensor<Elem>(c.data as ArrayLike<number>, { dtype: this.elems[i]!, shape: c.shape }),
+      tensor<Elem>(c.data as ArrayLike<number>, { dtype: this.elems[i]!, shape: c.shape, device: this.device }),
     );
     this.bySize.set(key, made);
     return made;
@@ -113,7 +115,7 @@ class Evaluation {
     this.model = model;
     this.method = method;
     this.loader = new BatchLoader(matchColumns(data, method), 250);
-    this.inputs = new InputTensors(method);
+    this.inputs = new InputTensors(method, model.device);
   }
 
   async run(): Promise<number> {

@@ -2,17 +2,30 @@
 import { isLibraryFile } from '../check/library.ts';
 import type { Elaborated, Instance, ValueSpec } from '../check/elaborated.ts';
 import { Lines } from '../diagnostics/index.ts';
-import type { Programs } from '../ir/entry.ts';
+import type { Entry, Programs } from '../ir/entry.ts';
 import { hashHex } from '../ir/hash.ts';
 import type { Origin, TensorType } from '../ir/ir.ts';
-import type { Artifact, MethodEntry, Spec, TrainEntry, TreeNode } from '../runtime/artifact.ts';
+import type {
+  Artifact,
+  KernelEntry,
+  MethodEntry,
+  Program,
+  Spec,
+  TrainEntry,
+  TreeNode,
+  WebGpuCode,
+  WebGpuKernel,
+} from '../runtime/artifact.ts';
 import type { Target } from './call.ts';
 import { kernelKey } from './dedupe.ts';
 import { indexRanges } from './indices.ts';
+import { isHalf } from './half.ts';
 import type { Kernel } from './kernel.ts';
 import { link, tensorSpec, type LinkOptions } from './link.ts';
 import { lowerModule } from './lower.ts';
+import { WASM, WGSL } from './targets.ts';
 import { printWasm } from './wasm/print.ts';
+import { printWgsl } from './wgsl/print.ts';
 
 /** The texts of a program's files by their paths, for naming the lines that kernels come from. */
 export interface Sources {
@@ -22,19 +35,14 @@ export interface Sources {
 
 export function assemble(
   programs: Programs,
-  target: Target,
   sources: Sources,
+  webgpu: WebGpuCode | null,
   options: LinkOptions = {},
 ): { artifact: Artifact; kernels: readonly Kernel[] } {
   const { block } = programs;
-  const lowered = lowerModule(programs.module, target);
-  const pool = new KernelPool();
-  const linked = programs.entries.map((e) =>
-    link(e, programs.module.funcs.get(e.func)!, lowered, (k) => pool.indexOf(k), options),
-  );
+  const { pool, linked } = linkAll(programs, programs.entries, WASM, options);
   const input = { kernels: pool.kernels, programs: linked };
   const wasm = { simd: printWasm(input, { relaxed: false }), relaxed: printWasm(input, { relaxed: true }) };
-  const lineOf = lineNames(sources);
   const shape = { segments: programs.segments, tensors: programs.tensors, programs: linked };
   const artifact: Artifact = {
     format: 1,
@@ -47,10 +55,45 @@ export function assemble(
     tree: treeNode(block.tree),
     methods: block.methods.map((m) => methodEntry(block, m.name)),
     train: trainEntry(programs),
-    kernels: pool.kernels.map((k) => ({ name: k.name, origins: [...new Set(k.origins.map(lineOf))] })),
+    kernels: pool.kernels.map(kernelEntries(sources)),
     wasm,
+    webgpu,
   };
   return { artifact, kernels: pool.kernels };
+}
+
+/** The programs of a block for WebGPU; initial values come from those of the cpu. */
+export function assembleWebGpu(programs: Programs, sources: Sources, options: LinkOptions = {}): WebGpuCode {
+  const entries = programs.entries.filter((e) => e.name !== 'init' && e.name !== 'init_state');
+  const { pool, linked } = linkAll(programs, entries, WGSL, options);
+  const entryOf = kernelEntries(sources);
+  return { programs: linked, kernels: pool.kernels.map((k) => webGpuKernel(k, entryOf(k))) };
+}
+
+export function webGpuKernel(k: Kernel, entry: KernelEntry): WebGpuKernel {
+  const { code, grid } = printWgsl(k);
+  const args = k.params.map((p) => (p.kind === 'var' ? 'value' : isHalf(p.elem) ? 'halves' : 'words'));
+  const comment = [k.name, ...entry.origins].map((line) => `// ${line.replace(/[^ -~]/g, '?')}\n`).join('');
+  return { ...entry, code: comment + code, args, grid };
+}
+
+function linkAll(
+  programs: Programs,
+  entries: readonly Entry[],
+  target: Target,
+  options: LinkOptions,
+): { pool: KernelPool; linked: Program[] } {
+  const lowered = lowerModule(programs.module, target);
+  const pool = new KernelPool();
+  const linked = entries.map((e) =>
+    link(e, programs.module.funcs.get(e.func)!, lowered, (k) => pool.indexOf(k), options),
+  );
+  return { pool, linked };
+}
+
+function kernelEntries(sources: Sources): (k: Kernel) => KernelEntry {
+  const lineOf = lineNames(sources);
+  return (k) => ({ name: k.name, origins: [...new Set(k.origins.map(lineOf))] });
 }
 
 /** Equal kernels once, under names that are unique. */

@@ -217,6 +217,11 @@ export class KernelBuilder {
     return { kind: 'buffer', name, elem, space, access: 'readwrite', length };
   }
 
+  /** An array of the workgroup that holds vectors of 4; indices count elements and are multiples of 4. */
+  sharedVectors(name: string, length: number): KBuffer {
+    return { ...this.local(name, 'f32', length, 'shared'), vectors: true };
+  }
+
   /** Names a value that is used more than once. Constants and variables are returned as they are. */
   let(value: KExpr, name = 't'): KExpr {
     if (value.k === 'const' || (value.k === 'var' && !value.var.mutable)) return value;

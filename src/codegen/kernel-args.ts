@@ -2,7 +2,7 @@
 import type { Dim } from '../ir/dim.ts';
 import type { ElemType, Value } from '../ir/ir.ts';
 import { i32, KernelBuilder } from './builder.ts';
-import type { CallArg, KernelCall } from './call.ts';
+import type { CallArg, KernelCall, Scratch } from './call.ts';
 import type { KBuffer, KExpr } from './kernel.ts';
 import { Scope } from './scope.ts';
 import type { Origin } from '../ir/ir.ts';
@@ -20,6 +20,12 @@ export class KernelArgs {
 
   scratch(elem: ElemType, bytes: Dim, name: string): KBuffer {
     this.args.push({ kind: 'scratch', scratch: { kind: 'scratch', bytes } });
+    return this.k.buffer(name, elem, 'readwrite');
+  }
+
+  /** Memory that several kernels of one call share. */
+  shared(elem: ElemType, scratch: Scratch, name: string): KBuffer {
+    this.args.push({ kind: 'scratch', scratch });
     return this.k.buffer(name, elem, 'readwrite');
   }
 

@@ -28,6 +28,8 @@ export interface KBuffer {
   readonly access: 'read' | 'write' | 'readwrite';
   /** Elements; only for shared and private. */
   readonly length: number | null;
+  /** A shared f32 array that is only ever touched by vectors of 4, at multiples of 4: WGSL keeps it in vectors. */
+  readonly vectors?: true;
 }
 
 export interface KVar {

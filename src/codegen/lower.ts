@@ -4,6 +4,11 @@
  */
 import { elementwiseKernel } from '../runtime/kernels/elementwise.ts';
 import { contractionKernels } from '../runtime/kernels/contraction.ts';
+import { elementwiseOnGrid } from '../runtime/kernels/gpu/elementwise.ts';
+import { maxPoolGradOnGrid } from '../runtime/kernels/gpu/pool-grad.ts';
+import { randomBitsOnGrid } from '../runtime/kernels/gpu/random.ts';
+import { rowwiseOnGrid } from '../runtime/kernels/gpu/rowwise.ts';
+import { scatterAddOnGrid } from '../runtime/kernels/gpu/scatter.ts';
 import { foldInKernel, randomBitsKernel } from '../runtime/kernels/random.ts';
 import { maxPoolGradKernel } from '../runtime/kernels/pool-grad.ts';
 import { rowwiseKernel } from '../runtime/kernels/rowwise.ts';
@@ -92,6 +97,23 @@ class Lowerer {
 function kernelsOf(op: Op, target: Target): readonly KernelCall[] {
   const family = String(op.attrs['family']);
   const name = kernelName(op, family);
+  const kernels = target.kind === 'wgsl' ? onGrid(family, op, name) : onCores(family, op, name, target);
+  if (kernels) return kernels;
+  switch (family) {
+    case 'matmul':
+    case 'conv2d':
+    case 'conv2d_input_grad':
+    case 'conv2d_weight_grad':
+      return contractionKernels(op, target).map((c, i, all) =>
+        renamed(c, i === all.length - 1 ? name : `${name}_${c.kernel.name}`),
+      );
+    default:
+      throw new Error(`no kernel family is called ${family}`);
+  }
+}
+
+/** The families of a processor core; contractions find their schedule themselves. */
+function onCores(family: string, op: Op, name: string, target: Target): readonly KernelCall[] | null {
   switch (family) {
     case 'elementwise':
       return [elementwiseKernel(op, target, name)];
@@ -105,15 +127,28 @@ function kernelsOf(op: Op, target: Target): readonly KernelCall[] {
       return [foldInKernel(op, name)];
     case 'random_bits':
       return [randomBitsKernel(op, name)];
-    case 'matmul':
-    case 'conv2d':
-    case 'conv2d_input_grad':
-    case 'conv2d_weight_grad':
-      return contractionKernels(op, target).map((c, i, all) =>
-        renamed(c, i === all.length - 1 ? name : `${name}_${c.kernel.name}`),
-      );
     default:
-      throw new Error(`no kernel family is called ${family}`);
+      return null;
+  }
+}
+
+/** Those of a GPU. */
+function onGrid(family: string, op: Op, name: string): readonly KernelCall[] | null {
+  switch (family) {
+    case 'elementwise':
+      return [elementwiseOnGrid(op, name)];
+    case 'rowwise':
+      return rowwiseOnGrid(op, name);
+    case 'max_pool2d_grad':
+      return [maxPoolGradOnGrid(op, name)];
+    case 'scatter_add':
+      return scatterAddOnGrid(op, name);
+    case 'random_bits':
+      return [randomBitsOnGrid(op, name)];
+    case 'fold_in':
+      return [foldInKernel(op, name)];
+    default:
+      return null;
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import type { Arg, KernelBuilder } from './builder.ts';
 import { coerce } from './builder.ts';
-import type { KExpr, KVar } from './kernel.ts';
+import type { Axis, KExpr, KVar } from './kernel.ts';
 import { I32 } from './kernel.ts';
 
 /** Deeper than any block: what depends on a mutable variable stays where it is. */
@@ -139,7 +139,7 @@ export class Scope {
     this.tables[Math.min(this.depthOf(e), this.k.depth)]!.set(key, e);
   }
 
-  loop(from: Arg, to: Arg, step: number, body: (i: KExpr) => void, name = 'i'): void {
+  loop(from: Arg, to: Arg, step: number, body: (i: KExpr) => void, name = 'i', axis: Axis = 'serial'): void {
     const [a, b] = [coerce(from, I32), coerce(to, I32)];
     if (a.k === 'const' && b.k === 'const') {
       if (a.value >= b.value) return;
@@ -156,7 +156,7 @@ export class Scope {
         if (i.k === 'var') this.depths.set(i.var, this.k.depth);
         this.nested(() => body(i));
       },
-      'serial',
+      axis,
       name,
     );
   }

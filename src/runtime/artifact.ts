@@ -31,6 +31,28 @@ export interface Artifact {
   readonly kernels: readonly KernelEntry[];
   /** One WebAssembly module: imports `env.memory`, exports each program's driver under its name: (frame: i32) -> (). */
   readonly wasm: { readonly simd: Uint8Array; readonly relaxed: Uint8Array };
+  /** The programs that run on a GPU; null where the block was not compiled for it. */
+  readonly webgpu: WebGpuCode | null;
+}
+
+/** Initial values are drawn on the cpu, with the same bits for every device: `init` and `init_state` are not here. */
+export interface WebGpuCode {
+  /** Same names, inputs and outputs as those of the cpu; their own kernels, buffers and steps. */
+  readonly programs: readonly Program[];
+  readonly kernels: readonly WebGpuKernel[];
+}
+
+export interface WebGpuKernel extends KernelEntry {
+  /** WGSL. See codegen/wgsl/print.ts for how arguments and memory are bound. */
+  readonly code: string;
+  /** One per slot: how its value reaches the shader: a place counted in words or in 16-bit elements, or a number. */
+  readonly args: readonly ('words' | 'halves' | 'value')[];
+  readonly grid: {
+    /** Workgroups along x, y and z; symbols are the places of arguments: "0", "1", ... */
+    readonly extents: readonly [SizeExpr, SizeExpr, SizeExpr];
+    /** Dispatch their product, laid out over x and y. */
+    readonly folded: boolean;
+  };
 }
 
 export interface Segment {

@@ -1,27 +1,41 @@
-/** Devices: what there is, why something is not, and the one memory of the cpu. */
-import { DeviceError } from './errors.ts';
-import { hasRelaxedSimd } from './features.ts';
+/** What every device is to the rest of the runtime, and the cpu: one WebAssembly memory that all models share. */
+import type { Elem } from './artifact.ts';
+import { hasRelaxedSimd, numericFeatures } from './features.ts';
 import { Memory } from './memory.ts';
+import { HostStorage, type Storage } from './storage.ts';
 
-export interface DeviceInfo {
-  /** `cpu`, later `native` and `webgpu:0`. */
+export interface Device {
+  /** `cpu`, `webgpu:0`, ... */
   readonly name: string;
-  readonly available: boolean;
-  /** What it is and what it can do, or why it is not there. */
+  readonly kind: 'cpu' | 'webgpu';
+  /** What it is, for people. */
   readonly description: string;
+  /** Names what the last bit of a result depends on: part of the backend's identity. */
+  readonly numerics: string;
+  /** Memory for a tensor with those bytes. */
+  store(bytes: Uint8Array, elem: Elem): Storage;
 }
 
-export class Device {
+export class CpuDevice implements Device {
   readonly name: string;
-  /** Which WebAssembly the engine runs: `relaxed` has fused multiply-add. Part of the backend's identity. */
+  readonly kind = 'cpu';
+  /** Which WebAssembly the engine runs: `relaxed` has fused multiply-add. */
   readonly variant: 'simd' | 'relaxed';
+  readonly numerics: string;
+  readonly description: string;
   readonly memory: Memory;
   private scratch = { at: 0, bytes: 0 };
 
-  constructor(name: string) {
+  constructor(name = 'cpu') {
     this.name = name;
     this.variant = hasRelaxedSimd() ? 'relaxed' : 'simd';
+    this.numerics = numericFeatures(this.variant);
+    this.description = `WebAssembly SIMD${this.variant === 'relaxed' ? ' with fused multiply-add (relaxed SIMD)' : ', without relaxed SIMD'}`;
     this.memory = new Memory();
+  }
+
+  store(bytes: Uint8Array): Storage {
+    return new HostStorage(bytes);
   }
 
   /**
@@ -41,35 +55,3 @@ export class Device {
     return this.name;
   }
 }
-
-/** One per process: tensors of all models can meet. */
-let cpu: Device | null = null;
-
-export function devices(): DeviceInfo[] {
-  const simd = hasSimd();
-  const relaxed = hasRelaxedSimd();
-  return [
-    {
-      name: 'cpu',
-      available: simd,
-      description: simd
-        ? `WebAssembly SIMD${relaxed ? ' with fused multiply-add (relaxed SIMD)' : ', without relaxed SIMD'}`
-        : 'this engine has no WebAssembly SIMD',
-    },
-  ];
-}
-
-/** `auto` is the fastest device there is: today the cpu. A device that is absent is an error, never another device. */
-export function device(name: string): Device {
-  if (name !== 'cpu' && name !== 'auto') {
-    const names = devices().map((d) => d.name);
-    throw new DeviceError(`there is no device "${name}"; there is ${names.join(', ')}`);
-  }
-  if (!hasSimd()) throw new DeviceError(`device "${name}": ${devices()[0]!.description}`);
-  return (cpu ??= new Device('cpu'));
-}
-
-/** (module (func (drop (i32x4.splat (i32.const 0))))) */
-// prettier-ignore
-const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 10, 9, 1, 7, 0, 65, 0, 253, 17, 26, 11];
-const hasSimd = (): boolean => WebAssembly.validate(new Uint8Array(SIMD));

@@ -38,6 +38,25 @@ export class DeviceError extends NetwrightError {
   }
 }
 
+/** A GPU is gone (driver, cable, `destroy`), and all that was on it. Models can be made anew from their last state. */
+export class DeviceLostError extends NetwrightError {
+  constructor(message: string) {
+    super('device-lost', message);
+  }
+}
+
+/** A driver does not take a kernel that the compiler wrote: a fault of one of the two, at a line of the network. */
+export class KernelError extends NetwrightError {
+  readonly kernel: string;
+  /** `file:line` and layer of what the kernel computes, the main one first. */
+  readonly origins: readonly string[];
+  constructor(kernel: string, origins: readonly string[], what: string, reason: string) {
+    super('kernel', `${what}${origins.length > 0 ? ` of ${origins.join(', ')}` : ''}: ${reason}`);
+    this.kernel = kernel;
+    this.origins = origins;
+  }
+}
+
 /** More memory is needed than the device can address; the message has both numbers. */
 export class OutOfMemoryError extends NetwrightError {
   constructor(message: string) {

@@ -2,19 +2,18 @@
  * Runs the programs of one model on one device. For each binding of a program's sizes it plans memory and writes a frame
  * once; a call then copies arguments in (or points at them), updates what moved, and enters WebAssembly once.
  */
-import type { Artifact, Program, ProgramInput, Segment } from './artifact.ts';
-import type { Device } from './device.ts';
+import type { Artifact, Program, Segment } from './artifact.ts';
+import type { Executor, InputSource } from './backend.ts';
+import type { CpuDevice } from './device.ts';
 import { widthOf } from './elem.ts';
 import { OutOfMemoryError, ShapeError } from './errors.ts';
 import { aligned, plan, type Plan } from './plan.ts';
 import { evaluateSize, type Binding } from './sizes.ts';
-import { Tensor, type Storage } from './tensor.ts';
+import type { Storage } from './storage.ts';
+import { Tensor } from './tensor.ts';
 
 /** Bindings of sizes that keep their plan and memory; a text that grows word by word has one for each length. */
 const MAX_BINDINGS = 64;
-
-/** Where the memory of a call's inputs comes from. */
-export type InputSource = (input: ProgramInput) => Uint8Array | Storage;
 
 interface Bound {
   readonly plan: Plan;
@@ -26,8 +25,8 @@ interface Bound {
   readonly regions: ReadonlyMap<number, { at: number; bytes: number }>;
 }
 
-export class Executor {
-  readonly device: Device;
+export class CpuExecutor implements Executor {
+  readonly device: CpuDevice;
   private readonly artifact: Artifact;
   private readonly exports: WebAssembly.Exports;
   private readonly segments = new Map<string, { at: number; info: Segment }>();
@@ -36,7 +35,7 @@ export class Executor {
   /** Bytes of the device's memory that are this model's, by address. */
   private readonly owned: Map<number, number>;
 
-  private constructor(artifact: Artifact, on: Device, exports: WebAssembly.Exports, owned: Map<number, number>) {
+  private constructor(artifact: Artifact, on: CpuDevice, exports: WebAssembly.Exports, owned: Map<number, number>) {
     this.artifact = artifact;
     this.device = on;
     this.exports = exports;
@@ -45,13 +44,13 @@ export class Executor {
   }
 
   /** Compiles the kernels for the device. Memory of a model that is collected goes back to the device. */
-  static async create(artifact: Artifact, on: Device): Promise<Executor> {
+  static async create(artifact: Artifact, on: CpuDevice): Promise<CpuExecutor> {
     const bytes = artifact.wasm[on.variant];
     const { instance } = await WebAssembly.instantiate(bytes as Uint8Array<ArrayBuffer>, {
       env: { memory: on.memory.wasm },
     });
     const owned = new Map<number, number>();
-    const made = new Executor(artifact, on, instance.exports, owned);
+    const made = new CpuExecutor(artifact, on, instance.exports, owned);
     REGISTRY.register(made, { on, owned });
     return made;
   }
@@ -79,6 +78,12 @@ export class Executor {
 
   hasSegment(name: string): boolean {
     return this.segments.has(name);
+  }
+
+  /** Gives all segments back: their content is gone. */
+  forget(): void {
+    for (const s of this.segments.values()) this.release(s.at);
+    this.segments.clear();
   }
 
   private alloc(bytes: number): number {
@@ -203,6 +208,8 @@ export class Executor {
     const base = (): number => this.segment(segment) + start;
     const { memory } = this.device;
     return {
+      visible: true,
+      fetch: async (at, length) => memory.bytes(base() + at, length).slice(),
       read: (at, length) => memory.bytes(base() + at, length).slice(),
       write: (at, data) => {
         if (at + data.length > bytes) throw new RangeError('write past the end of a parameter');
@@ -216,12 +223,13 @@ export class Executor {
 
 /** A result: in the device's memory until the same program runs again, then in the host's if somebody still holds it. */
 class ResultStorage implements Storage {
-  private readonly owner: Executor;
+  readonly visible = true;
+  private readonly owner: CpuExecutor;
   private readonly at: number;
   private readonly length: number;
   private host: Uint8Array | null = null;
 
-  constructor(owner: Executor, at: number, length: number) {
+  constructor(owner: CpuExecutor, at: number, length: number) {
     this.owner = owner;
     this.at = at;
     this.length = length;
@@ -236,6 +244,10 @@ class ResultStorage implements Storage {
     return this.owner.device.memory.bytes(this.at + start, length);
   }
 
+  async fetch(start: number, length: number): Promise<Uint8Array> {
+    return this.read(start, length).slice();
+  }
+
   write(start: number, bytes: Uint8Array): void {
     if (this.host) this.host.set(bytes, start);
     else this.owner.device.memory.bytes(this.at + start, bytes.length).set(bytes);
@@ -246,6 +258,6 @@ class ResultStorage implements Storage {
   }
 }
 
-const REGISTRY = new FinalizationRegistry<{ on: Device; owned: ReadonlyMap<number, number> }>(({ on, owned }) => {
+const REGISTRY = new FinalizationRegistry<{ on: CpuDevice; owned: ReadonlyMap<number, number> }>(({ on, owned }) => {
   for (const [at, bytes] of owned) on.memory.release(at, bytes);
 });

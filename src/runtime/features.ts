@@ -14,6 +14,11 @@ const RELAXED = [
   0x1a, 0x0b, // drop, end
 ];
 
+/** (module (func (drop (i32x4.splat (i32.const 0))))) */
+// prettier-ignore
+const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 10, 9, 1, 7, 0, 65, 0, 253, 17, 26, 11];
+export const hasSimd = (): boolean => WebAssembly.validate(new Uint8Array(SIMD));
+
 /** Relaxed SIMD: fused multiply-add as one instruction. */
 export const hasRelaxedSimd = (): boolean => WebAssembly.validate(new Uint8Array(RELAXED));
 

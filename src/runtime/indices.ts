@@ -4,8 +4,12 @@ import { IndexError } from './errors.ts';
 import { evaluateSize, type Binding } from './sizes.ts';
 import type { Tensor } from './tensor.ts';
 
-/** `what` names the argument: `LeNet.loss: y`. Throws IndexError. */
+/**
+ * `what` names the argument: `LeNet.loss: y`. Throws IndexError. Indices that were computed on a GPU are not looked at: the
+ * call would wait for them; a kernel reads NaN (or 0) for a row that there is not.
+ */
 export function checkIndices(what: string, t: Tensor, ranges: readonly IndexRange[], binding: Binding): void {
+  if (!t.storage.visible) return;
   const bytes = t.storage.read(0, t.nbytes);
   const values = new Int32Array(bytes.buffer, bytes.byteOffset, t.size);
   for (const { of, below, except } of ranges) {

@@ -1,15 +1,17 @@
 /** A model: one exported block with its parameters, on one device. Generated modules and `compile` make subclasses of it. */
 import type { Artifact, Elem, MethodEntry, ProgramInput, Spec } from './artifact.ts';
 import { bindArguments } from './arguments.ts';
-import { device as findDevice, type Device } from './device.ts';
+import { createExecutor, type Executor } from './backend.ts';
+import type { Device } from './device.ts';
+import { autoDevice, cpuDevice, device as findDevice } from './devices.ts';
 import { encode } from './elem.ts';
 import { DTypeError, UsageError } from './errors.ts';
-import { Executor } from './executor.ts';
 import { Optimizer } from './optimizer.ts';
 import { checkOptions, optionsOf, type CallOptions, type CreateOptions, type StepOptions } from './options.ts';
 import { Parameter } from './parameter.ts';
 import { foldIn, type Key } from './rng.ts';
-import type { Storage, Tensor } from './tensor.ts';
+import type { Storage } from './storage.ts';
+import type { Tensor } from './tensor.ts';
 import { attach, buildTree, ModuleNode, ownTensors } from './tree.ts';
 
 export type Result = Tensor | readonly Result[] | { readonly [name: string]: Result };
@@ -58,8 +60,7 @@ export class Model {
     artifact: Artifact,
     options: CreateOptions = {},
   ): Promise<M> {
-    const on = typeof options.device === 'object' ? options.device : findDevice(options.device ?? 'cpu');
-    const executor = await Executor.create(artifact, on);
+    const executor = await createExecutor(artifact, await chosenDevice(artifact, options.device ?? 'cpu'));
     const seed = options.seed ?? 0;
     const model = new make(executor, artifact, seed);
     if (artifact.tensors.length > 0) executor.run('init', new Map(), () => keyBytes(foldIn(keyOf(seed), KEY.init)));
@@ -260,16 +261,16 @@ export class Model {
    * state, step and seed. Throws DeviceError for a device that is not there.
    */
   async to(where: string | Device): Promise<this> {
-    const on = typeof where === 'object' ? where : findDevice(where);
+    const on = await chosenDevice(this.artifact, where);
     if (on === this.device) return this;
     const make = this.constructor as new (executor: Executor, artifact: Artifact, seed: number) => this;
-    const moved = new make(await Executor.create(this.artifact, on), this.artifact, this.seed);
+    const moved = new make(await createExecutor(this.artifact, on), this.artifact, this.seed);
     const pairs = this.#params.map((p, i): [Tensor, Tensor] => [p.data, moved.#params[i]!.data]);
     if (this.#hasState()) {
       const state = moved.optimizerState();
       for (const [name, t] of this.optimizerState()) pairs.push([t, state.get(name)!]);
     }
-    for (const [from, to] of pairs) to.storage.write(0, from.storage.read(0, from.nbytes));
+    await Promise.all(pairs.map(async ([from, to]) => to.storage.write(0, await from.storage.fetch(0, from.nbytes))));
     moved.step = this.step;
     moved.optimizer?.groups.forEach((g, i) => Object.assign(g, this.optimizer!.groups[i]));
     return moved;
@@ -318,6 +319,12 @@ export class Model {
       grad: null,
     }).data;
   }
+}
+
+async function chosenDevice(artifact: Artifact, where: string | Device): Promise<Device> {
+  if (typeof where === 'object') return where;
+  if (where !== 'auto') return findDevice(where);
+  return artifact.webgpu ? (await autoDevice()).device : cpuDevice();
 }
 
 function keyOf(seed: number): Key {

@@ -7,7 +7,7 @@ import { Tensor } from './tensor.ts';
 export interface CreateOptions {
   /** Of the initial values, and of dropout where a call gives no other. Default 0. */
   readonly seed?: number;
-  /** `cpu` (default) or `auto`. */
+  /** `cpu` (default), `webgpu`, `webgpu:1`, or `auto`: a GPU where there is one and the block was compiled for it. */
   readonly device?: string | Device;
 }
 

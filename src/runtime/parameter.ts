@@ -1,8 +1,9 @@
 /** Parameters, buffers and constants of a model: named windows on its arenas. Tied names share one object. */
 import type { Elem, TensorEntry } from './artifact.ts';
 import { widthOf } from './elem.ts';
-import type { Executor } from './executor.ts';
-import { Tensor, type Shape, type Storage } from './tensor.ts';
+import type { Executor } from './backend.ts';
+import type { Storage } from './storage.ts';
+import { Tensor, type Shape } from './tensor.ts';
 
 export class Parameter<E extends Elem = Elem, S extends Shape = Shape> {
   /** The canonical name: the first one in the state dict. */
@@ -62,20 +63,15 @@ export class Parameter<E extends Elem = Elem, S extends Shape = Shape> {
 function transposedStorage(inner: Storage, shape: readonly number[], width: number): Storage {
   const [rows = 1, cols = 1] = shape;
   const total = rows * cols * width;
-  const all = (): Uint8Array => {
-    const from = inner.read(0, total);
-    const out = new Uint8Array(total);
-    for (let r = 0; r < rows; r++) {
-      for (let c = 0; c < cols; c++) {
-        const at = (r * cols + c) * width;
-        out.set(from.subarray(at, at + width), (c * rows + r) * width);
-      }
-    }
-    return out;
-  };
   return {
-    read: (start, length) => all().subarray(start, start + length),
+    get visible() {
+      return inner.visible;
+    },
+    read: (start, length) => transposed(inner.read(0, total), rows, cols, width).subarray(start, start + length),
+    fetch: async (start, length) =>
+      transposed(await inner.fetch(0, total), rows, cols, width).subarray(start, start + length),
     write: (start, bytes) => {
+      if (bytes.length === total) return inner.write(0, transposed(bytes, cols, rows, width));
       for (let i = 0; i < bytes.length; i += width) {
         const element = (start + i) / width;
         inner.write(((element % rows) * cols + Math.floor(element / rows)) * width, bytes.subarray(i, i + width));
@@ -83,4 +79,15 @@ function transposedStorage(inner: Storage, shape: readonly number[], width: numb
     },
     address: () => null,
   };
+}
+
+function transposed(from: Uint8Array, rows: number, cols: number, width: number): Uint8Array {
+  const out = new Uint8Array(from.length);
+  for (let r = 0; r < rows; r++) {
+    for (let c = 0; c < cols; c++) {
+      const at = (r * cols + c) * width;
+      out.set(from.subarray(at, at + width), (c * rows + r) * width);
+    }
+  }
+  return out;
 }

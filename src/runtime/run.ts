@@ -6,11 +6,11 @@
 import type { TensorEntry } from './artifact.ts';
 import { encode, widthOf } from './elem.ts';
 import { CheckpointError } from './errors.ts';
-import { numericFeatures } from './features.ts';
 import type { Model } from './model.ts';
 import { readSafetensorsFile } from './formats/safetensors-file.ts';
 import { writeSafetensors } from './safetensors.ts';
-import { Tensor, type Storage } from './tensor.ts';
+import { windowOf, type Storage } from './storage.ts';
+import { Tensor } from './tensor.ts';
 import { fromStored, toStored } from './weights.ts';
 
 /** Where a run stands, beside the tensors. */
@@ -29,8 +29,12 @@ const KIND = 'netwright-run';
 const NUMBERS = ['step', 'epoch', 'batch', 'seed'] as const;
 
 /** A run as a file, in pieces, for `writeFileAtomic`. */
-export function runToBytes(model: Model, position: RunPosition): Uint8Array[] {
-  const tensors = new Map([...pieces(model)].map(({ name, live, stored }) => [name, toStored(live, stored)]));
+export async function runToBytes(model: Model, position: RunPosition): Promise<Uint8Array[]> {
+  const tensors = new Map(
+    await Promise.all(
+      [...pieces(model)].map(async ({ name, live, stored }) => [name, await toStored(live, stored)] as const),
+    ),
+  );
   const metadata = new Map([
     ['kind', KIND],
     ['backend', backendIdentity(model)],
@@ -47,7 +51,7 @@ export function runToBytes(model: Model, position: RunPosition): Uint8Array[] {
 
 /** Target, numeric features and program: what must agree for bit-identical numbers. */
 export const backendIdentity = (model: Model): string =>
-  `${model.device.name}-${numericFeatures(model.device.variant)}/${model.artifact.hash}`;
+  `${model.device.name}-${model.device.numerics}/${model.artifact.hash}`;
 
 /**
  * Puts a model where the run was. `warnings` says why what follows may differ in bits from the run that was never stopped.
@@ -125,19 +129,12 @@ function* pieces(model: Model): Generator<Piece> {
       const whole = state.get(segment)!;
       const name = `optimizer/${segment.split('.').slice(2).join('.')}`; // state.<group>.<name>
       if (whole.size !== length) yield { name: `${name}/group${g}`, live: whole, stored: null };
-      else for (const t of members) yield { name: `${name}/${t.name}`, live: windowOf(whole, t), stored: null };
+      else for (const t of members) yield { name: `${name}/${t.name}`, live: stateOf(whole, t), stored: null };
     }
   }
 }
 
 /** The state that belongs to one parameter: its range of the segment, in its shape. */
-function windowOf(whole: Tensor, t: TensorEntry): Tensor {
-  const start = t.offset * widthOf(whole.dtype);
-  const { storage } = whole;
-  const window: Storage = {
-    read: (at, length) => storage.read(start + at, length),
-    write: (at, content) => storage.write(start + at, content),
-    address: () => null,
-  };
-  return new Tensor(whole.dtype, t.shape, window, whole.device);
+function stateOf(whole: Tensor, t: TensorEntry): Tensor {
+  return new Tensor(whole.dtype, t.shape, windowOf(whole.storage, t.offset * widthOf(whole.dtype)), whole.device);
 }

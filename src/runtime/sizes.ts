@@ -54,3 +54,5 @@ export function solveFor(e: SizeExpr, value: number, binding: Binding): readonly
 
 export const isBound = (e: SizeExpr, binding: Binding): boolean =>
   typeof e === 'number' || (typeof e === 'string' ? binding.has(e) : isBound(e[1], binding) && isBound(e[2], binding));
+
+export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;

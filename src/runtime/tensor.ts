@@ -1,36 +1,13 @@
 /** Tensors: dense, row-major, on one device. A tensor's memory is never handed out; `read` copies. */
 import type { Elem } from './artifact.ts';
-import { device, type Device } from './device.ts';
+import type { Device } from './device.ts';
+import { cpuDevice, device, openDevice } from './devices.ts';
 import { decode, encode, widthOf, type ValuesOf } from './elem.ts';
-import { DTypeError, ShapeError } from './errors.ts';
+import { DeviceError, DTypeError, ShapeError } from './errors.ts';
+import type { Storage } from './storage.ts';
 
 export type Shape = readonly number[];
 export type Nested = number | boolean | bigint | readonly Nested[];
-
-/** Where the bytes are. */
-export interface Storage {
-  /** `length` bytes from `start`; they may be the memory itself, so they are copied before anything else runs. */
-  read(start: number, length: number): Uint8Array;
-  write(start: number, bytes: Uint8Array): void;
-  /** Address in the device's memory, where it lies there; null where the host holds the bytes. */
-  address(): number | null;
-}
-
-class HostStorage implements Storage {
-  private readonly bytes: Uint8Array;
-  constructor(bytes: Uint8Array) {
-    this.bytes = bytes;
-  }
-  read(start: number, length: number): Uint8Array {
-    return this.bytes.subarray(start, start + length);
-  }
-  write(start: number, bytes: Uint8Array): void {
-    this.bytes.set(bytes, start);
-  }
-  address(): null {
-    return null;
-  }
-}
 
 export class Tensor<E extends Elem = Elem, S extends Shape = Shape> {
   readonly dtype: E;
@@ -58,10 +35,10 @@ export class Tensor<E extends Elem = Elem, S extends Shape = Shape> {
 
   /** The values in row-major order, copied. f16 and bf16 are widened to f32; bool is 0 or 1. */
   async read(): Promise<ValuesOf<E>> {
-    return this.readSync();
+    return decode(await this.storage.fetch(0, this.nbytes), this.dtype);
   }
 
-  /** As `read`, where the device can answer at once: the cpu can. */
+  /** As `read`, where the device can answer at once: the cpu can, others throw DeviceError. */
   readSync(): ValuesOf<E> {
     return decode(this.storage.read(0, this.nbytes), this.dtype);
   }
@@ -104,9 +81,10 @@ export class Tensor<E extends Elem = Elem, S extends Shape = Shape> {
 
   /** The tensor on that device: the same object where it is there already. */
   async to(where: string | Device): Promise<Tensor<E, S>> {
-    const target = typeof where === 'string' ? device(where) : where;
+    const target = typeof where === 'string' ? await device(where) : where;
     if (target === this.device) return this;
-    return new Tensor(this.dtype, this.shape, new HostStorage(this.storage.read(0, this.nbytes).slice()), target);
+    const bytes = (await this.storage.fetch(0, this.nbytes)).slice();
+    return new Tensor(this.dtype, this.shape, target.store(bytes, this.dtype), target);
   }
 
   toString(): string {
@@ -180,7 +158,7 @@ export function tensor(values: TensorValues, options: TensorOptions = {}): Tenso
     }
     shape = [...options.shape];
   }
-  return new Tensor(dtype, shape, new HostStorage(encode(flat, dtype)), where);
+  return new Tensor(dtype, shape, where.store(encode(flat, dtype), dtype), where);
 }
 
 type FilledOptions<E extends Elem> = Omit<TensorOptions<E>, 'shape'>;
@@ -191,14 +169,10 @@ export function full<const S extends Shape, E extends Elem = 'f32'>(
   value: number,
   options: FilledOptions<E> = {},
 ): Tensor<E, ShapeType<S>> {
+  const where = resolveDevice(options.device);
   const dtype = options.dtype ?? ('f32' as E);
   const bytes = encode(new Float32Array(checkedSize(shape)).fill(value), dtype);
-  return new Tensor(
-    dtype,
-    [...shape] as readonly number[] as ShapeType<S>,
-    new HostStorage(bytes),
-    resolveDevice(options.device),
-  );
+  return new Tensor(dtype, [...shape] as readonly number[] as ShapeType<S>, where.store(bytes, dtype), where);
 }
 
 export const zeros = <const S extends Shape, E extends Elem = 'f32'>(
@@ -217,7 +191,16 @@ function checkedSize(shape: Shape): number {
   return shape.reduce((a, b) => a * b, 1);
 }
 
-const resolveDevice = (d: string | Device | undefined): Device => (typeof d === 'object' ? d : device(d ?? 'cpu'));
+/** Making a tensor does not wait, so its device must be open. */
+function resolveDevice(where: string | Device | undefined): Device {
+  if (typeof where === 'object') return where;
+  if (where === undefined || where === 'cpu') return cpuDevice();
+  const found = openDevice(where);
+  if (found) return found;
+  throw new DeviceError(
+    `the device "${where}" is not open: call await device('${where}') first, or make the tensor on the cpu and await its to('${where}')`,
+  );
+}
 
 function defaultType(values: unknown, flat: ArrayLike<number | bigint | boolean>): Elem {
   if (values instanceof Float32Array || values instanceof Float64Array) return 'f32';

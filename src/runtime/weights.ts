@@ -21,8 +21,11 @@ const NAMES: Readonly<Record<Elem, string>> = {
  * The state dict as a file, in pieces. Tied names are written once, under the first name; each dropped name stands in the
  * metadata with the name that it equals, as Hugging Face's writer does. PyTorch's keys and shapes.
  */
-export function weightsToBytes(model: Model, metadata: ReadonlyMap<string, string> = new Map()): Uint8Array[] {
-  const tensors = new Map<string, TensorBytes>();
+export async function weightsToBytes(
+  model: Model,
+  metadata: ReadonlyMap<string, string> = new Map(),
+): Promise<Uint8Array[]> {
+  const tensors = new Map<string, Promise<TensorBytes>>();
   const first = new Map<string, string>();
   const notes = new Map([['format', 'pt'], ...metadata]);
   const state = model.state_dict();
@@ -36,18 +39,19 @@ export function weightsToBytes(model: Model, metadata: ReadonlyMap<string, strin
       tensors.set(e.name, toStored(state.get(e.name)!, info.stored));
     }
   }
-  return writeSafetensors(tensors, notes);
+  const read = await Promise.all([...tensors].map(async ([name, t]) => [name, await t] as const));
+  return writeSafetensors(new Map(read), notes);
 }
 
 /** The tensor as it lies in a file; `stored` is the wider type that PyTorch gives counters. */
-export function toStored(t: Tensor, stored: 'i64' | null): TensorBytes {
+export async function toStored(t: Tensor, stored: 'i64' | null): Promise<TensorBytes> {
   const { shape } = t;
   if (stored === 'i64') {
-    const wide = BigInt64Array.from(t.readSync() as Int32Array, BigInt);
+    const wide = BigInt64Array.from((await t.read()) as Int32Array, BigInt);
     return { dtype: 'I64', shape, bytes: new Uint8Array(wide.buffer) };
   }
-  if (t.dtype === 'bool') return { dtype: 'BOOL', shape, bytes: Uint8Array.from(t.readSync()) };
-  return { dtype: NAMES[t.dtype], shape, bytes: t.storage.read(0, t.nbytes).slice() };
+  if (t.dtype === 'bool') return { dtype: 'BOOL', shape, bytes: Uint8Array.from(await t.read()) };
+  return { dtype: NAMES[t.dtype], shape, bytes: (await t.storage.fetch(0, t.nbytes)).slice() };
 }
 
 /** Every tensor of a safetensors file, names dropped for ties included. See `tensorsFromFile`. */

@@ -60,8 +60,8 @@ withDawn('axes become ids, shared arrays workgroup memory, barriers barriers', a
   );
   const shader = printWgsl(k.finish('swap', [NO_ORIGIN]));
   t.deepEqual(shader.workgroupSize, [64, 1, 1]);
-  t.is(shader.workgroups.y?.step, 2);
-  t.regex(shader.code, /workgroup_id\.y/);
+  t.deepEqual(shader.grid, { extents: [1, ['max', 0, ['/', ['+', '2', 1], 2]], 1], folded: true });
+  t.regex(shader.code, /= group_y \* 2;/);
   t.regex(shader.code, /workgroupBarrier/);
   t.is(await shaderFault(dawn!.device, shader.code), null);
 });
@@ -120,20 +120,11 @@ withDawn('every operator, scalar and vector, in every storage format', async (t)
 
 withDawn('random kernels are valid shaders', async (t) => {
   const random = new RandomKernels(11, 4, true);
-  let valid = 0;
   for (let i = 0; i < 150; i++) {
     const kernel = random.kernel(`k${i}`);
-    let code: string;
-    try {
-      ({ code } = printWgsl(kernel));
-    } catch (error) {
-      // Two halves share a word: only vectors of them can be stored.
-      t.regex(String(error), /must store vectors/);
-      continue;
-    }
+    const { code } = printWgsl(kernel);
     const fault = await moduleFault(dawn!.device, code);
     if (fault !== null) t.fail(`${fault}\n${printKernel(kernel)}`);
-    valid++;
   }
-  t.true(valid > 50, `${valid} shaders`);
+  t.pass();
 });

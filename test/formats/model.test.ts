@@ -60,7 +60,9 @@ for (const name of ['a.safetensors', 'a.pt', 'a.pth', 'a.npz']) {
 test('a model in several files loads by their index', async (t) => {
   await withFolder(async (folder) => {
     const model = await create(1);
-    const tensors = new Map([...model.state_dict()].map(([k, x]) => [k, toStored(x, null)]));
+    const tensors = new Map(
+      await Promise.all([...model.state_dict()].map(async ([k, x]) => [k, await toStored(x, null)] as const)),
+    );
     for (const [name, parts] of writeSharded(tensors, 100)) writeFileSync(join(folder, name), Buffer.concat(parts));
     const other = await create(2);
     await other.load(join(folder, 'model.safetensors.index.json'));
@@ -81,7 +83,7 @@ test('weights inside a larger object, or under a common name, are found', async 
     const state = new PyDict();
     const prefixed = new PyDict();
     for (const [k, x] of model.state_dict()) {
-      const stored = toStored(x, null);
+      const stored = await toStored(x, null);
       const made = torchTensor({ ...stored, nbytes: stored.bytes.length, bytes: () => stored.bytes });
       state.set(k, made);
       prefixed.set(`module.${k}`, made);

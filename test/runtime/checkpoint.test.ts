@@ -73,7 +73,7 @@ for (const optimizer of ['AdamW(lr: 0.05)', 'SGD(lr: 0.05, momentum: 0.9)']) {
     const model = await create(3, 8, optimizer);
     for (let i = 0; i < 5; i++) model.train_step(X, Y);
     model.optimizer!.groups[0]!['weight_decay'] = 0.125;
-    const bytes = concat(runToBytes(model, at(model)));
+    const bytes = concat(await runToBytes(model, at(model)));
     const losses = async (m: Model): Promise<number[]> => {
       const out: number[] = [];
       for (let i = 0; i < 5; i++) out.push(await m.train_step(X, Y).loss.item());
@@ -86,7 +86,7 @@ for (const optimizer of ['AdamW(lr: 0.05)', 'SGD(lr: 0.05, momentum: 0.9)']) {
     t.deepEqual(await losses(resumed), await losses(model));
     t.deepEqual(snapshot(resumed), snapshot(model));
     t.is(resumed.optimizer!.groups[0]!['weight_decay'], 0.125);
-    t.deepEqual(concat(runToBytes(resumed, at(resumed))), concat(runToBytes(model, at(model))));
+    t.deepEqual(concat(await runToBytes(resumed, at(resumed))), concat(await runToBytes(model, at(model))));
   });
 }
 
@@ -114,7 +114,7 @@ test('weights go through a file as PyTorch has them', async (t) => {
 
 test('int64 counters are range-checked, floats of other widths convert', async (t) => {
   const model = await create(1);
-  const bytes = concat(weightsToBytes(model));
+  const bytes = concat(await weightsToBytes(model));
   const file = readSafetensors(bytes);
   const change = (name: string, value: TensorBytes): Uint8Array => {
     const tensors = new Map(
@@ -157,17 +157,17 @@ test('a file of another network changes nothing', async (t) => {
   };
   const resume = (b: Uint8Array): unknown => loadRun(model, b, 'run.safetensors');
   const weights = (b: Uint8Array): unknown => loadWeights(model, b, { file: 'w.safetensors' });
-  fault(concat(weightsToBytes(wider)), weights, /^w\.safetensors: .*a\.weight is \[16, 4\] and must be \[8, 4\]/);
-  fault(concat(runToBytes(wider, at(wider))), resume, /^run\.safetensors: .*another network/);
-  fault(concat(weightsToBytes(model)), resume, /weights only/);
+  fault(concat(await weightsToBytes(wider)), weights, /^w\.safetensors: .*a\.weight is \[16, 4\] and must be \[8, 4\]/);
+  fault(concat(await runToBytes(wider, at(wider))), resume, /^run\.safetensors: .*another network/);
+  fault(concat(await weightsToBytes(model)), resume, /weights only/);
   const sgd = await create(1, 8, 'SGD(lr: 0.05, momentum: 0.9)');
-  fault(concat(runToBytes(sgd, at(sgd))), resume, /another network/);
-  fault(concat(runToBytes(model, at(model))).subarray(0, 500), resume, /cut short|header/);
+  fault(concat(await runToBytes(sgd, at(sgd))), resume, /another network/);
+  fault(concat(await runToBytes(model, at(model))).subarray(0, 500), resume, /cut short|header/);
 });
 
 test('a run of another program says that bits will differ', async (t) => {
   const model = await create(1);
-  const bytes = concat(runToBytes(model, at(model)));
+  const bytes = concat(await runToBytes(model, at(model)));
   const file = readSafetensors(bytes);
   const tensors = new Map(
     [...file.tensors].map(([k, s]): [string, TensorBytes] => [
@@ -195,7 +195,7 @@ test('a run may stop after any step, before the first one too', async (t) => {
   const losses: number[] = [];
   const files: Uint8Array[] = [];
   for (let i = 0; i < 6; i++) {
-    files.push(concat(runToBytes(whole, at(whole))));
+    files.push(concat(await runToBytes(whole, at(whole))));
     losses.push(await whole.train_step(X, Y).loss.item());
   }
   for (const [step, file] of files.entries()) {

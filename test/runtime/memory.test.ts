@@ -1,7 +1,8 @@
 /** The allocator of the cpu's memory: blocks are apart, zeroed, given back whole; and one device's memory is one. */
 import test from 'ava';
 import fc from 'fast-check';
-import { device, OutOfMemoryError } from '../../src/index.ts';
+import { OutOfMemoryError } from '../../src/index.ts';
+import { cpuDevice } from '../../src/runtime/devices.ts';
 import { Memory } from '../../src/runtime/memory.ts';
 import { ALIGN } from '../../src/runtime/plan.ts';
 
@@ -72,8 +73,7 @@ test('addresses beyond 2 GiB are numbers like others', (t) => {
 });
 
 test('the workspace only grows, and there is one cpu', (t) => {
-  const cpu = device('cpu');
-  t.is(device('auto'), cpu);
+  const cpu = cpuDevice();
   const at = cpu.workspace(100_000);
   t.is(cpu.workspace(50_000), at);
   const before = cpu.memory.used;

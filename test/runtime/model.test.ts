@@ -2,7 +2,6 @@
 import test from 'ava';
 import { compile } from '../../src/index.ts';
 import {
-  Device,
   DeviceError,
   DTypeError,
   NetwrightError,
@@ -15,6 +14,7 @@ import {
   type Model,
   type Parameter,
 } from '../../src/runtime/index.ts';
+import { CpuDevice } from '../../src/runtime/device.ts';
 
 const SOURCE = `
 import { Linear, BatchNorm1d, Dropout } from "std/nn"
@@ -180,7 +180,7 @@ test('steps lower the loss, and hyper-parameters can be set for one step or for 
 
 test('a step allocates nothing: the memory of the device does not change', async (t) => {
   const model = await create();
-  const { memory } = model.device;
+  const { memory } = model.device as CpuDevice;
   const step = (): void => void model.train_step(X, Y);
   step();
   const [used, size] = [memory.used, memory.wasm.buffer.byteLength];
@@ -191,7 +191,7 @@ test('a step allocates nothing: the memory of the device does not change', async
 
 test('bindings that are not used any more give their memory back', async (t) => {
   const model = await create();
-  const { memory } = model.device;
+  const { memory } = model.device as CpuDevice;
   const held = model.call('forward', [X]) as Tensor;
   const kept = values(held);
   for (let b = 1; b <= 100; b++) model.call('forward', [zeros([b, 4])]);
@@ -237,7 +237,7 @@ test('a model moves with everything that it holds, and devices do not mix', asyn
   const model = await create();
   model.train_step(X, Y);
   t.is(await model.to('cpu'), model);
-  const other = new Device('cpu:1');
+  const other = new CpuDevice('cpu:1');
   const moved = await model.to(other);
   t.is(moved.step, 1);
   t.throws(() => moved.call('forward', [X]), {
@@ -253,6 +253,8 @@ test('what the device cannot address is refused with numbers, before anything is
   const model = await create();
   const rows = 2 ** 28;
   const storage = {
+    visible: true,
+    fetch: (): never => t.fail() as never,
     read: (): Uint8Array => t.fail() as never,
     write: (): void => t.fail() as never,
     address: (): null => null,

@@ -1,5 +1,5 @@
-/** Two ways to run a network behind one face: the float64 interpreter of its IR, and the compiled kernels through the public API. */
-import { compile } from '../../src/compile.ts';
+/** Ways to run a network behind one face: the float64 interpreter of its IR, and the compiled kernels of a device through the public API. */
+import { compile, type TargetName } from '../../src/compile.ts';
 import { Tensor, tensor, type Model, type ModelClass, type Result } from '../../src/runtime/index.ts';
 import { elaborated } from './elaborated.ts';
 import { Interpreted } from './interpreted.ts';
@@ -14,16 +14,16 @@ export interface Machine {
   readonly names: readonly string[];
   /** Loads the reference's parameters, buffers and constants. */
   load(r: Reference): Promise<void>;
-  read(name: string): Numbers;
-  grad(name: string): Numbers;
+  read(name: string): Promise<Numbers>;
+  grad(name: string): Promise<Numbers>;
   /** Leaves of the result, in order. */
-  forward(args: Args, training: boolean): Numbers[];
+  forward(args: Args, training: boolean): Promise<Numbers[]>;
   /** The loss; fills the gradients. */
-  backward(args: Args): Numbers;
+  backward(args: Args): Promise<Numbers>;
   /** d loss / d argument, where the machine can tell. */
-  inputGrad(name: string, args: Args): Numbers | null;
+  inputGrad(name: string, args: Args): Promise<Numbers | null>;
   /** The loss before the update. */
-  train_step(args: Args): Numbers;
+  train_step(args: Args): Promise<Numbers>;
 }
 
 export type Maker = (source: string) => Promise<Machine>;
@@ -36,60 +36,69 @@ export const interpreted: Maker = async (source) => {
     load: async (r) => {
       for (const [name, x] of [...r.params, ...r.constants]) model.write(name, x.data);
     },
-    read: (name) => model.read(name),
-    grad: (name) => model.grad(name),
-    forward: (args, training) => {
+    read: async (name) => model.read(name),
+    grad: async (name) => model.grad(name),
+    forward: async (args, training) => {
       const name = training && model.has('forward.training') ? 'forward.training' : 'forward';
       return [...model.run(name, args).values()].map((x) => x.data);
     },
-    backward: (args) => model.run('backward', args).get('loss')!.data,
-    inputGrad: (name, args) => model.inputGrad(name, args),
-    train_step: (args) => model.run('train_step', args).get('loss')!.data,
+    backward: async (args) => model.run('backward', args).get('loss')!.data,
+    inputGrad: async (name, args) => model.inputGrad(name, args),
+    train_step: async (args) => model.run('train_step', args).get('loss')!.data,
   };
 };
 
 const classes = new Map<string, ModelClass>();
 
 /** Compiling is the slow part, and several tests load the same source. */
-function classOf(source: string): ModelClass {
-  let made = classes.get(source);
+function classOf(source: string, targets: readonly TargetName[]): ModelClass {
+  const key = `${targets.join()}\n${source}`;
+  let made = classes.get(key);
   if (!made) {
-    const { blocks, diagnostics } = compile(source, { verify: true });
+    const { blocks, diagnostics } = compile(source, { verify: true, targets });
     made = Object.values(blocks)[0];
     if (!made) throw new Error(diagnostics.map((d) => `${d.code} ${d.message}`).join('\n'));
-    classes.set(source, made);
+    classes.set(key, made);
   }
   return made;
 }
 
-export const compiled: Maker = async (source) => {
-  const model: Model = await classOf(source).create();
-  const named = new Map([...model.named_parameters(), ...model.named_buffers(), ...model.named_constants()]);
-  const argsOf = (method: string, args: Args): Tensor[] => {
-    const entry = model.artifact.methods.find((m) => m.name === method)!;
-    return entry.args.map((a) => {
-      const x = args.get(a.name)!;
-      const dtype = x.dtype === 'I64' ? 'i32' : 'f32';
-      return tensor(Array.from(x.data), { dtype, shape: x.shape });
-    });
+/** On a device; its own memory for arguments there. */
+const compiledFor =
+  (targets: readonly TargetName[], device: string): Maker =>
+  async (source) => {
+    const model: Model = await classOf(source, targets).create({ device });
+    const named = new Map([...model.named_parameters(), ...model.named_buffers(), ...model.named_constants()]);
+    const argsOf = (method: string, args: Args): Promise<Tensor[]> => {
+      const entry = model.artifact.methods.find((m) => m.name === method)!;
+      return Promise.all(
+        entry.args.map((a) => {
+          const x = args.get(a.name)!;
+          const dtype = x.dtype === 'I64' ? 'i32' : 'f32';
+          return tensor(Array.from(x.data), { dtype, shape: x.shape }).to(model.device);
+        }),
+      );
+    };
+    const loss = model.artifact.train?.loss ?? 'loss';
+    return {
+      names: [...model.state_dict().keys()],
+      load: async (r) => {
+        await model.load(`${r.folder}/params.safetensors`);
+        for (const [name, x] of r.constants) named.get(name)!.data.copy_(x.data);
+      },
+      read: (name) => model.state_dict().get(name)!.read(),
+      grad: (name) => named.get(name)!.grad!.read(),
+      forward: async (args, training) => leaves(model.call('forward', await argsOf('forward', args), { training })),
+      backward: async (args) => model.backward(...(await argsOf(loss, args))).loss.read(),
+      inputGrad: async () => null,
+      train_step: async (args) => model.train_step(...(await argsOf(loss, args))).loss.read(),
+    };
   };
-  const loss = model.artifact.train?.loss ?? 'loss';
-  return {
-    names: [...model.state_dict().keys()],
-    load: async (r) => {
-      await model.load(`${r.folder}/params.safetensors`);
-      for (const [name, x] of r.constants) named.get(name)!.data.copy_(x.data);
-    },
-    read: (name) => model.state_dict().get(name)!.readSync(),
-    grad: (name) => named.get(name)!.grad!.readSync(),
-    forward: (args, training) => leaves(model.call('forward', argsOf('forward', args), { training })),
-    backward: (args) => model.backward(...argsOf(loss, args)).loss.readSync(),
-    inputGrad: () => null,
-    train_step: (args) => model.train_step(...argsOf(loss, args)).loss.readSync(),
-  };
-};
 
-function leaves(r: Result): Numbers[] {
-  if (r instanceof Tensor) return [r.readSync()];
-  return Object.values(r).flatMap(leaves);
+export const compiled = compiledFor(['wasm'], 'cpu');
+export const onWebGpu = compiledFor(['wasm', 'webgpu'], 'webgpu');
+
+async function leaves(r: Result): Promise<Numbers[]> {
+  if (r instanceof Tensor) return [await r.read()];
+  return (await Promise.all(Object.values(r).map(leaves))).flat();
 }

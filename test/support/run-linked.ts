@@ -1,8 +1,9 @@
 /** Takes net IR through fusion, kernels, the linker and the executor: what a compiled program does, without the front end. */
+import { webGpuKernel } from '../../src/codegen/assemble.ts';
 import { link } from '../../src/codegen/link.ts';
 import { lowerModule } from '../../src/codegen/lower.ts';
 import type { Kernel } from '../../src/codegen/kernel.ts';
-import { WASM } from '../../src/codegen/targets.ts';
+import { WASM, WGSL } from '../../src/codegen/targets.ts';
 import { printWasm } from '../../src/codegen/wasm/print.ts';
 import type { Entry } from '../../src/ir/entry.ts';
 import { bindDims } from '../../src/ir/interpret.ts';
@@ -10,9 +11,9 @@ import type { Func, Module } from '../../src/ir/ir.ts';
 import { ndarray, sizeOf, type NdArray } from '../../src/ir/ndarray.ts';
 import { fuse } from '../../src/ir/passes/fuse.ts';
 import type { Artifact, Program, Segment, Step } from '../../src/runtime/artifact.ts';
-import { device } from '../../src/runtime/device.ts';
+import { createExecutor } from '../../src/runtime/backend.ts';
+import { cpuDevice, device } from '../../src/runtime/devices.ts';
 import { decode, encode } from '../../src/runtime/elem.ts';
-import { Executor } from '../../src/runtime/executor.ts';
 
 /** Which parameters and results of the function are memory that stays, by name of the segment; the others are arguments and results. */
 export interface Roles {
@@ -26,16 +27,23 @@ export interface Linked {
   run(inputs: readonly NdArray[]): Promise<NdArray[]>;
 }
 
-/** `merge: false` makes a kernel of each op: more values lie in memory. */
-export function linkFunc(module: Module, name: string, roles: Roles = {}, options: { merge?: boolean } = {}): Linked {
-  const fused = fuse(module, WASM, { merge: options.merge ?? true });
+export interface LinkedOptions {
+  /** false makes a kernel of each op: more values lie in memory. */
+  readonly merge?: boolean;
+  readonly target?: 'wasm' | 'webgpu';
+}
+
+export function linkFunc(module: Module, name: string, roles: Roles = {}, options: LinkedOptions = {}): Linked {
+  const onGpu = options.target === 'webgpu';
+  const target = onGpu ? WGSL : WASM;
+  const fused = fuse(module, target, { merge: options.merge ?? true });
   const func = fused.funcs.get(name)!;
   const kernels: Kernel[] = [];
-  const program = link(entryOf(name, func, roles), func, lowerModule(fused, WASM), (k) => {
+  const program = link(entryOf(name, func, roles), func, lowerModule(fused, target), (k) => {
     kernels.push({ ...k, name: `${k.name}_${kernels.length}` });
     return kernels.length - 1;
   });
-  const code = { kernels, programs: [program] };
+  const code = onGpu ? { kernels: [], programs: [] } : { kernels, programs: [program] };
   const artifact: Artifact = {
     format: 1,
     name,
@@ -51,6 +59,9 @@ export function linkFunc(module: Module, name: string, roles: Roles = {}, option
     train: null,
     kernels: [],
     wasm: { simd: printWasm(code, { relaxed: false }), relaxed: printWasm(code, { relaxed: true }) },
+    webgpu: onGpu
+      ? { programs: [program], kernels: kernels.map((k) => webGpuKernel(k, { name: k.name, origins: [] })) }
+      : null,
   };
   return { program, run: (inputs) => run(artifact, func, roles, inputs) };
 }
@@ -82,7 +93,7 @@ function segmentsOf(func: Func, roles: Roles): Segment[] {
 }
 
 async function run(artifact: Artifact, func: Func, roles: Roles, inputs: readonly NdArray[]): Promise<NdArray[]> {
-  const executor = await Executor.create(artifact, device('cpu'));
+  const executor = await createExecutor(artifact, artifact.webgpu ? await device('webgpu') : cpuDevice());
   const types = func.body.params.map((p) => p.type);
   const bytes = inputs.map((x) => encode(x.data, x.elem));
   for (const [i, name] of Object.entries(roles.inputs ?? {}))
@@ -92,17 +103,18 @@ async function run(artifact: Artifact, func: Func, roles: Roles, inputs: readonl
   const binding = bindDims(types, inputs);
   const results = executor.run(artifact.name, binding, () => order[next++]!);
   let taken = 0;
-  return func.body.results.map((v, i) => {
+  const read = func.body.results.map(async (v, i) => {
     const segment = roles.outputs?.[i];
     const { elem } = v.type;
     if (segment === undefined) {
       const t = results[taken++]!;
-      return ndarray(elem, t.shape, t.readSync());
+      return ndarray(elem, t.shape, await t.read());
     }
     const shape = v.type.shape.map((d) => d.value!);
     const width = elem === 'f16' || elem === 'bf16' ? 2 : 4;
-    return ndarray(elem, shape, decode(executor.slice(segment, 0, 0).read(0, sizeOf(shape) * width), elem));
+    return ndarray(elem, shape, decode(await executor.slice(segment, 0, 0).fetch(0, sizeOf(shape) * width), elem));
   });
+  return Promise.all(read);
 }
 
 /** How many copies the program makes, in loops and branches too. */

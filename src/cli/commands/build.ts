@@ -4,13 +4,14 @@ import { basename, join } from 'node:path';
 import { Command, Option } from 'commander';
 import pc from 'picocolors';
 import type { StaticValue } from '../../check/elaborated.ts';
+import type { TargetName } from '../../compile.ts';
 import { writeModule } from '../../codegen/module/index.ts';
 import { printKernel } from '../../codegen/print.ts';
 import { printModule } from '../../ir/print.ts';
 import { PASS_NAMES } from '../../ir/pipeline.ts';
 import { writeFileAtomic } from '../../runtime/node/files.ts';
 import { fault } from '../fault.ts';
-import { setting } from '../options.ts';
+import { setting, targetList } from '../options.ts';
 import { checkOutput } from '../output.ts';
 import { compileFile } from '../program.ts';
 import { wasmText } from '../wat.ts';
@@ -21,9 +22,10 @@ interface BuildOptions {
   readonly out?: string;
   readonly js?: boolean;
   readonly dump?: string;
-  readonly emit?: 'ir' | 'kernels' | 'wat' | 'ts';
+  readonly emit?: 'ir' | 'kernels' | 'wat' | 'wgsl' | 'ts';
   readonly check?: boolean;
   readonly verify?: boolean;
+  readonly target: readonly TargetName[];
   readonly json?: boolean;
 }
 
@@ -46,8 +48,14 @@ export function buildCommand(): Command {
     )
     .addOption(
       new Option('--emit <what>', 'print and write nothing')
-        .choices(['ir', 'kernels', 'wat', 'ts'])
+        .choices(['ir', 'kernels', 'wat', 'wgsl', 'ts'])
         .conflicts(['check', 'out', 'js']),
+    )
+    .option(
+      '--target <list>',
+      'what the module can run on: wasm (always), webgpu; joined by commas. WebGPU adds its shaders to the module',
+      targetList,
+      ['wasm'],
     )
     .option('--verify', 'check the legality of the IR after every pass')
     .option('--json', 'faults as JSON on standard output')
@@ -62,6 +70,7 @@ export function buildCommand(): Command {
       checkExtension(options);
       const compiled = compileFile(file, options, {
         verify: options.verify ?? false,
+        targets: options.emit === 'wgsl' ? ['wasm', 'webgpu'] : options.target,
         onPass: (pass, module) => {
           if (pass === options.dump) process.stdout.write(printModule(module));
         },
@@ -72,6 +81,8 @@ export function buildCommand(): Command {
           if (options.emit === 'ir') process.stdout.write(printModule(block.ir));
           else if (options.emit === 'kernels')
             for (const k of block.kernels) process.stdout.write(`${printKernel(k)}\n`);
+          else if (options.emit === 'wgsl')
+            for (const k of block.artifact.webgpu?.kernels ?? []) process.stdout.write(`${k.code}\n`);
           else process.stdout.write(await wasmText(block.artifact.wasm.relaxed));
         }
         return;

@@ -13,6 +13,7 @@ import { split, type DataSet } from '../data/dataset.ts';
 import { dataFiles, loadData } from '../data/index.ts';
 import { BatchLoader, matchColumns } from '../data/loader.ts';
 import { count } from '../../diagnostics/words.ts';
+import { chooseDevice, DEVICE_HELP } from '../device.ts';
 import { fault } from '../fault.ts';
 import { fraction, positiveInt, setting, wholeNumber } from '../options.ts';
 import { checkOutput } from '../output.ts';
@@ -52,10 +53,11 @@ export function predictCommand(): Command {
     .option('--seed <n>', 'of initial values and random draws', wholeNumber, 0)
     .option('--show <n>', 'how many results to print', positiveInt, 10)
     .option('-o, --out <file>', 'save all results as safetensors (tensor "result")')
-    .option('--device <name>', 'cpu or auto', 'auto')
+    .option('--device <name>', DEVICE_HELP, 'auto')
     .addHelpText('after', '\nExample:\n  netwright predict examples/lenet.net --weights lenet.safetensors --data mnist')
     .action(async (file: string, options: PredictOptions) => {
-      const { block } = compileBlock(file, options);
+      const { device, targets } = await chooseDevice(options.device);
+      const { block } = compileBlock(file, options, targets);
       const { artifact } = block;
       const method = artifact.methods.find((m) => m.name === options.method);
       if (!method) {
@@ -80,7 +82,7 @@ export function predictCommand(): Command {
           ...dataFiles(source),
           ...(options.weights === undefined ? [] : [options.weights]),
         ]);
-      const model = await modelClass(artifact).create({ seed: options.seed, device: options.device });
+      const model = await modelClass(artifact).create({ seed: options.seed, device });
       if (options.weights !== undefined) await model.load(options.weights);
       else
         process.stderr.write(
@@ -110,7 +112,7 @@ interface Rows {
 /** All results side by side along the first dim; a scalar result per batch makes one row per batch. */
 async function predict(model: Model, method: MethodEntry, data: DataSet, batch: number): Promise<Rows> {
   const loader = new BatchLoader(matchColumns(data, method), batch);
-  const inputs = new InputTensors(method);
+  const inputs = new InputTensors(method, model.device);
   const parts: Tensor[] = [];
   const values: (Float32Array | Int32Array | Uint32Array)[] = [];
   for (let b = 0; b < loader.batches; b++) {

@@ -2,18 +2,21 @@
 import { Command } from 'commander';
 import type { StaticValue } from '../../check/elaborated.ts';
 import { listOf } from '../../diagnostics/words.ts';
+import type { TargetName } from '../../compile.ts';
 import { fault } from '../fault.ts';
-import { dimSetting, setting } from '../options.ts';
+import { dimSetting, setting, targetList } from '../options.ts';
 import { compileFile } from '../program.ts';
 import { layerCosts } from '../summary/cost.ts';
 import { bytesText, flopsText, grouped, renderSummary, summaryRows, totals } from '../summary/table.ts';
 import { plannedBytes } from '../../runtime/plan.ts';
+import { dispatchCount } from '../../runtime/webgpu/schedule.ts';
 
 interface SummaryOptions {
   readonly block?: string;
   readonly set?: Record<string, StaticValue>;
   readonly dim?: Record<string, number>;
   readonly method: string;
+  readonly target: readonly TargetName[];
   readonly json?: boolean;
 }
 
@@ -25,10 +28,11 @@ export function summaryCommand(): Command {
     .option('--set <name=value>', 'a hyper-parameter of the block (repeatable)', setting)
     .option('--dim <NAME=n>', 'a size such as B=256 (repeatable; what is not given stays a symbol, B is 1)', dimSetting)
     .option('--method <name>', 'the method to follow', 'forward')
+    .option('--target <list>', 'wasm, or wasm,webgpu to count the dispatches of a GPU too', targetList, ['wasm'])
     .option('--json', 'the table as JSON')
     .addHelpText('after', '\nExample:\n  netwright summary examples/resnet18.net --dim B=16')
     .action((file: string, options: SummaryOptions) => {
-      const compiled = compileFile(file, options);
+      const compiled = compileFile(file, options, { targets: options.target });
       const known = new Set(compiled.blocks.flatMap((b) => b.artifact.programs.flatMap((p) => p.symbols)));
       for (const name of Object.keys(options.dim ?? {})) {
         if (!known.has(name))
@@ -45,7 +49,11 @@ export function summaryCommand(): Command {
         const rows = summaryRows(block, layerCosts(block, options.method), sizes);
         const sum = totals(block, rows);
         const planned = artifact.programs.map((p) => ({ name: p.name, bytes: plannedBytes(p, sizes) }));
-        const dispatches = artifact.programs.map((p) => ({ name: p.name, kernels: p.steps.length }));
+        const dispatches = artifact.programs.map((p) => ({
+          name: p.name,
+          kernels: p.steps.length,
+          webgpu: dispatchCount(artifact.webgpu, p.name, sizes),
+        }));
         if (options.json) {
           process.stdout.write(`${JSON.stringify({ block: block.name, rows, totals: sum, planned, dispatches })}\n`);
           continue;
@@ -59,6 +67,10 @@ export function summaryCommand(): Command {
         ];
         if (artifact.train)
           lines.push(['working memory of train_step', `${work('train_step')} in ${steps('train_step')} steps`]);
+        for (const { name, webgpu } of dispatches) {
+          if (webgpu !== null && (name === options.method || name === 'train_step'))
+            lines.push([`dispatches of ${name} on webgpu`, String(webgpu)]);
+        }
         const at = [...sizes].map(([k, v]) => `${k} = ${v}`).join(', ');
         const width = Math.max(...lines.map(([k]) => k.length));
         process.stdout.write(

@@ -8,6 +8,7 @@ import { modelClass, loadRun, runToBytes, type Model, type RunPosition } from '.
 import { readBytes, writeFileAtomic } from '../../runtime/node/files.ts';
 import { split } from '../data/dataset.ts';
 import { dataFiles, loadData } from '../data/index.ts';
+import { chooseDevice, DEVICE_HELP } from '../device.ts';
 import { EXIT, fault } from '../fault.ts';
 import { fraction, positiveInt, positiveNumber, setting, wholeNumber } from '../options.ts';
 import { checkOutput } from '../output.ts';
@@ -48,13 +49,14 @@ export function trainCommand(): Command {
     .option('--holdout <fraction>', 'part kept apart for the metric, where the data has no test part', fraction, 0.1)
     .option('-o, --out <file>', 'where the weights go (default: NAME.safetensors)')
     .option('--resume [run]', 'go on from a run (default: NAME.run.safetensors, written after every epoch)')
-    .option('--device <name>', 'cpu or auto', 'auto')
+    .option('--device <name>', DEVICE_HELP, 'auto')
     .addHelpText(
       'after',
       '\nExamples:\n  netwright train examples/lenet.net\n  netwright train examples/lenet.net --epochs 3 --lr 0.02 --out my.safetensors\n  netwright train examples/mlp.net --data digits.npz --resume',
     )
     .action(async (file: string, options: TrainOptions) => {
-      const { block, path } = compileBlock(file, options);
+      const { device, targets } = await chooseDevice(options.device);
+      const { block, path } = compileBlock(file, options, targets);
       const { artifact } = block;
       const entry = artifact.train;
       if (!entry) throw fault('no_train_block', { name: artifact.name });
@@ -71,7 +73,7 @@ export function trainCommand(): Command {
       checkOutput(runFile, inputs);
       const model = await modelClass(artifact).create({
         seed: options.seed ?? entry.seed ?? 0,
-        device: options.device,
+        device,
       });
 
       const epochs = options.epochs ?? entry.epochs ?? 10;
@@ -83,7 +85,7 @@ export function trainCommand(): Command {
       const steps = Math.ceil(data.train.count / batchSize);
       const held = data.heldOut ? `, ${data.heldOut.count} held out` : '';
       process.stdout.write(
-        `${pc.bold(artifact.name)} from ${path}: ${sizeOf(model)} parameters, ${entry.optimizer}, on ${model.device.name} (${model.device.variant === 'relaxed' ? 'WebAssembly, relaxed SIMD' : 'WebAssembly SIMD'})\n` +
+        `${pc.bold(artifact.name)} from ${path}: ${sizeOf(model)} parameters, ${entry.optimizer}, on ${model.device.name} (${model.device.description})\n` +
           `${count(data.train.count, 'sample')} of ${source}${held}; ${count(epochs, 'epoch')} of ${count(steps, 'step')}, batch ${batchSize}, seed ${seed}\n`,
       );
       if (start && start.epoch >= epochs)
@@ -104,8 +106,8 @@ export function trainCommand(): Command {
             seed,
             start: start ?? { epoch: 0, batch: 0 },
             stopped: stop.requested,
-            checkpoint: (epoch, batch) =>
-              writeFileAtomic(runFile, runToBytes(model, { step: model.step, epoch, batch, seed, extra: shape })),
+            checkpoint: async (epoch, batch) =>
+              writeFileAtomic(runFile, await runToBytes(model, { step: model.step, epoch, batch, seed, extra: shape })),
           },
           progress,
         );

@@ -1,37 +1,25 @@
 /**
- * Prints one kernel as a WGSL compute shader. Buffers are storage bindings 0, 1, ... in the order of the parameters; scalar
- * parameters are members of the uniform struct at the binding after them, 4 bytes each. bool is u32 0/1 in memory; the
- * 16-bit formats lie two to a u32.
+ * Prints one kernel as a WGSL compute shader. All data of a device lies in one storage buffer of words, `memory`: WebGPU
+ * forbids binding a buffer twice where one binding writes, limits their number and aligns their offsets, and none of it
+ * applies to places in one buffer. `args` has 4 bytes for each parameter of the kernel, in order: the place of a buffer,
+ * counted in its own elements, or the value of a scalar. bool is u32 0/1 in memory; the 16-bit formats lie two to a word.
  *
- * Loops bound to a workgroup or invocation axis have no loop in the text: the dispatch must have exactly their extents.
+ * Loops bound to a workgroup or invocation axis have no loop in the text: the dispatch has exactly their extents.
  */
 import { loadedElem } from '../builder.ts';
 import { isHalf, narrow, widen } from '../half.ts';
 import type { Axis, BinOp, KBuffer, Kernel, KElem, KExpr, KStmt, KType, KVar, StorageElem, UnOp } from '../kernel.ts';
 import { vec } from '../kernel.ts';
 import { Names } from '../names.ts';
-import { arraysOf } from '../walk.ts';
-import { PRELUDE } from './prelude.ts';
+import { arraysOf, walk } from '../walk.ts';
+import { GRID_AXES, gridOf, type Extent, type Grid, type GridAxis } from './grid.ts';
+import { preludeFor } from './prelude.ts';
 import { reservedInWgsl } from './reserved.ts';
-
-export type GridAxis = 'x' | 'y' | 'z';
-
-/** A loop that became a dimension of the grid. */
-export interface Extent {
-  readonly from: KExpr;
-  readonly to: KExpr;
-  readonly step: number;
-}
 
 export interface Shader {
   readonly code: string;
-  readonly entry: 'main';
-  /** Parameters of the kernel that are bindings, in order, and those in the uniform struct (at binding `buffers.length`). */
-  readonly buffers: readonly KBuffer[];
-  readonly scalars: readonly KVar[];
   readonly workgroupSize: readonly [number, number, number];
-  /** Workgroups to dispatch along each axis: (to - from) / step, rounded up; 1 where absent. */
-  readonly workgroups: Partial<Record<GridAxis, Extent>>;
+  readonly grid: Grid;
 }
 
 const SYMBOL: Partial<Record<BinOp, string>> = {
@@ -70,7 +58,7 @@ const memoryElem = (e: StorageElem): string => (e === 'f32' || e === 'i32' ? e :
 
 function constant(value: number, elem: KElem): string {
   if (elem === 'bool') return value ? 'true' : 'false';
-  if (elem === 'i32') return `i32(${value})`;
+  if (elem === 'i32') return value >= 0 ? `${value}i` : `i32(${value})`;
   if (elem === 'u32') return `${value >>> 0}u`;
   if (Number.isNaN(value)) return 'bitcast<f32>(bits_of[2])';
   if (!Number.isFinite(value)) return `bitcast<f32>(bits_of[${value > 0 ? 0 : 1}])`;
@@ -97,41 +85,69 @@ class ShaderPrinter {
   private readonly accessors = new Map<string, { readonly name: string; readonly text: string }>();
   private readonly workgroupSize: Record<GridAxis, number> = { x: 1, y: 1, z: 1 };
   private readonly workgroups: Partial<Record<GridAxis, Extent>> = {};
-  private readonly scalars: readonly KVar[];
-  private readonly buffers: readonly KBuffer[];
+  /** Two 16-bit elements share a word, and whoever writes one must leave the other alone. */
+  private readonly atomic: boolean;
 
   constructor(kernel: Kernel) {
     this.kernel = kernel;
-    this.scalars = kernel.params.filter((p) => p.kind === 'var');
-    this.buffers = kernel.params.filter((p) => p.kind === 'buffer');
+    this.atomic = storesHalves(kernel);
   }
 
   print(): Shader {
-    const head: string[] = [];
-    this.buffers.forEach((b, i) => {
-      const access = b.access === 'read' ? 'read' : 'read_write';
-      head.push(`@group(0) @binding(${i}) var<storage, ${access}> ${this.names.of(b)}: array<${memoryElem(b.elem)}>;`);
-    });
-    if (this.scalars.length > 0) {
-      head.push('struct Sizes {', ...this.scalars.map((s) => `  ${this.names.of(s)}: ${typeName(s.type)},`), '}');
-      head.push(`@group(0) @binding(${this.buffers.length}) var<uniform> sizes: Sizes;`);
-    }
+    const { params } = this.kernel;
+    const head = ['struct Args {'];
+    for (const p of params) head.push(`  ${this.names.of(p)}: ${p.kind === 'buffer' ? 'i32' : typeName(p.type)},`);
+    head.push(
+      '}',
+      `@group(0) @binding(0) var<storage, read_write> memory: array<${this.atomic ? 'atomic<u32>' : 'u32'}>;`,
+      '@group(0) @binding(1) var<uniform> args: Args;',
+    );
     for (const a of arraysOf(this.kernel)) {
       const space = a.space === 'shared' ? 'workgroup' : 'private';
-      const words = isHalf(a.elem) ? Math.ceil(a.length! / 2) : a.length;
-      head.push(`var<${space}> ${this.names.of(a)}: array<${memoryElem(a.elem)}, ${words}>;`);
+      const words = isHalf(a.elem) ? Math.ceil(a.length! / 2) : a.length!;
+      const items = a.vectors ? `vec4<f32>, ${words / 4}` : `${memoryElem(a.elem)}, ${words}`;
+      head.push(`var<${space}> ${this.names.of(a)}: array<${items}>;`);
     }
     this.statements(this.kernel.body, '  ');
+    const grid = gridOf(this.workgroups, params);
     const { x, y, z } = this.workgroupSize;
+    const builtins = ['@builtin(workgroup_id) workgroup_id: vec3<u32>'];
+    if (grid.folded) builtins.push('@builtin(num_workgroups) num_workgroups: vec3<u32>');
+    builtins.push('@builtin(local_invocation_id) local_id: vec3<u32>');
     const entry = [
       `@compute @workgroup_size(${x}, ${y}, ${z})`,
-      'fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {',
+      `fn main(${builtins.join(', ')}) {`,
+      ...(grid.folded ? this.foldedIds() : this.plainIds()),
       ...this.lines,
       '}',
     ];
-    const code = [...head, PRELUDE, ...[...this.accessors.values()].map((a) => a.text), ...entry, ''].join('\n');
-    const { buffers, scalars, workgroups } = this;
-    return { code, entry: 'main', buffers, scalars, workgroupSize: [x, y, z], workgroups };
+    const body = [...[...this.accessors.values()].map((a) => a.text), ...entry, ''].join('\n');
+    const prelude = preludeFor(body);
+    const code = [...head, ...(prelude === '' ? [] : [prelude]), body].join('\n');
+    return { code, workgroupSize: [x, y, z], grid };
+  }
+
+  private plainIds(): string[] {
+    return GRID_AXES.flatMap((d) => (this.workgroups[d] ? [`  let group_${d} = i32(workgroup_id.${d});`] : []));
+  }
+
+  /** Which workgroup this is along each axis, from its flat number. The return is the same for the whole workgroup. */
+  private foldedIds(): string[] {
+    const axes = GRID_AXES.filter((d) => this.workgroups[d]);
+    const count = (d: GridAxis): string => {
+      const { from, to, step } = this.workgroups[d]!;
+      const length = from.k === 'const' && from.value === 0 ? this.expr(to) : `(${this.expr(to)} - ${this.expr(from)})`;
+      return step === 1 ? length : `(${length} + ${step - 1}) / ${step}`;
+    };
+    const lines = ['  let flat_id = i32(workgroup_id.x + workgroup_id.y * num_workgroups.x);'];
+    for (const d of axes) lines.push(`  let groups_${d} = ${count(d)};`);
+    lines.push(`  if (flat_id >= ${axes.map((d) => `groups_${d}`).join(' * ')}) { return; }`);
+    axes.forEach((d, i) => {
+      const inner = axes.slice(0, i).map((a) => `groups_${a}`);
+      const quotient = inner.length === 0 ? 'flat_id' : `flat_id / (${inner.join(' * ')})`;
+      lines.push(`  let group_${d} = ${i === axes.length - 1 ? quotient : `(${quotient}) % groups_${d}`};`);
+    });
+    return lines;
   }
 
   private statements(body: readonly KStmt[], indent: string): void {
@@ -181,15 +197,17 @@ class ShaderPrinter {
       return;
     }
     const { level, dim } = axis;
+    if (level === 'workgroup' && this.workgroups[dim]) throw new Error(`${this.kernel.name}: two loops are ${s.axis}`);
     if (level === 'workgroup') this.workgroups[dim] = { from: s.from, to: s.to, step: s.step };
     else {
       if (s.from.k !== 'const' || s.to.k !== 'const')
         throw new Error(`${this.kernel.name}: an invocation axis needs constant bounds`);
       this.workgroupSize[dim] = Math.ceil((s.to.value - s.from.value) / s.step);
     }
-    const id = level === 'workgroup' ? 'workgroup_id' : 'local_id';
+    const id = level === 'workgroup' ? `group_${dim}` : `i32(local_id.${dim})`;
+    const start = s.from.k === 'const' && s.from.value === 0 ? '' : `${this.expr(s.from)} + `;
     this.lines.push(`${indent}{`);
-    this.lines.push(`${indent}  let ${i}: i32 = ${this.expr(s.from)} + i32(${id}.${dim}) * ${s.step};`);
+    this.lines.push(`${indent}  let ${i}: i32 = ${start}${id}${s.step === 1 ? '' : ` * ${s.step}`};`);
     this.statements(s.body, `${indent}  `);
     this.lines.push(`${indent}}`);
   }
@@ -200,11 +218,17 @@ class ShaderPrinter {
       case 'const':
         return lanes === 1 ? constant(e.value, elem) : `${typeName(e.type)}(${constant(e.value, elem)})`;
       case 'var':
-        return this.scalars.includes(e.var) ? `sizes.${this.names.of(e.var)}` : this.names.of(e.var);
+        return this.kernel.params.includes(e.var) ? `args.${this.names.of(e.var)}` : this.names.of(e.var);
       case 'un':
         return this.unary(e.op, this.operands(e.a)[0]!, e.type);
       case 'bin': {
         const [a, b] = this.operands(e.a, e.b);
+        if (e.a.type.elem === 'f32' && e.a.k === 'var' && e.b.k === 'var' && e.a.var === e.b.var) {
+          // Whether it is a number: compilers may take for granted that it is, but not of its bits.
+          const nan = `is_nan_${lanes === 1 ? 'f32' : 'vec4'}(${a!})`;
+          if (e.op === 'eq') return `(!${nan})`;
+          if (e.op === 'ne') return nan;
+        }
         return this.binary(e.op, a!, b!, e.a.type);
       }
       case 'fma':
@@ -220,7 +244,7 @@ class ShaderPrinter {
       case 'splat':
         return `${typeName(e.type)}(${this.expr(e.a)})`;
       case 'lane':
-        return `(${this.expr(e.a)})[${e.lane}]`;
+        return e.a.type.lanes === 1 ? this.expr(e.a) : `(${this.expr(e.a)})[${e.lane}]`;
       case 'vec':
         return `${typeName(e.type)}(${e.items.map((i) => this.expr(i)).join(', ')})`;
       case 'shuffle': {
@@ -255,6 +279,8 @@ class ShaderPrinter {
       const count = lanes === 1 ? 'u32' : 'vec4<u32>';
       return `(${a} ${op === 'shl' ? '<<' : '>>'} (${count}(${b}) & ${count}(31u)))`;
     }
+    // `!=` is false where a NaN is met.
+    if (elem === 'f32' && op === 'ne') return `(!(${a} == ${b}))`;
     if (elem === 'bool' && op === 'xor') return `(${a} != ${b})`;
     return `(${a} ${SYMBOL[op]} ${b})`;
   }
@@ -279,6 +305,7 @@ class ShaderPrinter {
   private loader(buf: KBuffer, lanes: number): string {
     return this.accessor('load', buf, lanes, (name) => {
       const type = typeName(vec(loadedElem(buf.elem), lanes));
+      if (buf.vectors) return `fn ${name}(i_: i32) -> ${type} { return ${this.names.of(buf)}[i_ >> 2u]; }`;
       const items = Array.from({ length: lanes }, (_, i) => this.word(buf, i === 0 ? 'i_' : `i_ + ${i}`));
       const head = `fn ${name}(i_: i32) -> ${type}`;
       if (!isHalf(buf.elem)) return `${head} { return ${lanes === 1 ? items[0] : `${type}(${items.join(', ')})`}; }`;
@@ -291,34 +318,76 @@ class ShaderPrinter {
 
   /** One element as it comes from memory; 16-bit formats as their bits. */
   private word(buf: KBuffer, index: string): string {
-    const name = this.names.of(buf);
-    if (isHalf(buf.elem)) return `((${name}[(${index}) >> 1u] >> (u32((${index}) & 1) * 16u)) & 0xffffu)`;
-    return buf.elem === 'bool' ? `(${name}[${index}] != 0u)` : `${name}[${index}]`;
+    const { elem } = buf;
+    const cell = this.cell(buf, index);
+    const word = this.atomic && buf.space === 'global' ? `atomicLoad(&${cell})` : cell;
+    if (isHalf(elem)) return `((${word} >> ${this.shift(buf, index)}) & 0xffffu)`;
+    if (elem === 'bool') return `(${word} != 0u)`;
+    return buf.space === 'global' && elem !== 'u32' ? `bitcast<${elem}>(${word})` : word;
+  }
+
+  /** The word that holds an element. */
+  private cell(buf: KBuffer, index: string): string {
+    const place = this.place(buf, index);
+    const array = buf.space === 'global' ? 'memory' : this.names.of(buf);
+    return isHalf(buf.elem) ? `${array}[(${place}) >> 1u]` : `${array}[${place}]`;
+  }
+
+  /** Where in its word a 16-bit element begins. */
+  private shift(buf: KBuffer, index: string): string {
+    return `(u32((${this.place(buf, index)}) & 1) * 16u)`;
+  }
+
+  private place(buf: KBuffer, index: string): string {
+    return buf.space === 'global' ? `args.${this.names.of(buf)} + ${index}` : index;
   }
 
   private store(buf: KBuffer, index: KExpr, value: KExpr): string {
     const { lanes } = value.type;
-    if (isHalf(buf.elem) && lanes === 1)
-      throw new Error(`${this.kernel.name}: ${buf.name} packs two elements in a word; its schedule must store vectors`);
     const name = this.accessor('store', buf, lanes, (fn) => {
-      const target = this.names.of(buf);
+      if (buf.vectors) return `fn ${fn}(i_: i32, v_: vec4<f32>) { ${this.names.of(buf)}[i_ >> 2u] = v_; }`;
       const lines: string[] = [];
+      const each = (line: (at: string, word: string) => string): void => {
+        for (let i = 0; i < lanes; i++)
+          lines.push(line(i === 0 ? 'i_' : `i_ + ${i}`, lanes === 1 ? 'word_' : `word_[${i}]`));
+      };
       if (isHalf(buf.elem)) {
-        // Vectors start at an even element.
         const x: KVar = { kind: 'var', name: 'x', type: value.type, mutable: false };
         const raw = this.expr(narrow(buf.elem, { k: 'var', var: x, type: x.type }));
         lines.push(`let ${this.names.of(x)} = v_; let word_ = ${raw};`);
-        for (let i = 0; i < lanes; i += 2)
-          lines.push(`${target}[(i_ >> 1u) + ${i / 2}] = word_[${i}] | (word_[${i + 1}] << 16u);`);
+        each((at, word) => this.storeHalf(buf, at, word));
       } else {
-        const words = buf.elem === 'bool' ? (lanes === 1 ? 'u32(v_)' : 'vec4<u32>(v_)') : 'v_';
-        lines.push(`let word_ = ${words};`);
-        for (let i = 0; i < lanes; i++) lines.push(`${target}[i_ + ${i}] = word_${lanes === 1 ? '' : `[${i}]`};`);
+        const bits = lanes === 1 ? 'u32' : 'vec4<u32>';
+        const asWord = buf.elem === 'bool' ? `${bits}(v_)` : `bitcast<${bits}>(v_)`;
+        lines.push(`let word_ = ${buf.elem === 'bool' || buf.space === 'global' ? asWord : 'v_'};`);
+        each((at, word) =>
+          this.atomic && buf.space === 'global'
+            ? `atomicStore(&${this.cell(buf, at)}, ${word});`
+            : `${this.cell(buf, at)} = ${word};`,
+        );
       }
       return `fn ${fn}(i_: i32, v_: ${typeName(value.type)}) { ${lines.join(' ')} }`;
     });
     return `${name}(${this.expr(index)}, ${this.expr(value)});`;
   }
+
+  private storeHalf(buf: KBuffer, at: string, half: string): string {
+    const [cell, shift] = [this.cell(buf, at), this.shift(buf, at)];
+    if (buf.space === 'shared')
+      throw new Error(`${this.kernel.name}: ${buf.name} would be written by half a word at a time`);
+    if (buf.space === 'private') return `${cell} = (${cell} & ~(0xffffu << ${shift})) | (${half} << ${shift});`;
+    return `atomicAnd(&${cell}, ~(0xffffu << ${shift})); atomicOr(&${cell}, ${half} << ${shift});`;
+  }
+}
+
+function storesHalves(kernel: Kernel): boolean {
+  let found = false;
+  walk(
+    kernel.body,
+    (s) => (found ||= s.s === 'store' && isHalf(s.buf.elem) && s.buf.space === 'global'),
+    () => undefined,
+  );
+  return found;
 }
 
 function gridAxis(axis: Axis): { readonly level: 'workgroup' | 'invocation'; readonly dim: GridAxis } | null {

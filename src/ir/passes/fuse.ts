@@ -71,8 +71,8 @@ function producersOf(g: FusionGraph, n: Node): Node[] {
   return [...new Set(found)].sort((a, b) => weight(b) - weight(a) || b.index - a.index);
 }
 
-/** Storage buffers that a kernel of the target can bind; the rest is there to keep kernels readable and in registers. */
-const MAX_BUFFERS: Readonly<Record<Target['kind'], number>> = { wasm: 24, c: 24, wgsl: 8 };
+/** WGSL sees all memory as one buffer, so no target limits how many tensors a kernel takes; this is there to keep kernels readable and in registers. */
+const MAX_BUFFERS: Readonly<Record<Target['kind'], number>> = { wasm: 24, c: 24, wgsl: 24 };
 
 function fits(g: FusionGraph, nodes: readonly Node[], target: Target): boolean {
   const inside = new Set(nodes);

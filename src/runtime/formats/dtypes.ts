@@ -78,7 +78,7 @@ export function valuesOf(dtype: string, bytes: Uint8Array): ArrayLike<number> | 
   if (byte) return dtype === 'U8' ? bytes : Float64Array.from(bytes, byte);
   const width = widthOfDtype(dtype);
   if (width === null || bytes.length % width !== 0) return null;
-  const { buffer } = bytes.slice();
+  const { buffer } = new Uint8Array(bytes); // a Buffer's slice would be no copy
   switch (dtype) {
     case 'I16':
       return new Int16Array(buffer);

@@ -13,7 +13,7 @@ const isPlain = (kind: string): kind is keyof typeof COMBINE => kind in COMBINE;
 export class Reducer {
   readonly op: Op;
   private readonly s: Scope;
-  private readonly elem: KElem;
+  readonly elem: KElem;
 
   constructor(s: Scope, op: Op) {
     this.s = s;

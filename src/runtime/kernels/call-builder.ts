@@ -1,6 +1,6 @@
 /** A kernel under construction together with the arguments of its call, so that the two lists cannot get out of step. */
 import { i32, KernelBuilder } from '../../codegen/builder.ts';
-import type { CallArg, KernelCall } from '../../codegen/call.ts';
+import type { CallArg, KernelCall, Scratch } from '../../codegen/call.ts';
 import type { KBuffer, KExpr, StorageElem } from '../../codegen/kernel.ts';
 import type { Dim } from '../../ir/dim.ts';
 import type { Origin } from '../../ir/ir.ts';
@@ -34,6 +34,12 @@ export class CallBuilder {
   /** Memory for the duration of the call. */
   scratch(name: string, bytes: Dim, elem: StorageElem = 'f32'): KBuffer {
     this.args.push({ kind: 'scratch', scratch: { kind: 'scratch', bytes } });
+    return this.k.buffer(name, elem, 'readwrite');
+  }
+
+  /** Memory that several kernels of one call share. */
+  shared(name: string, scratch: Scratch, elem: StorageElem = 'f32'): KBuffer {
+    this.args.push({ kind: 'scratch', scratch });
     return this.k.buffer(name, elem, 'readwrite');
   }
 

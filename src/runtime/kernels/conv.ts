@@ -7,6 +7,7 @@ import { convolution } from './conv-forward.ts';
 import { convInputGrad } from './conv-input.ts';
 import type { Pair } from './conv-planes.ts';
 import { convWeightGrad } from './conv-weight.ts';
+import { convInputGradOnGrid, convOnGrid, convWeightGradOnGrid } from './gpu/conv.ts';
 import type { Epilogue, ResultView, Source } from './epilogue.ts';
 
 /** x [batch, inChannels, height, width], w [outChannels, inChannels / groups, ...kernel], y [batch, outChannels, outHeight, outWidth]. */
@@ -71,6 +72,7 @@ export function conv2dCalls(
   target: Target,
   origins: readonly Origin[],
 ): KernelCall[] {
+  if (target.kind === 'wgsl') return convOnGrid(s, x, w, epilogue, origins);
   return [convolution(s, x, w, epilogue, target, origins)];
 }
 
@@ -82,6 +84,7 @@ export function conv2dInputGradCalls(
   target: Target,
   origins: readonly Origin[],
 ): KernelCall[] {
+  if (target.kind === 'wgsl') return convInputGradOnGrid(s, dy, w, epilogue, origins);
   return [convInputGrad(s, dy, w, epilogue, target, origins)];
 }
 
@@ -93,5 +96,6 @@ export function conv2dWeightGradCalls(
   target: Target,
   origins: readonly Origin[],
 ): KernelCall[] {
+  if (target.kind === 'wgsl') return convWeightGradOnGrid(s, x, dy, epilogue, origins);
   return [convWeightGrad(s, x, dy, epilogue, target, origins)];
 }

@@ -80,7 +80,7 @@ export function matmulGeneral(
 const one: KExpr = { k: 'const', value: 1, type: { elem: 'i32', lanes: 1 } };
 
 /** Which matrix of an operand belongs to batch item `item`. */
-function offset(item: KExpr, batch: readonly KExpr[], varies: readonly boolean[]): KExpr {
+export function offset(item: KExpr, batch: readonly KExpr[], varies: readonly boolean[]): KExpr {
   if (varies.every(Boolean)) return item;
   let index: KExpr = { k: 'const', value: 0, type: one.type };
   let rest = item;

@@ -4,6 +4,7 @@ import type { Dim } from '../../ir/dim.ts';
 import * as D from '../../ir/dim.ts';
 import type { Origin, TensorType } from '../../ir/ir.ts';
 import type { Epilogue, ResultView, Source } from './epilogue.ts';
+import { matmulOnGrid } from './gpu/matmul.ts';
 import { matmulGeneral } from './matmul-general.ts';
 import { matrixVector } from './matmul-vector.ts';
 
@@ -64,6 +65,7 @@ export function matmulCalls(
   target: Target,
   origins: readonly Origin[],
 ): KernelCall[] {
+  if (target.kind === 'wgsl') return matmulOnGrid(spec, a, b, epilogue, origins);
   if (spec.m.value === 1 && D.product(spec.batch).value === 1)
     return [matrixVector(spec, a, b, epilogue, target, origins)];
   return [matmulGeneral(spec, a, b, epilogue, target, origins)];

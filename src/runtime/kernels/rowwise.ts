@@ -46,7 +46,7 @@ export function rowwiseKernel(op: Op, target: Target, name: string): KernelCall 
   return a.finish(name, originsOf(op), reuse(op, walk, last.stores));
 }
 
-function walkRows(region: Region, plan: RowPlan): Walk {
+export function walkRows(region: Region, plan: RowPlan): Walk {
   const rank = plan.shape.length;
   const roots = [
     ...plan.reductions.map((r) => ({ value: r.operands[0]!, tokens: identity(rank) })),

@@ -24,26 +24,28 @@ export async function openCheckpoint(path: string): Promise<CheckpointFile> {
 }
 
 export async function saveWeights(model: Model, path: string): Promise<void> {
-  await writeFileAtomic(path, pieces(model, extname(path)));
+  await writeFileAtomic(path, await pieces(model, extname(path)));
 }
 
-function pieces(model: Model, extension: string): Uint8Array[] {
-  if (extension === '.npz') return writeNpz(stateOf(model));
-  return extension === '.pt' || extension === '.pth' ? writeTorchStateDict(stateOf(model)) : weightsToBytes(model);
+async function pieces(model: Model, extension: string): Promise<Uint8Array[]> {
+  if (extension === '.npz') return writeNpz(await stateOf(model));
+  return extension === '.pt' || extension === '.pth'
+    ? writeTorchStateDict(await stateOf(model))
+    : weightsToBytes(model);
 }
 
 /** The state dict as tensors of a file: tied names share one storage, and a transposed tie is a view of it. */
-function stateOf(model: Model): Map<string, FileTensor> {
-  const made = new Map<number, TorchTensor>();
+async function stateOf(model: Model): Promise<Map<string, FileTensor>> {
   const live = new Map([...model.named_parameters(), ...model.named_buffers()]);
+  const fetched = [...new Set(model.artifact.stateDict.map((e) => e.tensor))].map(async (tensor) => {
+    const entry = model.artifact.tensors[tensor]!;
+    const { dtype, shape, bytes } = await toStored(live.get(entry.name)!.data, entry.stored);
+    return [tensor, torchTensor({ dtype, shape, nbytes: bytes.length, bytes: () => bytes })] as const;
+  });
+  const made = new Map(await Promise.all(fetched));
   return new Map(
     model.artifact.stateDict.map(({ name, tensor, transposed }) => {
-      const entry = model.artifact.tensors[tensor]!;
-      let t = made.get(tensor);
-      if (!t) {
-        const { dtype, shape, bytes } = toStored(live.get(entry.name)!.data, entry.stored);
-        made.set(tensor, (t = torchTensor({ dtype, shape, nbytes: bytes.length, bytes: () => bytes })));
-      }
+      const t = made.get(tensor)!;
       return [name, transposed ? turned(t) : t];
     }),
   );

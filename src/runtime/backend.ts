@@ -1,0 +1,35 @@
+/** What runs the programs of one model on one device; the model knows devices only through this. */
+import type { Artifact, ProgramInput } from './artifact.ts';
+import type { Device } from './device.ts';
+import type { Binding } from './sizes.ts';
+import type { Storage } from './storage.ts';
+import type { Tensor } from './tensor.ts';
+
+/** Where the memory of a call's inputs comes from. */
+export type InputSource = (input: ProgramInput) => Uint8Array | Storage;
+
+export interface Executor {
+  readonly device: Device;
+  hasProgram(name: string): boolean;
+  /** The segment has been needed already. */
+  hasSegment(name: string): boolean;
+  /** Runs or enqueues a program and gives a tensor for each of its results. */
+  run(name: string, binding: Binding, source: InputSource): Tensor[];
+  /** A storage over part of a segment: what parameters and their gradients are. */
+  slice(segment: string, start: number, bytes: number): Storage;
+}
+
+/** Compiles a model's kernels for a device. */
+export async function createExecutor(artifact: Artifact, on: Device): Promise<Executor> {
+  if (on.kind === 'cpu') {
+    const [{ CpuExecutor }, { CpuDevice }] = await Promise.all([import('./executor.ts'), import('./device.ts')]);
+    if (on instanceof CpuDevice) return CpuExecutor.create(artifact, on);
+  } else {
+    const [{ WebGpuExecutor }, { WebGpuDevice }] = await Promise.all([
+      import('./webgpu/executor.ts'),
+      import('./webgpu/device.ts'),
+    ]);
+    if (on instanceof WebGpuDevice) return WebGpuExecutor.create(artifact, on);
+  }
+  throw new TypeError(`${on.name} is no device of this runtime`);
+}

@@ -1,0 +1,89 @@
+/** Which devices there are, why something is not, and the open ones: one object per device and process. */
+import { CpuDevice, type Device } from './device.ts';
+import { DeviceError } from './errors.ts';
+import { hasSimd } from './features.ts';
+
+export interface DeviceInfo {
+  /** `cpu`, `webgpu:0`, ... */
+  readonly name: string;
+  readonly available: boolean;
+  /** It computes on the processor what other devices compute in hardware: right, and slower than `cpu`. */
+  readonly software: boolean;
+  /** What it is, or why it is not there and what to install. */
+  readonly description: string;
+  /** What a kernel may use: `shader-f16`, `subgroups`, ... */
+  readonly features: readonly string[];
+  readonly limits: Readonly<Record<string, number>>;
+}
+
+let cpu: CpuDevice | null = null;
+const open = new Map<string, Device>();
+
+/** The device that is always there. */
+export function cpuDevice(): CpuDevice {
+  if (!hasSimd()) throw new DeviceError(`device "cpu": ${NO_SIMD}`);
+  return (cpu ??= new CpuDevice());
+}
+
+const NO_SIMD = 'this engine has no WebAssembly SIMD';
+
+export async function devices(): Promise<DeviceInfo[]> {
+  const { webGpuDevices } = await import('./webgpu/discover.ts');
+  const plain = { software: false, features: [], limits: {} };
+  return [
+    { ...plain, name: 'cpu', available: hasSimd(), description: hasSimd() ? cpuDevice().description : NO_SIMD },
+    ...(await webGpuDevices()).map(({ adapter: _, ...info }) => info),
+  ];
+}
+
+/**
+ * Opens a device: `cpu`, `webgpu` (the first), `webgpu:1`, or `auto` (see `autoDevice`). The same object every time, until
+ * it is lost. A device that is absent is an error, never another device.
+ */
+export async function device(name: string): Promise<Device> {
+  if (name === 'auto') return (await autoDevice()).device;
+  if (name === 'cpu') return cpuDevice();
+  const full = name === 'webgpu' ? 'webgpu:0' : name;
+  const known = openDevice(full);
+  if (known) return known;
+  const { webGpuDevices } = await import('./webgpu/discover.ts');
+  const all = await webGpuDevices();
+  const found = all.find((d) => d.name === full);
+  if (!found?.adapter) {
+    const reason = found ?? (full.startsWith('webgpu:') ? all.find((d) => !d.available) : undefined);
+    const names = ['cpu', ...all.filter((d) => d.available).map((d) => d.name)];
+    throw new DeviceError(
+      `there is no device "${name}"${reason ? ` (${reason.description})` : ''}; there is ${names.join(', ')}`,
+    );
+  }
+  const { WebGpuDevice } = await import('./webgpu/device.ts');
+  const made = await WebGpuDevice.open(found.adapter, found);
+  // Somebody else may have opened it meanwhile.
+  const first = openDevice(full);
+  if (first) {
+    made.destroy();
+    return first;
+  }
+  open.set(full, made);
+  void made.lost.then(() => {
+    if (open.get(full) === made) open.delete(full);
+  });
+  return made;
+}
+
+/** A device that is open already: what makes tensors without waiting. The cpu always is. */
+export function openDevice(name: string): Device | null {
+  if (name === 'cpu') return cpuDevice();
+  return open.get(name === 'webgpu' ? 'webgpu:0' : name) ?? null;
+}
+
+/** The device that `auto` means here, and why: a GPU in hardware where there is one, else the cpu. */
+export async function autoDevice(): Promise<{ readonly device: Device; readonly why: string }> {
+  const { webGpuDevices } = await import('./webgpu/discover.ts');
+  const all = await webGpuDevices();
+  const gpu = all.find((d) => d.available && !d.software);
+  if (gpu) return { device: await device(gpu.name), why: gpu.description };
+  const [first] = all;
+  const why = first?.software ? `${first.name} computes in software` : `no GPU: ${first?.description ?? 'none found'}`;
+  return { device: cpuDevice(), why };
+}

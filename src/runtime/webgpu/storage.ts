@@ -1,0 +1,100 @@
+/** Bytes of a tensor in a GPU's memory. */
+import { DeviceError } from '../errors.ts';
+import type { Storage } from '../storage.ts';
+import type { WebGpuDevice } from './device.ts';
+import type { Region } from './memory.ts';
+
+/** A tensor's own bytes, or a result's. Nothing else writes them, so what the host has read stays true. */
+export class GpuStorage implements Storage {
+  private readonly device: WebGpuDevice;
+  /** null once the memory was needed for something else: then the host has the bytes. */
+  private region: Region | null;
+  /** From the start of the region. */
+  private readonly start: number;
+  private readonly length: number;
+  /** A copy that is known to be equal. */
+  private host: Uint8Array | null;
+  private writes = 0;
+
+  /** `host`: what the region holds, where that is known. */
+  constructor(device: WebGpuDevice, region: Region, start: number, length: number, host: Uint8Array | null = null) {
+    this.device = device;
+    this.region = region;
+    this.start = start;
+    this.length = length;
+    this.host = host;
+  }
+
+  get visible(): boolean {
+    return this.host !== null;
+  }
+
+  /** Leaves the memory to others, where the host has the bytes. */
+  retire(): boolean {
+    if (!this.host) return false;
+    this.region = null;
+    return true;
+  }
+
+  read(start: number, length: number): Uint8Array {
+    if (!this.host) throw notVisible(this.device);
+    return this.host.subarray(start, start + length);
+  }
+
+  async fetch(start: number, length: number): Promise<Uint8Array> {
+    if (this.host || !this.region) return this.read(start, length);
+    const { writes } = this;
+    const bytes = await this.device.fetch(this.region.at + this.start + start, length);
+    if (length === this.length && writes === this.writes) this.host = bytes;
+    return bytes;
+  }
+
+  write(start: number, bytes: Uint8Array): void {
+    this.writes++;
+    this.host?.set(bytes, start);
+    if (this.region) this.device.write(this.region.at + this.start + start, bytes);
+  }
+
+  address(): number | null {
+    return this.region && this.region.at + this.start;
+  }
+}
+
+/** A range of a segment: programs write it. */
+export class SegmentStorage implements Storage {
+  readonly visible = false;
+  private readonly device: WebGpuDevice;
+  private readonly place: () => number;
+  private readonly length: number;
+
+  constructor(device: WebGpuDevice, place: () => number, length: number) {
+    this.device = device;
+    this.place = place;
+    this.length = length;
+  }
+
+  get at(): number {
+    return this.place();
+  }
+
+  read(): never {
+    throw notVisible(this.device);
+  }
+
+  fetch(start: number, length: number): Promise<Uint8Array> {
+    return this.device.fetch(this.at + start, length);
+  }
+
+  write(start: number, bytes: Uint8Array): void {
+    if (start + bytes.length > this.length) throw new RangeError('write past the end of a parameter');
+    this.device.write(this.at + start, bytes);
+  }
+
+  /** A call that is given a parameter copies it: the program may update the arena while it reads its argument. */
+  address(): null {
+    return null;
+  }
+}
+
+const notVisible = (device: WebGpuDevice): DeviceError =>
+  new DeviceError(`the tensor is on ${device.name}: its values can be awaited (read()), not read at once`);

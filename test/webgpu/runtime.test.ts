@@ -1,0 +1,167 @@
+/** The runtime on a real adapter: moving tensors and models, what is refused, faults, and the end of the process. */
+import { spawnSync } from 'node:child_process';
+import { compile } from '../../src/compile.ts';
+import {
+  device,
+  DeviceError,
+  DeviceLostError,
+  KernelError,
+  OutOfMemoryError,
+  tensor,
+  weightsToBytes,
+  loadWeights,
+  zeros,
+  type Model,
+} from '../../src/runtime/index.ts';
+import { WebGpuDevice } from '../../src/runtime/webgpu/device.ts';
+import { GpuProfiler } from '../../src/runtime/webgpu/profiler.ts';
+import { onAdapter } from '../support/webgpu-device.ts';
+
+const run = await onAdapter();
+
+const SOURCE = `
+import { Linear, Dropout } from "std/nn"
+export block Net {
+  net = seq { Linear(4, 8); relu; Dropout(0.5); Linear(8, 3) }
+  forward(x: f32[B, 4]) -> f32[B, 3] => net(x)
+  loss(x: f32[B, 4], y: i32[B]) -> f32[] => cross_entropy(forward(x), y)
+  train { loss = loss; optimizer = SGD(lr: 0.1, momentum: 0.9) }
+}`;
+const { blocks } = compile(SOURCE, { targets: ['wasm', 'webgpu'] });
+const Net = blocks['Net']!;
+const X = tensor([
+  [1, 2, 3, 4],
+  [-1, 0.5, 2, 0],
+]);
+const Y = tensor(Int32Array.of(0, 2));
+
+const gpu = async (): Promise<WebGpuDevice> => (await device('webgpu')) as WebGpuDevice;
+const snapshot = async (m: Model): Promise<Record<string, readonly number[]>> =>
+  Object.fromEntries(await Promise.all([...m.state_dict()].map(async ([k, v]) => [k, [...(await v.read())]] as const)));
+
+run('initial values and dropout masks have the bits of the cpu', async (t) => {
+  const [a, b] = [await Net.create({ seed: 3 }), await Net.create({ seed: 3, device: 'webgpu' })];
+  t.deepEqual(await snapshot(b), await snapshot(a));
+  const on = await gpu();
+  const [x, y] = [await X.to(on), await Y.to(on)];
+  for (let i = 0; i < 5; i++) {
+    const [p, q] = [await a.train_step(X, Y).loss.item(), await b.train_step(x, y).loss.item()];
+    t.true(Math.abs(p - q) <= 1e-5 * Math.abs(p), `step ${i}: ${p} and ${q}`);
+  }
+});
+
+run('tensors move, and stay where they are when they are there', async (t) => {
+  const on = await gpu();
+  t.is(await device('webgpu:0'), on);
+  const x = await X.to(on);
+  t.is(await x.to('webgpu'), x);
+  t.deepEqual(await x.read(), await X.read());
+  t.deepEqual(await (await x.to('cpu')).read(), await X.read());
+  const made = tensor([1, 2, 3], { device: on });
+  made.set([1], 42);
+  t.deepEqual([...(await made.read())], [1, 42, 3]);
+  t.throws(() => zeros([2], { device: on }).readSync(), { instanceOf: DeviceError, message: /webgpu:0.*awaited/ });
+});
+
+run('devices do not mix', async (t) => {
+  const model = await Net.create({ device: 'webgpu' });
+  t.throws(() => model.forward(X), { instanceOf: DeviceError, message: /x is on cpu and the model is on webgpu:0/ });
+});
+
+run('a block that was compiled for the cpu alone says how to build it', async (t) => {
+  const alone = compile(SOURCE).blocks['Net']!;
+  await t.throwsAsync(() => alone.create({ device: 'webgpu' }), {
+    instanceOf: DeviceError,
+    message: /--target webgpu/,
+  });
+  t.is((await alone.create({ device: 'auto' })).device.name, 'cpu');
+});
+
+run('results that are held outlive later runs', async (t) => {
+  const model = await Net.create({ device: 'webgpu' });
+  const on = await gpu();
+  const inputs = [1, 2, 3].map((k) => tensor([[k, 0, 0, 0]], { device: on }));
+  const held = inputs.map((x) => model.forward(x));
+  const values = await Promise.all(held.map((r) => r.toArray()));
+  for (const [i, x] of inputs.entries()) t.deepEqual(await model.forward(x).toArray(), values[i]!);
+});
+
+run('a model moves with its training', async (t) => {
+  const cpu = await Net.create({ seed: 1 });
+  cpu.train_step(X, Y);
+  const moved = await cpu.to('webgpu');
+  t.deepEqual(await snapshot(moved), await snapshot(cpu));
+  const on = await gpu();
+  const [x, y] = [await X.to(on), await Y.to(on)];
+  const [p, q] = [await cpu.train_step(X, Y).loss.item(), await moved.train_step(x, y).loss.item()];
+  t.true(Math.abs(p - q) <= 1e-5 * Math.abs(p));
+});
+
+run('what the device cannot hold is refused with numbers', async (t) => {
+  const on = await gpu();
+  const source = `export block Big {
+    param w: f32[40000, 40000] ~ zeros()
+    forward(x: f32[40000]) -> f32[40000] => sum(w * x, dim: 1)
+  }`;
+  const { blocks: big } = compile(source, { targets: ['wasm', 'webgpu'] });
+  const error = await t.throwsAsync(() => big['Big']!.create({ device: on }), { instanceOf: OutOfMemoryError });
+  t.regex(error!.message, /needs 6400\.0 MB.*can hold/);
+});
+
+run('a kernel that the driver refuses is an error at its line', async (t) => {
+  const { artifact } = Net;
+  const kernels = artifact.webgpu!.kernels.map((k) => ({ ...k, code: `${k.code}\nnonsense` }));
+  const on = await gpu();
+  const error = await t.throwsAsync(() => on.compile(kernels.slice(0, 1)), { instanceOf: KernelError });
+  t.regex(error!.message, /webgpu:0 refuses the kernel \w+ of main\.net:\d+/);
+});
+
+run('time is told by kernel', async (t) => {
+  const on = await gpu();
+  if (!GpuProfiler.supported(on.gpu)) {
+    t.pass();
+    return;
+  }
+  const model = await Net.create({ device: on });
+  on.profiler = new GpuProfiler(on.gpu);
+  try {
+    await model.forward(await X.to(on)).read();
+    await on.profiler.settled();
+    t.true(on.profiler.timings.length > 0);
+    t.true(on.profiler.timings.every((x) => x.end >= x.start));
+  } finally {
+    on.profiler = null;
+  }
+});
+
+run('a lost device says so, and a model goes on from its last state on a new one', async (t) => {
+  const model = await Net.create({ seed: 5, device: 'webgpu' });
+  const on = await gpu();
+  const bytes = await weightsToBytes(model);
+  const saved = await snapshot(model);
+  const x = await X.to(on);
+  on.destroy();
+  await t.throwsAsync(() => model.forward(x).read(), {
+    instanceOf: DeviceLostError,
+    message: /webgpu:0 was destroyed/,
+  });
+  t.throws(() => model.forward(x), { instanceOf: DeviceLostError });
+  const again = await Net.create({ seed: 9, device: 'webgpu' });
+  t.not(again.device, on);
+  loadWeights(again, Buffer.concat(bytes));
+  t.deepEqual(await snapshot(again), saved);
+  t.true((await again.forward(await X.to(again.device)).read()).every(Number.isFinite));
+});
+
+run('a process that used a GPU ends by itself', (t) => {
+  const script = `
+    import { device, tensor } from ${JSON.stringify(new URL('../../src/runtime/index.ts', import.meta.url).href)};
+    const x = await tensor([1, 2]).to(await device('webgpu'));
+    console.log((await x.read()).join());`;
+  const { status, stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
+  t.is(status, 0);
+  t.is(stdout.trim(), '1,2');
+});
