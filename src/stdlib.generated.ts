@@ -89,16 +89,7 @@ export fn glu(x: f32[...S], dim: int = -1) {
   a * sigmoid(b)
 }
 
-// The arithmetic of layers as functions of their parameters: what the blocks of std/nn call, and what a user calls with weights of his own.
-
-/// x @ weight^T + bias over the last dim (https://pytorch.org/docs/stable/generated/torch.nn.functional.linear.html).
-/// Leading dims are joined first: the weight's gradient is then one matrix product.
-export fn linear(x: f32[...B, I], weight: f32[O, I], bias: f32[O]? = none) -> f32[...B, O] {
-  rows = op.reshape(x, shape: [prod(B), I])
-  y = matmul(rows, weight, transpose_b: true)
-  z = if bias == none { y } else { y + bias }
-  op.reshape(z, shape: [for a in 0..len(B) + 1: if a < len(B) { B[a] } else { O }])
-}
+// Convolutions as functions of their weights. All rest on the 2-d primitive and its gradient.
 
 /// Cross-correlation of NCHW images with kernels [out, in / groups, height, width], zeros around the image.
 export fn conv2d(
@@ -121,44 +112,199 @@ export fn conv2d(
   if bias == none { y } else { y + op.reshape(bias, shape: [O, 1, 1]) }
 }
 
-/// The largest element of each window; NaN passes through.
-export fn max_pool2d(
+/// Cross-correlation of sequences [N, C, L] with kernels [out, in / groups, length]: images of height 1.
+export fn conv1d(
+  x: f32[N, C, L],
+  weight: f32[O, CG, K],
+  bias: f32[O]? = none,
+  stride: int = 1,
+  padding: int = 0,
+  dilation: int = 1,
+  groups: int = 1
+) => squeeze(
+  conv2d(
+    unsqueeze(x, 2),
+    unsqueeze(weight, 2),
+    bias,
+    stride: (1, stride),
+    padding: (0, padding),
+    dilation: (1, dilation),
+    groups: groups
+  ),
+  2
+)
+
+/// Cross-correlation of volumes [N, C, D, H, W] with kernels [out, in / groups, depth, height, width]: the sum over the kernel's
+/// depth of 2-d convolutions of the slices that each of its planes meets.
+export fn conv3d(
+  x: f32[N, C, D, H, W],
+  weight: f32[O, CG, KD, KH, KW],
+  bias: f32[O]? = none,
+  stride: (int, int, int) = (1, 1, 1),
+  padding: (int, int, int) = (0, 0, 0),
+  dilation: (int, int, int) = (1, 1, 1),
+  groups: int = 1
+) {
+  padded = pad(x, [0, 0, 0, 0, padding.0, padding.0])
+  depth = (D + 2 * padding.0 - dilation.0 * (KD - 1) - 1) / stride.0 + 1
+  planes = [for k in 0..KD: depth_plane(padded, weight, k, depth, stride, padding, dilation, groups)]
+  y = total(planes)
+  z = if bias == none { y } else { y + op.reshape(bias, shape: [O, 1, 1]) }
+  images = unflatten(z, 0, [N, depth])
+  permute(images, [0, 2, 1, 3, 4])
+}
+
+/// What plane k of the kernel adds, as images [N * depth, out, height, width].
+fn depth_plane(
+  x: f32[N, C, D, H, W],
+  weight: f32[O, CG, KD, KH, KW],
+  k: int,
+  depth: int,
+  stride: (int, int, int),
+  padding: (int, int, int),
+  dilation: (int, int, int),
+  groups: int
+) {
+  first = k * dilation.0
+  met = op.slice(
+    x,
+    start: [0, 0, first, 0, 0],
+    stop: [N, C, first + (depth - 1) * stride.0 + 1, H, W],
+    step: [1, 1, stride.0, 1, 1]
+  )
+  images = reshape(permute(met, [0, 2, 1, 3, 4]), [N * depth, C, H, W])
+  conv2d(
+    images,
+    squeeze(narrow(weight, 2, k, 1), 2),
+    stride: (stride.1, stride.2),
+    padding: (padding.1, padding.2),
+    dilation: (dilation.1, dilation.2),
+    groups: groups
+  )
+}
+
+/// The sum of tensors of one shape.
+fn total(parts: [tensor]) {
+  y = parts[0]
+  for part in [for i in 1..len(parts): parts[i]] { y = y + part }
+  y
+}
+
+/// The gradient of conv2d by its input, as a layer: x meets every kernel [in, out / groups, height, width] and the places overlap.
+export fn conv_transpose2d(
+  x: f32[N, C, H, W],
+  weight: f32[C, OG, KH, KW],
+  bias: f32[O]? = none,
+  stride: (int, int) = 1,
+  padding: (int, int) = 0,
+  output_padding: (int, int) = 0,
+  groups: int = 1,
+  dilation: (int, int) = 1
+) {
+  y = op.conv2d_input_grad(
+    x,
+    weight,
+    stride: stride,
+    padding: [padding.0, padding.0, padding.1, padding.1],
+    dilation: dilation,
+    groups: groups,
+    input: [
+      (H - 1) * stride.0 - 2 * padding.0 + dilation.0 * (KH - 1) + output_padding.0 + 1,
+      (W - 1) * stride.1 - 2 * padding.1 + dilation.1 * (KW - 1) + output_padding.1 + 1
+    ]
+  )
+  if bias == none { y } else { y + op.reshape(bias, shape: [O, 1, 1]) }
+}
+
+/// conv_transpose2d of sequences [N, C, L] with kernels [in, out / groups, length].
+export fn conv_transpose1d(
+  x: f32[N, C, L],
+  weight: f32[C, OG, K],
+  bias: f32[O]? = none,
+  stride: int = 1,
+  padding: int = 0,
+  output_padding: int = 0,
+  groups: int = 1,
+  dilation: int = 1
+) => squeeze(
+  conv_transpose2d(
+    unsqueeze(x, 2),
+    unsqueeze(weight, 2),
+    bias,
+    stride: (1, stride),
+    padding: (0, padding),
+    output_padding: (0, output_padding),
+    groups: groups,
+    dilation: (1, dilation)
+  ),
+  2
+)
+
+/// The windows of an image as columns: [N, C, H, W] becomes [N, C * kernel elements, windows], windows row by row;
+/// https://pytorch.org/docs/stable/generated/torch.nn.Unfold.html.
+export fn unfold(
   x: f32[N, C, H, W],
   kernel_size: (int, int),
-  stride: (int, int) = kernel_size,
-  padding: (int, int) = 0,
   dilation: (int, int) = 1,
-  ceil_mode: bool = false
-) => op.max_pool2d(
-  x,
-  kernel: kernel_size,
-  stride: stride,
-  padding: [padding.0, padding.0, padding.1, padding.1],
-  dilation: dilation,
-  ceil: ceil_mode
-)
-
-/// The mean of each window; \`count_include_pad\` counts the padding's zeros.
-export fn avg_pool2d(
-  x: f32[N, C, H, W],
-  kernel_size: (int, int),
-  stride: (int, int) = kernel_size,
   padding: (int, int) = 0,
-  ceil_mode: bool = false,
-  count_include_pad: bool = true,
-  divisor_override: int? = none
-) => op.avg_pool2d(
-  x,
-  kernel: kernel_size,
-  stride: stride,
-  padding: [padding.0, padding.0, padding.1, padding.1],
-  ceil: ceil_mode,
-  count_include_pad: count_include_pad,
-  divisor: divisor_override
-)
+  stride: (int, int) = 1
+) {
+  padded = pad(x, [padding.1, padding.1, padding.0, padding.0])
+  rows = (H + 2 * padding.0 - dilation.0 * (kernel_size.0 - 1) - 1) / stride.0 + 1
+  columns = (W + 2 * padding.1 - dilation.1 * (kernel_size.1 - 1) - 1) / stride.1 + 1
+  taps = [for k in 0..kernel_size.0 * kernel_size.1: op.slice(
+    padded,
+    start: [0, 0, k / kernel_size.1 * dilation.0, k % kernel_size.1 * dilation.1],
+    stop: [
+      N,
+      C,
+      k / kernel_size.1 * dilation.0 + (rows - 1) * stride.0 + 1,
+      k % kernel_size.1 * dilation.1 + (columns - 1) * stride.1 + 1
+    ],
+    step: [1, 1, stride.0, stride.1]
+  )]
+  reshape(stack(taps, 2), [N, C * kernel_size.0 * kernel_size.1, rows * columns])
+}
 
-/// Means over windows that tile the image into output_size parts: window i is floor(i H / out) .. ceil((i + 1) H / out).
-export fn adaptive_avg_pool2d(x: f32[N, C, H, W], output_size: (int, int)) => op.adaptive_avg_pool2d(x, output: output_size)
+/// The adjoint of unfold: columns are added where their windows lie; https://pytorch.org/docs/stable/generated/torch.nn.Fold.html.
+export fn fold(
+  x: f32[N, K, L],
+  output_size: (int, int),
+  kernel_size: (int, int),
+  dilation: (int, int) = 1,
+  padding: (int, int) = 0,
+  stride: (int, int) = 1
+) {
+  taps = kernel_size.0 * kernel_size.1
+  height = output_size.0 + 2 * padding.0
+  width = output_size.1 + 2 * padding.1
+  rows = (height - dilation.0 * (kernel_size.0 - 1) - 1) / stride.0 + 1
+  columns = (width - dilation.1 * (kernel_size.1 - 1) - 1) / stride.1 + 1
+  windows = reshape(x, [N, K / taps, taps, rows, columns])
+  placed = [for k in 0..taps: op.pad(
+    squeeze(narrow(windows, 2, k, 1), 2),
+    low: [0, 0, k / kernel_size.1 * dilation.0, k % kernel_size.1 * dilation.1],
+    high: [
+      0,
+      0,
+      height - k / kernel_size.1 * dilation.0 - (rows - 1) * stride.0 - 1,
+      width - k % kernel_size.1 * dilation.1 - (columns - 1) * stride.1 - 1
+    ],
+    gap: [0, 0, stride.0 - 1, stride.1 - 1]
+  )]
+  narrow(narrow(total(placed), 2, padding.0, output_size.0), 3, padding.1, output_size.1)
+}
+
+// The arithmetic of layers as functions of their parameters: what the blocks of std/nn call, and what a user calls with weights of his own.
+
+/// x @ weight^T + bias over the last dim (https://pytorch.org/docs/stable/generated/torch.nn.functional.linear.html).
+/// Leading dims are joined first: the weight's gradient is then one matrix product.
+export fn linear(x: f32[...B, I], weight: f32[O, I], bias: f32[O]? = none) -> f32[...B, O] {
+  rows = op.reshape(x, shape: [prod(B), I])
+  y = matmul(rows, weight, transpose_b: true)
+  z = if bias == none { y } else { y + bias }
+  op.reshape(z, shape: [for a in 0..len(B) + 1: if a < len(B) { B[a] } else { O }])
+}
 
 /// One number per channel, shaped so that it broadcasts over [N, C, ...S].
 export fn per_channel(v: f32[C], rank: int) => op.reshape(v, shape: [for a in 0..rank: if a == 1 { C } else { 1 }])
@@ -192,6 +338,60 @@ export fn layer_norm(
   if bias == none { z } else { z + bias }
 }
 
+/// Groups of channels of [N, C, ...S], each with its positions, are normalised to mean 0 and variance 1, then weight * . + bias
+/// per channel; Wu & He 2018.
+export fn group_norm(
+  x: f32[N, C, ...S],
+  num_groups: int,
+  weight: f32[C]? = none,
+  bias: f32[C]? = none,
+  eps: float = 1e-5
+) -> f32[N, C, ...S] {
+  rows = op.reshape(x, shape: [N, num_groups, C / num_groups * prod(S)])
+  (centre, biased) = op.moments(rows, axes: [2], keepdims: true)
+  y = reshape((rows - centre) * rsqrt(biased + eps), [for a in 0..len(S) + 2: if a == 0 { N } else if a == 1 { C } else { S[a - 2] }])
+  scaled = if weight == none { y } else { y * per_channel(weight, len(S) + 2) }
+  if bias == none { scaled } else { scaled + per_channel(bias, len(S) + 2) }
+}
+
+/// Every channel of every sample is normalised over its positions; Ulyanov et al. 2016.
+export fn instance_norm(
+  x: f32[N, C, ...S],
+  weight: f32[C]? = none,
+  bias: f32[C]? = none,
+  eps: float = 1e-5
+) -> f32[N, C, ...S] {
+  (centre, biased) = op.moments(x, axes: [for a in 0..len(S): a + 2], keepdims: true)
+  y = (x - centre) * rsqrt(biased + eps)
+  scaled = if weight == none { y } else { y * per_channel(weight, len(S) + 2) }
+  if bias == none { scaled } else { scaled + per_channel(bias, len(S) + 2) }
+}
+
+/// x / sqrt(mean(x^2) + eps) over the last dims, which are \`normalized_shape\`, then times weight; Zhang & Sennrich 2019. \`eps\` none
+/// is the smallest step of f32 at 1.
+export fn rms_norm(
+  x: f32[...B, ...normalized_shape],
+  normalized_shape: [int],
+  weight: f32[...normalized_shape]? = none,
+  eps: float? = none
+) -> f32[...B, ...normalized_shape] {
+  square = mean(x * x, [for a in 0..len(normalized_shape): a + len(B)], keepdim: true)
+  y = x * rsqrt(square + (if eps == none { 1.1920928955078125e-7 } else { eps }))
+  if weight == none { y } else { y * weight }
+}
+
+/// x / (k + alpha mean of x^2 over \`size\` neighbouring channels)^beta, zeros beyond the ends; Krizhevsky et al. 2012.
+export fn local_response_norm(
+  x: f32[N, C, ...S],
+  size: int,
+  alpha: float = 1e-4,
+  beta: float = 0.75,
+  k: float = 1.0
+) -> f32[N, C, ...S] {
+  around = pad(x * x, [for i in 0..2 * len(S) + 2: if i < 2 * len(S) { 0 } else if i == 2 * len(S) { size / 2 } else { (size - 1) / 2 }])
+  x / pow(k + alpha / float(size) * total([for i in 0..size: narrow(around, 1, i, C)]), beta)
+}
+
 /// In training, each element is 0 with probability p and the others are divided by 1 - p; otherwise the identity.
 /// Srivastava et al. 2014.
 export fn dropout(x: f32[...S], p: float = 0.5) -> f32[...S] {
@@ -202,8 +402,70 @@ export fn dropout(x: f32[...S], p: float = 0.5) -> f32[...S] {
   }
 }
 
+/// Dropout of whole channels of [N, C, ...S]; Tompson et al. 2014.
+export fn feature_dropout(x: f32[N, C, ...S], p: float = 0.5) -> f32[N, C, ...S] {
+  if training and p > 0.0 {
+    if p >= 1.0 { x * 0.0 } else { select(rand_like(channel_of(x)) < p, 0.0, x * (1.0 / (1.0 - p))) }
+  } else {
+    x
+  }
+}
+
+/// Something with one element per channel, as [N, C, 1, ...].
+fn channel_of(x: f32[N, C, ...S]) =>
+  full([for a in 0..len(S) + 2: if a == 0 { N } else if a == 1 { C } else { 1 }], 0.0)
+
+/// Dropout for SELU networks: dropped elements become selu's lower limit, and an affine map keeps mean 0 and variance 1;
+/// Klambauer et al. 2017.
+export fn alpha_dropout(x: f32[...S], p: float = 0.5) -> f32[...S] {
+  if training and p > 0.0 {
+    low = -1.7580993408473766
+    a = if p >= 1.0 { 0.0 } else { 1.0 / sqrt((1.0 - p) * (1.0 + p * low * low)) }
+    select(rand_like(x) < p, low, x) * a - a * low * p
+  } else {
+    x
+  }
+}
+
 /// Rows of \`weight\`, one per index.
 export fn embedding(indices: i32[...S], weight: f32[V, D]) -> f32[...S, D] => take(weight, indices, axis: 0)
+
+/// The rows of a bag of indices, reduced: [B, L] gives [B, D]. \`per_sample_weights\` scale the rows before a sum; rows of
+/// \`padding_idx\` do not count. A bag without rows gives 0.
+export fn embedding_bag(
+  indices: i32[B, L],
+  weight: f32[V, D],
+  mode: "sum" | "mean" | "max" = "mean",
+  per_sample_weights: f32[B, L]? = none,
+  padding_idx: int? = none
+) -> f32[B, D] {
+  rows = embedding(indices, weight)
+  counts = if padding_idx == none {
+    full([B, L, 1], 1.0)
+  } else {
+    f32(unsqueeze(indices, 2) != (if padding_idx < 0 { padding_idx + V } else { padding_idx }))
+  }
+  scaled = if per_sample_weights == none { rows } else { rows * unsqueeze(per_sample_weights, 2) }
+  if mode == "max" {
+    some = amax(select(counts > 0.0, scaled, -inf), 1)
+    select(some == -inf, 0.0, some)
+  } else if mode == "sum" {
+    sum(scaled * counts, 1)
+  } else {
+    sum(scaled * counts, 1) / maximum(sum(counts, 1), 1.0)
+  }
+}
+
+/// x1^T A_o x2 + bias_o for each output o, over the last dims.
+export fn bilinear(x1: f32[...B, I], x2: f32[...B, J], weight: f32[O, I, J], bias: f32[O]? = none) -> f32[...B, O] {
+  left = op.reshape(x1, shape: [prod(B), I])
+  right = op.reshape(x2, shape: [prod(B), J])
+  // [rows, O, J]: what each output makes of x1.
+  seen = reshape(left @ op.reshape(op.transpose(weight, perm: [1, 0, 2]), shape: [I, O * J]), [prod(B), O, J])
+  y = sum(seen * unsqueeze(right, 1), 2)
+  z = if bias == none { y } else { y + bias }
+  op.reshape(z, shape: [for a in 0..len(B) + 1: if a < len(B) { B[a] } else { O }])
+}
 
 /// softmax(query key^T * scale + mask) value; Vaswani et al. 2017,
 /// https://pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html.
@@ -350,6 +612,119 @@ export fn kl_div(
 /// The cosine of the angle between x1 and x2 along \`dim\`; each norm is at least eps.
 export fn cosine_similarity(x1: f32[...S], x2: f32[...S], dim: int = 1, eps: float = 1e-8) =>
   sum(x1 * x2, dim: dim) / (maximum(norm(x1, dim: dim), eps) * maximum(norm(x2, dim: dim), eps))
+
+// Pooling over windows of sequences [N, C, L] and images [N, C, H, W].
+
+/// The largest element of each window; NaN passes through.
+export fn max_pool2d(
+  x: f32[N, C, H, W],
+  kernel_size: (int, int),
+  stride: (int, int) = kernel_size,
+  padding: (int, int) = 0,
+  dilation: (int, int) = 1,
+  ceil_mode: bool = false
+) => op.max_pool2d(
+  x,
+  kernel: kernel_size,
+  stride: stride,
+  padding: [padding.0, padding.0, padding.1, padding.1],
+  dilation: dilation,
+  ceil: ceil_mode
+)
+
+/// The mean of each window; \`count_include_pad\` counts the padding's zeros.
+export fn avg_pool2d(
+  x: f32[N, C, H, W],
+  kernel_size: (int, int),
+  stride: (int, int) = kernel_size,
+  padding: (int, int) = 0,
+  ceil_mode: bool = false,
+  count_include_pad: bool = true,
+  divisor_override: int? = none
+) => op.avg_pool2d(
+  x,
+  kernel: kernel_size,
+  stride: stride,
+  padding: [padding.0, padding.0, padding.1, padding.1],
+  ceil: ceil_mode,
+  count_include_pad: count_include_pad,
+  divisor: divisor_override
+)
+
+/// Means over windows that tile the image into output_size parts: window i is floor(i H / out) .. ceil((i + 1) H / out).
+export fn adaptive_avg_pool2d(x: f32[N, C, H, W], output_size: (int, int)) => op.adaptive_avg_pool2d(x, output: output_size)
+
+/// The largest element of each window of a sequence.
+export fn max_pool1d(
+  x: f32[N, C, L],
+  kernel_size: int,
+  stride: int = kernel_size,
+  padding: int = 0,
+  dilation: int = 1,
+  ceil_mode: bool = false
+) => squeeze(
+  max_pool2d(
+    unsqueeze(x, 2),
+    (1, kernel_size),
+    stride: (1, stride),
+    padding: (0, padding),
+    dilation: (1, dilation),
+    ceil_mode: ceil_mode
+  ),
+  2
+)
+
+/// The mean of each window of a sequence.
+export fn avg_pool1d(
+  x: f32[N, C, L],
+  kernel_size: int,
+  stride: int = kernel_size,
+  padding: int = 0,
+  ceil_mode: bool = false,
+  count_include_pad: bool = true
+) => squeeze(
+  avg_pool2d(
+    unsqueeze(x, 2),
+    (1, kernel_size),
+    stride: (1, stride),
+    padding: (0, padding),
+    ceil_mode: ceil_mode,
+    count_include_pad: count_include_pad
+  ),
+  2
+)
+
+/// adaptive_avg_pool2d of a sequence.
+export fn adaptive_avg_pool1d(x: f32[N, C, L], output_size: int) =>
+  squeeze(adaptive_avg_pool2d(unsqueeze(x, 2), (1, output_size)), 2)
+
+/// The largest element of windows that tile the dim: window i is floor(i n / count) .. ceil((i + 1) n / count). Windows may
+/// overlap; equal maxima share the gradient.
+fn adaptive_amax(x: f32[...S], dim: int, count: int) =>
+  cat([for i in 0..count: amax(adaptive_window(x, dim, i, count), dim, keepdim: true)], dim)
+
+fn adaptive_window(x: f32[...S], dim: int, i: int, count: int) =>
+  narrow(x, dim, i * S[dim] / count, ((i + 1) * S[dim] + count - 1) / count - i * S[dim] / count)
+
+/// Maxima over windows that tile the image into output_size parts.
+export fn adaptive_max_pool2d(x: f32[N, C, H, W], output_size: (int, int)) =>
+  adaptive_amax(adaptive_amax(x, 2, output_size.0), 3, output_size.1)
+
+/// Maxima over windows that tile the sequence into output_size parts.
+export fn adaptive_max_pool1d(x: f32[N, C, L], output_size: int) => adaptive_amax(x, 2, output_size)
+
+/// (mean of x^p times the window's size)^(1/p) for each window; https://pytorch.org/docs/stable/generated/torch.nn.LPPool2d.html.
+export fn lp_pool2d(
+  x: f32[N, C, H, W],
+  norm_type: float,
+  kernel_size: (int, int),
+  stride: (int, int) = kernel_size,
+  ceil_mode: bool = false
+) {
+  power = if norm_type == 2.0 { x * x } else { pow(x, norm_type) }
+  sums = avg_pool2d(power, kernel_size, stride: stride, ceil_mode: ceil_mode) * float(kernel_size.0 * kernel_size.1)
+  pow(relu(sums), 1.0 / norm_type)
+}
 
 // Random tensors. Each call site draws from its own counter-based key (seed, step, place in the program): the same seed gives the same numbers everywhere.
 
@@ -831,11 +1206,190 @@ export block Flatten(start_dim: int = 1, end_dim: int = -1) {
   forward(x: f32[...S]) => flatten(x, start_dim, end_dim)
 }
 
+/// Splits the dim \`dim\` into \`sizes\`; https://pytorch.org/docs/stable/generated/torch.nn.Unflatten.html.
+export block Unflatten(dim: int, sizes: [int]) {
+  forward(x: f32[...S]) => unflatten(x, dim, sizes)
+}
+
+/// y_o = x1^T A_o x2 + b_o over the last dims; https://pytorch.org/docs/stable/generated/torch.nn.Bilinear.html.
+/// Weight and bias are uniform in +-1 / sqrt(in1_features).
+export block Bilinear(in1_features: int, in2_features: int, out_features: int, bias: bool = true) {
+  param weight: f32[out_features, in1_features, in2_features] ~ bias_init(in1_features)
+  if bias { param bias: f32[out_features] ~ bias_init(in1_features) }
+
+  forward(x1: f32[...B, in1_features], x2: f32[...B, in2_features]) -> f32[...B, out_features] {
+    if bias { bilinear(x1, x2, weight, bias) } else { bilinear(x1, x2, weight) }
+  }
+}
+
+// Convolutions. Weight and bias are uniform in +-1 / sqrt(fan_in), fan_in being the elements of the weight per output channel.
+
+/// The bound of PyTorch's uniform bias for a layer with that many inputs per output.
+fn bias_init(fan_in: int) -> f32[...S] => uniform(-1.0 / sqrt(float(fan_in)), 1.0 / sqrt(float(fan_in)))
+
+/// Cross-correlation over sequences [N, C, L]; https://pytorch.org/docs/stable/generated/torch.nn.Conv1d.html.
+/// L becomes (L + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1, rounded down.
+export block Conv1d(
+  in_channels: int,
+  out_channels: int,
+  kernel_size: int,
+  stride: int = 1,
+  padding: int = 0,
+  dilation: int = 1,
+  groups: int = 1,
+  bias: bool = true
+) {
+  param weight: f32[out_channels, in_channels / groups, kernel_size] ~ kaiming_uniform(a: sqrt(5.0))
+  if bias { param bias: f32[out_channels] ~ bias_init(in_channels / groups * kernel_size) }
+
+  forward(x: f32[B, in_channels, L]) -> f32[
+    B,
+    out_channels,
+    (L + 2 * padding - dilation * (kernel_size - 1) - 1) / stride + 1
+  ] {
+    if bias {
+      conv1d(x, weight, bias, stride: stride, padding: padding, dilation: dilation, groups: groups)
+    } else {
+      conv1d(x, weight, stride: stride, padding: padding, dilation: dilation, groups: groups)
+    }
+  }
+}
+
+/// Cross-correlation over images [N, C, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.Conv2d.html.
+/// Each side n becomes (n + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1, rounded down.
+export block Conv2d(
+  in_channels: int,
+  out_channels: int,
+  kernel_size: (int, int),
+  stride: (int, int) = 1,
+  padding: (int, int) = 0,
+  dilation: (int, int) = 1,
+  groups: int = 1,
+  bias: bool = true
+) {
+  param weight: f32[out_channels, in_channels / groups, kernel_size.0, kernel_size.1] ~ kaiming_uniform(a: sqrt(5.0))
+  if bias { param bias: f32[out_channels] ~ bias_init(in_channels / groups * kernel_size.0 * kernel_size.1) }
+
+  forward(x: f32[B, in_channels, H, W]) -> f32[
+    B,
+    out_channels,
+    (H + 2 * padding.0 - dilation.0 * (kernel_size.0 - 1) - 1) / stride.0 + 1,
+    (W + 2 * padding.1 - dilation.1 * (kernel_size.1 - 1) - 1) / stride.1 + 1
+  ] {
+    if bias {
+      conv2d(x, weight, bias, stride: stride, padding: padding, dilation: dilation, groups: groups)
+    } else {
+      conv2d(x, weight, stride: stride, padding: padding, dilation: dilation, groups: groups)
+    }
+  }
+}
+
+/// Cross-correlation over volumes [N, C, D, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.Conv3d.html.
+/// Each side n becomes (n + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1, rounded down.
+export block Conv3d(
+  in_channels: int,
+  out_channels: int,
+  kernel_size: (int, int, int),
+  stride: (int, int, int) = (1, 1, 1),
+  padding: (int, int, int) = (0, 0, 0),
+  dilation: (int, int, int) = (1, 1, 1),
+  groups: int = 1,
+  bias: bool = true
+) {
+  param weight: f32[out_channels, in_channels / groups, kernel_size.0, kernel_size.1, kernel_size.2] ~ kaiming_uniform(a: sqrt(5.0))
+  if bias {
+    param bias: f32[out_channels] ~ bias_init(in_channels / groups * kernel_size.0 * kernel_size.1 * kernel_size.2)
+  }
+
+  forward(x: f32[B, in_channels, D, H, W]) {
+    if bias {
+      conv3d(x, weight, bias, stride: stride, padding: padding, dilation: dilation, groups: groups)
+    } else {
+      conv3d(x, weight, stride: stride, padding: padding, dilation: dilation, groups: groups)
+    }
+  }
+}
+
+/// The transpose (adjoint) of Conv1d as a map of its input; https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose1d.html.
+/// L becomes (L - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1. Weights are [in, out / groups, kernel].
+export block ConvTranspose1d(
+  in_channels: int,
+  out_channels: int,
+  kernel_size: int,
+  stride: int = 1,
+  padding: int = 0,
+  output_padding: int = 0,
+  groups: int = 1,
+  bias: bool = true,
+  dilation: int = 1
+) {
+  param weight: f32[in_channels, out_channels / groups, kernel_size] ~ kaiming_uniform(a: sqrt(5.0))
+  if bias { param bias: f32[out_channels] ~ bias_init(out_channels / groups * kernel_size) }
+
+  forward(x: f32[B, in_channels, L]) {
+    if bias {
+      conv_transpose1d(x, weight, bias, stride: stride, padding: padding, output_padding: output_padding, groups: groups, dilation: dilation)
+    } else {
+      conv_transpose1d(x, weight, stride: stride, padding: padding, output_padding: output_padding, groups: groups, dilation: dilation)
+    }
+  }
+}
+
+/// The transpose (adjoint) of Conv2d as a map of its input; https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose2d.html.
+/// Each side n becomes (n - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1. Weights are
+/// [in, out / groups, height, width].
+export block ConvTranspose2d(
+  in_channels: int,
+  out_channels: int,
+  kernel_size: (int, int),
+  stride: (int, int) = 1,
+  padding: (int, int) = 0,
+  output_padding: (int, int) = 0,
+  groups: int = 1,
+  bias: bool = true,
+  dilation: (int, int) = 1
+) {
+  param weight: f32[in_channels, out_channels / groups, kernel_size.0, kernel_size.1] ~ kaiming_uniform(a: sqrt(5.0))
+  if bias { param bias: f32[out_channels] ~ bias_init(out_channels / groups * kernel_size.0 * kernel_size.1) }
+
+  forward(x: f32[B, in_channels, H, W]) {
+    if bias {
+      conv_transpose2d(x, weight, bias, stride: stride, padding: padding, output_padding: output_padding, groups: groups, dilation: dilation)
+    } else {
+      conv_transpose2d(x, weight, stride: stride, padding: padding, output_padding: output_padding, groups: groups, dilation: dilation)
+    }
+  }
+}
+
+// Dropout: layers that are the identity outside of training.
+
 /// In training each element is 0 with probability p and the others are divided by 1 - p; otherwise y = x;
 /// https://pytorch.org/docs/stable/generated/torch.nn.Dropout.html.
 export block Dropout(p: float = 0.5) {
   forward(x: f32[...S]) -> f32[...S] => dropout(x, p)
 }
+
+/// Dropout of whole channels of [N, C, L]; https://pytorch.org/docs/stable/generated/torch.nn.Dropout1d.html.
+export block Dropout1d(p: float = 0.5) {
+  forward(x: f32[N, C, L]) -> f32[N, C, L] => feature_dropout(x, p)
+}
+
+/// Dropout of whole channels of [N, C, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.Dropout2d.html.
+export block Dropout2d(p: float = 0.5) {
+  forward(x: f32[N, C, H, W]) -> f32[N, C, H, W] => feature_dropout(x, p)
+}
+
+/// Dropout of whole channels of [N, C, D, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.Dropout3d.html.
+export block Dropout3d(p: float = 0.5) {
+  forward(x: f32[N, C, D, H, W]) -> f32[N, C, D, H, W] => feature_dropout(x, p)
+}
+
+/// Dropout that keeps mean 0 and variance 1 after SELU; https://pytorch.org/docs/stable/generated/torch.nn.AlphaDropout.html.
+export block AlphaDropout(p: float = 0.5) {
+  forward(x: f32[...S]) -> f32[...S] => alpha_dropout(x, p)
+}
+
+// Tables of vectors.
 
 /// A table of vectors, one per index; https://pytorch.org/docs/stable/generated/torch.nn.Embedding.html.
 /// Weights are standard normal. The row padding_idx receives no gradient, and is zero at first.
@@ -865,39 +1419,22 @@ fn embedding_init(row: int) -> f32[V, D] {
 fn is_row(row: int, table: f32[V, D]) -> bool[V, 1] =>
   op.iota(shape: [V, 1], axis: 0, elem: "i32") == (if row < 0 { row + V } else { row })
 
-// Convolutions.
-
-/// 2-d convolution over images [N, C, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.Conv2d.html.
-/// Weight and bias are uniform in +-1 / sqrt(fan_in), fan_in = in_channels / groups * kernel height * kernel width.
-export block Conv2d(
-  in_channels: int,
-  out_channels: int,
-  kernel_size: (int, int),
-  stride: (int, int) = 1,
-  padding: (int, int) = 0,
-  dilation: (int, int) = 1,
-  groups: int = 1,
-  bias: bool = true
+/// The sum, mean or maximum of the rows of each bag of indices [B, L];
+/// https://pytorch.org/docs/stable/generated/torch.nn.EmbeddingBag.html. Rows of padding_idx do not count.
+export block EmbeddingBag(
+  num_embeddings: int,
+  embedding_dim: int,
+  mode: "sum" | "mean" | "max" = "mean",
+  padding_idx: int? = none
 ) {
-  const fan_in = in_channels / groups * kernel_size.0 * kernel_size.1
-
-  param weight: f32[out_channels, in_channels / groups, kernel_size.0, kernel_size.1] ~ kaiming_uniform(a: sqrt(5.0))
-  if bias {
-    param bias: f32[out_channels] ~ uniform(-1.0 / sqrt(float(fan_in)), 1.0 / sqrt(float(fan_in)))
+  if padding_idx == none {
+    param weight: f32[num_embeddings, embedding_dim] ~ normal()
+  } else {
+    param weight: f32[num_embeddings, embedding_dim] ~ embedding_init(padding_idx)
   }
 
-  forward(x: f32[B, in_channels, H, W]) -> f32[
-    B,
-    out_channels,
-    (H + 2 * padding.0 - dilation.0 * (kernel_size.0 - 1) - 1) / stride.0 + 1,
-    (W + 2 * padding.1 - dilation.1 * (kernel_size.1 - 1) - 1) / stride.1 + 1
-  ] {
-    if bias {
-      conv2d(x, weight, bias, stride: stride, padding: padding, dilation: dilation, groups: groups)
-    } else {
-      conv2d(x, weight, stride: stride, padding: padding, dilation: dilation, groups: groups)
-    }
-  }
+  forward(ids: i32[B, L], per_sample_weights: f32[B, L]? = none) -> f32[B, embedding_dim] =>
+    embedding_bag(ids, weight, mode: mode, per_sample_weights: per_sample_weights, padding_idx: padding_idx)
 }
 
 // Normalisation layers: the running statistics are buffers under PyTorch's keys.
@@ -974,6 +1511,41 @@ export block BatchNorm2d(
   }
 }
 
+/// BatchNorm1d for volumes [N, C, D, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm3d.html.
+export block BatchNorm3d(
+  num_features: int,
+  eps: float = 1e-5,
+  momentum: float? = 0.1,
+  affine: bool = true,
+  track_running_stats: bool = true
+) {
+  if affine {
+    param weight: f32[num_features] ~ ones()
+    param bias: f32[num_features] ~ zeros()
+  }
+  if track_running_stats {
+    buffer running_mean: f32[num_features] ~ zeros()
+    buffer running_var: f32[num_features] ~ ones()
+    buffer num_batches_tracked: i32[] stored i64 ~ zeros()
+  }
+
+  forward(x: f32[N, num_features, D, H, W]) -> f32[N, num_features, D, H, W] {
+    (mean, var) = if training or not track_running_stats {
+      channel_moments(x)
+    } else {
+      (running_mean, running_var)
+    }
+    if training and track_running_stats {
+      n = f32(N * D * H * W)
+      update num_batches_tracked = num_batches_tracked + 1
+      rate = if momentum == none { 1.0 / f32(num_batches_tracked) } else { momentum }
+      update running_mean = running_mean + rate * (mean - running_mean)
+      update running_var = running_var + rate * (var * (n / (n - 1.0)) - running_var)
+    }
+    if affine { batch_norm(x, mean, var, weight, bias, eps: eps) } else { batch_norm(x, mean, var, eps: eps) }
+  }
+}
+
 /// Mean and biased variance of each channel (dim 1).
 fn channel_moments(x: f32[...S]) =>
   op.moments(x, axes: [for a in 0..len(S) - 1: if a == 0 { 0 } else { a + 1 }], keepdims: false)
@@ -997,7 +1569,151 @@ export block LayerNorm(normalized_shape: [int], eps: float = 1e-5, elementwise_a
   }
 }
 
-// Pooling over images [N, C, H, W].
+/// Normalises num_groups groups of channels of [N, C, ...], each with its positions, per sample; Wu & He 2018,
+/// https://pytorch.org/docs/stable/generated/torch.nn.GroupNorm.html.
+export block GroupNorm(num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = true) {
+  if affine {
+    param weight: f32[num_channels] ~ ones()
+    param bias: f32[num_channels] ~ zeros()
+  }
+
+  forward(x: f32[N, num_channels, ...S]) -> f32[N, num_channels, ...S] {
+    if affine { group_norm(x, num_groups, weight, bias, eps: eps) } else { group_norm(x, num_groups, eps: eps) }
+  }
+}
+
+/// x / sqrt(mean(x^2) + eps) over the last dims, which are normalized_shape, times weight; Zhang & Sennrich 2019,
+/// https://pytorch.org/docs/stable/generated/torch.nn.RMSNorm.html. \`eps\` none is the smallest step of f32 at 1.
+export block RMSNorm(normalized_shape: [int], eps: float? = none, elementwise_affine: bool = true) {
+  if elementwise_affine { param weight: f32[...normalized_shape] ~ ones() }
+
+  forward(x: f32[...B, ...normalized_shape]) -> f32[...B, ...normalized_shape] {
+    if elementwise_affine {
+      rms_norm(x, normalized_shape, weight, eps: eps)
+    } else {
+      rms_norm(x, normalized_shape, eps: eps)
+    }
+  }
+}
+
+/// x / (k + alpha mean of x^2 over \`size\` neighbouring channels)^beta; Krizhevsky et al. 2012,
+/// https://pytorch.org/docs/stable/generated/torch.nn.LocalResponseNorm.html.
+export block LocalResponseNorm(size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) {
+  forward(x: f32[N, C, ...S]) -> f32[N, C, ...S] => local_response_norm(x, size, alpha: alpha, beta: beta, k: k)
+}
+
+/// Normalises every channel of every sample over its positions, for sequences [N, C, L]; Ulyanov et al. 2016,
+/// https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm1d.html. With running statistics, evaluation uses those.
+export block InstanceNorm1d(
+  num_features: int,
+  eps: float = 1e-5,
+  momentum: float = 0.1,
+  affine: bool = false,
+  track_running_stats: bool = false
+) {
+  if affine {
+    param weight: f32[num_features] ~ ones()
+    param bias: f32[num_features] ~ zeros()
+  }
+  if track_running_stats {
+    buffer running_mean: f32[num_features] ~ zeros()
+    buffer running_var: f32[num_features] ~ ones()
+    // Kept as PyTorch keeps it: in the state dict, never counted.
+    buffer num_batches_tracked: i32[] stored i64 ~ zeros()
+  }
+
+  forward(x: f32[N, num_features, L]) -> f32[N, num_features, L] {
+    if training and track_running_stats {
+      (means, variances) = op.moments(x, axes: [2], keepdims: false)
+      n = f32(L)
+      update running_mean = running_mean + momentum * (mean(means, 0) - running_mean)
+      update running_var = running_var + momentum * (mean(variances, 0) * (n / (n - 1.0)) - running_var)
+    }
+    if training or not track_running_stats {
+      if affine { instance_norm(x, weight, bias, eps: eps) } else { instance_norm(x, eps: eps) }
+    } else if affine {
+      batch_norm(x, running_mean, running_var, weight, bias, eps: eps)
+    } else {
+      batch_norm(x, running_mean, running_var, eps: eps)
+    }
+  }
+}
+
+/// Normalises every channel of every sample over its positions, for images [N, C, H, W]; Ulyanov et al. 2016,
+/// https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm2d.html. With running statistics, evaluation uses those.
+export block InstanceNorm2d(
+  num_features: int,
+  eps: float = 1e-5,
+  momentum: float = 0.1,
+  affine: bool = false,
+  track_running_stats: bool = false
+) {
+  if affine {
+    param weight: f32[num_features] ~ ones()
+    param bias: f32[num_features] ~ zeros()
+  }
+  if track_running_stats {
+    buffer running_mean: f32[num_features] ~ zeros()
+    buffer running_var: f32[num_features] ~ ones()
+    // Kept as PyTorch keeps it: in the state dict, never counted.
+    buffer num_batches_tracked: i32[] stored i64 ~ zeros()
+  }
+
+  forward(x: f32[N, num_features, H, W]) -> f32[N, num_features, H, W] {
+    if training and track_running_stats {
+      (means, variances) = op.moments(x, axes: [2, 3], keepdims: false)
+      n = f32(H * W)
+      update running_mean = running_mean + momentum * (mean(means, 0) - running_mean)
+      update running_var = running_var + momentum * (mean(variances, 0) * (n / (n - 1.0)) - running_var)
+    }
+    if training or not track_running_stats {
+      if affine { instance_norm(x, weight, bias, eps: eps) } else { instance_norm(x, eps: eps) }
+    } else if affine {
+      batch_norm(x, running_mean, running_var, weight, bias, eps: eps)
+    } else {
+      batch_norm(x, running_mean, running_var, eps: eps)
+    }
+  }
+}
+
+/// Normalises every channel of every sample over its positions, for volumes [N, C, D, H, W]; Ulyanov et al. 2016,
+/// https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm3d.html. With running statistics, evaluation uses those.
+export block InstanceNorm3d(
+  num_features: int,
+  eps: float = 1e-5,
+  momentum: float = 0.1,
+  affine: bool = false,
+  track_running_stats: bool = false
+) {
+  if affine {
+    param weight: f32[num_features] ~ ones()
+    param bias: f32[num_features] ~ zeros()
+  }
+  if track_running_stats {
+    buffer running_mean: f32[num_features] ~ zeros()
+    buffer running_var: f32[num_features] ~ ones()
+    // Kept as PyTorch keeps it: in the state dict, never counted.
+    buffer num_batches_tracked: i32[] stored i64 ~ zeros()
+  }
+
+  forward(x: f32[N, num_features, D, H, W]) -> f32[N, num_features, D, H, W] {
+    if training and track_running_stats {
+      (means, variances) = op.moments(x, axes: [2, 3, 4], keepdims: false)
+      n = f32(D * H * W)
+      update running_mean = running_mean + momentum * (mean(means, 0) - running_mean)
+      update running_var = running_var + momentum * (mean(variances, 0) * (n / (n - 1.0)) - running_var)
+    }
+    if training or not track_running_stats {
+      if affine { instance_norm(x, weight, bias, eps: eps) } else { instance_norm(x, eps: eps) }
+    } else if affine {
+      batch_norm(x, running_mean, running_var, weight, bias, eps: eps)
+    } else {
+      batch_norm(x, running_mean, running_var, eps: eps)
+    }
+  }
+}
+
+// Pooling over images [N, C, H, W] and sequences [N, C, L].
 
 /// The largest element of each window; https://pytorch.org/docs/stable/generated/torch.nn.MaxPool2d.html.
 /// A side of size n becomes (n + 2 padding - dilation (kernel - 1) - 1) / stride + 1, rounded down, or up with ceil_mode.
@@ -1037,6 +1753,60 @@ export block AvgPool2d(
 /// https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool2d.html.
 export block AdaptiveAvgPool2d(output_size: (int, int)) {
   forward(x: f32[B, C, H, W]) -> f32[B, C, output_size.0, output_size.1] => adaptive_avg_pool2d(x, output_size)
+}
+
+/// The largest element of each window of [N, C, L]; https://pytorch.org/docs/stable/generated/torch.nn.MaxPool1d.html.
+export block MaxPool1d(
+  kernel_size: int,
+  stride: int = kernel_size,
+  padding: int = 0,
+  dilation: int = 1,
+  ceil_mode: bool = false
+) {
+  forward(x: f32[B, C, L]) =>
+    max_pool1d(x, kernel_size, stride: stride, padding: padding, dilation: dilation, ceil_mode: ceil_mode)
+}
+
+/// The mean of each window of [N, C, L]; https://pytorch.org/docs/stable/generated/torch.nn.AvgPool1d.html.
+export block AvgPool1d(
+  kernel_size: int,
+  stride: int = kernel_size,
+  padding: int = 0,
+  ceil_mode: bool = false,
+  count_include_pad: bool = true
+) {
+  forward(x: f32[B, C, L]) => avg_pool1d(
+    x,
+    kernel_size,
+    stride: stride,
+    padding: padding,
+    ceil_mode: ceil_mode,
+    count_include_pad: count_include_pad
+  )
+}
+
+/// Means over windows that tile the sequence into output_size parts;
+/// https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool1d.html.
+export block AdaptiveAvgPool1d(output_size: int) {
+  forward(x: f32[B, C, L]) -> f32[B, C, output_size] => adaptive_avg_pool1d(x, output_size)
+}
+
+/// Maxima over windows that tile the sequence into output_size parts;
+/// https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool1d.html.
+export block AdaptiveMaxPool1d(output_size: int) {
+  forward(x: f32[B, C, L]) -> f32[B, C, output_size] => adaptive_max_pool1d(x, output_size)
+}
+
+/// Maxima over windows that tile the image into output_size parts;
+/// https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool2d.html.
+export block AdaptiveMaxPool2d(output_size: (int, int)) {
+  forward(x: f32[B, C, H, W]) -> f32[B, C, output_size.0, output_size.1] => adaptive_max_pool2d(x, output_size)
+}
+
+/// The p-norm of each window (norm_type 2: the root of the sum of squares);
+/// https://pytorch.org/docs/stable/generated/torch.nn.LPPool2d.html.
+export block LPPool2d(norm_type: float, kernel_size: (int, int), stride: (int, int) = kernel_size, ceil_mode: bool = false) {
+  forward(x: f32[B, C, H, W]) => lp_pool2d(x, norm_type, kernel_size, stride: stride, ceil_mode: ceil_mode)
 }
 `,
   'std/optim': `// Optimizers of torch.optim and learning-rate schedules. A \`float\` hyper-parameter may change while training runs; the others are compiled in.
