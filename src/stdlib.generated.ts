@@ -89,6 +89,24 @@ export fn glu(x: f32[...S], dim: int = -1) {
   a * sigmoid(b)
 }
 
+/// max(0, x) + weight * min(0, x): one slope, or one per channel (dim 1); He et al. 2015.
+export fn prelu(x: f32[...S], weight: f32[P]) -> f32[...S] =>
+  select(x > 0.0, x, (if P == 1 { weight } else { per_channel(weight, len(S)) }) * x)
+
+/// x where x > 0, else x times a slope: drawn per element in training, the mean of the bounds otherwise; Xu et al. 2015.
+export fn rrelu(x: f32[...S], lower: float = 0.125, upper: float = 0.3333333333333333) -> f32[...S] {
+  slope = if training { rand_like(x) * (upper - lower) + lower } else { (lower + upper) / 2.0 }
+  select(x > 0.0, x, x * slope)
+}
+
+/// softmax((x + Gumbel noise) / tau) along \`dim\`: a draw from the categorical distribution with logits x, made smooth; with \`hard\` one-hot,
+/// with the gradient of the smooth one. Jang et al. 2016.
+export fn gumbel_softmax(x: f32[...S], tau: float = 1.0, hard: bool = false, dim: int = -1) -> f32[...S] {
+  noise = -log(-log(rand_like(x) * (1.0 - 2e-7) + 1e-7))
+  soft = softmax((x + noise) / tau, dim)
+  if hard { f32(soft == amax(soft, dim, keepdim: true)) + (soft - stop_gradient(soft)) } else { soft }
+}
+
 // Convolutions as functions of their weights. All rest on the 2-d primitive and its gradient.
 
 /// Cross-correlation of NCHW images with kernels [out, in / groups, height, width], zeros around the image.
@@ -293,6 +311,208 @@ export fn fold(
     gap: [0, 0, stride.0 - 1, stride.1 - 1]
   )]
   narrow(narrow(total(placed), 2, padding.0, output_size.0), 3, padding.1, output_size.1)
+}
+
+// Images [N, C, H, W]: channels to pixels and back, changes of size.
+
+/// Channels become pixels: [N, C r^2, H, W] to [N, C, H r, W r]; Shi et al. 2016.
+export fn pixel_shuffle(x: f32[N, C, H, W], upscale_factor: int) {
+  r = upscale_factor
+  split = reshape(x, [N, C / (r * r), r, r, H, W])
+  reshape(permute(split, [0, 1, 4, 2, 5, 3]), [N, C / (r * r), H * r, W * r])
+}
+
+/// Undoes pixel_shuffle: [N, C, H, W] to [N, C r^2, H / r, W / r].
+export fn pixel_unshuffle(x: f32[N, C, H, W], downscale_factor: int) {
+  r = downscale_factor
+  split = reshape(x, [N, C, H / r, r, W / r, r])
+  reshape(permute(split, [0, 1, 3, 5, 2, 4]), [N, C * r * r, H / r, W / r])
+}
+
+/// Deals the channels out to \`groups\` in turn; Zhang et al. 2017 (ShuffleNet).
+export fn channel_shuffle(x: f32[N, C, ...S], groups: int) =>
+  flatten(transpose(unflatten(x, 1, [groups, C / groups]), 1, 2), 1, 2)
+
+/// Another size, given as \`size\` or as a whole \`scale_factor\`; https://pytorch.org/docs/stable/generated/torch.nn.functional.interpolate.html.
+/// nearest: pixel floor(i n / size); bilinear and bicubic (a = -0.75) weigh 2 or 4 neighbours along each side, with pixels' corners
+/// aligned, or their centres on a grid that covers the image.
+export fn interpolate(
+  x: f32[N, C, H, W],
+  size: (int, int)? = none,
+  scale_factor: (int, int)? = none,
+  mode: "nearest" | "bilinear" | "bicubic" = "nearest",
+  align_corners: bool = false
+) {
+  (height, width) = if size == none { (H * scale_factor.0, W * scale_factor.1) } else { size }
+  resize(resize(x, 2, height, mode, align_corners), 3, width, mode, align_corners)
+}
+
+fn resize(
+  x: f32[...S],
+  dim: int,
+  size: int,
+  mode: "nearest" | "bilinear" | "bicubic",
+  align_corners: bool
+) {
+  if mode == "nearest" {
+    take(x, arange(size) * i32(S[dim]) / i32(size), axis: dim)
+  } else {
+    i = f32(arange(size))
+    at = if align_corners {
+      i * (f32(S[dim] - 1) / maximum(f32(size - 1), 1.0))
+    } else {
+      (i + 0.5) * (f32(S[dim]) / f32(size)) - 0.5
+    }
+    if mode == "bilinear" {
+      inside = maximum(at, 0.0)
+      first = floor(inside)
+      part = along(inside - first, dim, len(S))
+      neighbour(x, dim, first) * (1.0 - part) + neighbour(x, dim, first + 1.0) * part
+    } else {
+      first = floor(at)
+      t = along(at - first, dim, len(S))
+      u = 1.0 - t
+      neighbour(x, dim, first - 1.0) * outer_weight(t + 1.0) + neighbour(x, dim, first) * inner_weight(t) +
+        neighbour(x, dim, first + 1.0) * inner_weight(u) + neighbour(x, dim, first + 2.0) * outer_weight(u + 1.0)
+    }
+  }
+}
+
+/// The slices of x at positions along \`dim\`, the ends repeated beyond.
+fn neighbour(x: f32[...S], dim: int, positions: f32[N]) =>
+  take(x, minimum(maximum(i32(positions), 0), i32(S[dim] - 1)), axis: dim)
+
+/// v as the dim \`dim\` of \`rank\` dims.
+fn along(v: f32[N], dim: int, rank: int) => op.reshape(v, shape: [for a in 0..rank: if a == dim { N } else { 1 }])
+
+// Keys 1981, "Cubic convolution interpolation for digital image processing", with a = -0.75: at distance below 1, and 1 to 2.
+fn inner_weight(d: f32[...S]) -> f32[...S] => (1.25 * d - 2.25) * d * d + 1.0
+fn outer_weight(d: f32[...S]) -> f32[...S] => ((-0.75 * d + 3.75) * d - 6.0) * d + 3.0
+
+// Elements picked by tensors of indices, and orders. An index outside reads NaN (0 for integers) and writes nothing.
+
+/// The flat position in a tensor of shape S of element \`index\` along \`dim\`, the other coordinates being those of \`index\`;
+/// -1 where it is outside.
+fn flat_position(index: i32[...I], shape: [int], dim: int) {
+  n = shape[dim]
+  at = index * 0
+  for a in [for a in 0..len(shape): a] {
+    at = at * i32(shape[a]) + (if a == dim { index } else { op.iota(shape: I, axis: a, elem: "i32") })
+  }
+  select(index >= 0 and index < i32(n), at, -1)
+}
+
+/// out[i, j, ...] = x[index[i, j, ...], j, ...] for dim 0, and so on; https://pytorch.org/docs/stable/generated/torch.gather.html
+export fn gather(x: E[...S], dim: int, index: i32[...I]) =>
+  take(op.reshape(x, shape: [prod(S)]), flat_position(index, S, axis_of(dim, len(S))), axis: 0)
+
+/// \`gather\` under NumPy's name and order; https://pytorch.org/docs/stable/generated/torch.take_along_dim.html
+export fn take_along_dim(x: E[...S], index: i32[...I], dim: int) => gather(x, dim, index)
+
+/// x, to which src[i, j, ...] is added at index[i, j, ...] along \`dim\`, in row-major order;
+/// https://pytorch.org/docs/stable/generated/torch.Tensor.scatter_add_.html
+export fn scatter_add(x: f32[...S], dim: int, index: i32[...I], src: f32[...I]) -> f32[...S] {
+  at = flat_position(index, S, axis_of(dim, len(S)))
+  flat = op.index_add(op.reshape(x, shape: [prod(S)]), op.reshape(at, shape: [prod(I)]), op.reshape(src, shape: [prod(I)]))
+  op.reshape(flat, shape: S)
+}
+
+/// x, to which slices are added at indices along \`dim\`; https://pytorch.org/docs/stable/generated/torch.Tensor.index_add_.html
+export fn index_add(x: f32[...S], dim: int, index: i32[N], source: f32[...T]) -> f32[...S] =>
+  op.index_add(x, index, source, axis: dim)
+
+/// Slices of x at indices along \`dim\`; https://pytorch.org/docs/stable/generated/torch.index_select.html
+export fn index_select(x: E[...S], dim: int, index: i32[N]) => take(x, index, axis: dim)
+
+/// value where the mask is true, else x; https://pytorch.org/docs/stable/generated/torch.Tensor.masked_fill_.html
+export fn masked_fill(x: f32[...S], mask: bool[...M], value: float) => select(mask, value, x)
+
+/// Elements moved by \`shifts\` along \`dims\`, those that leave at one end entering at the other.
+export fn roll(x: E[...S], shifts: [int], dims: [int]) {
+  y = x
+  for i in [for i in 0..len(dims): i] { y = rolled(y, shifts[i], axis_of(dims[i], len(S))) }
+  y
+}
+
+fn rolled(x: E[...S], shift: int, dim: int) {
+  k = shift % S[dim]
+  if k == 0 { x } else { cat([narrow(x, dim, S[dim] - k, k), narrow(x, dim, 0, S[dim] - k)], dim) }
+}
+
+/// x side by side, repeats[i] times along dim i; more repeats than dims add dims in front.
+export fn repeat(x: E[...S], repeats: [int]) {
+  lead = len(repeats) - len(S)
+  shape = [for a in 0..len(repeats): if a < lead { 1 } else { S[a - lead] }]
+  pairs = [for i in 0..2 * len(repeats): if i % 2 == 0 { 1 } else { shape[i / 2] }]
+  spread = [for i in 0..2 * len(repeats): if i % 2 == 0 { repeats[i / 2] } else { shape[i / 2] }]
+  op.reshape(
+    op.broadcast_to(op.reshape(x, shape: pairs), shape: spread),
+    shape: [for a in 0..len(repeats): repeats[a] * shape[a]]
+  )
+}
+
+/// Each element \`repeats\` times in a row along \`dim\`.
+export fn repeat_interleave(x: E[...S], repeats: int, dim: int) {
+  at = axis_of(dim, len(S))
+  y = unsqueeze(x, at + 1)
+  spread = [for a in 0..len(S) + 1: if a <= at { S[a] } else if a == at + 1 { repeats } else { S[a - 1] }]
+  flatten(op.broadcast_to(y, shape: spread), at, at + 1)
+}
+
+/// x_1, x_1 + x_2, ... along \`dim\`.
+export fn cumsum(x: f32[...S], dim: int) {
+  at = axis_of(dim, len(S))
+  lines = op.transpose(x, perm: [for a in 0..len(S): if a == 0 { at } else if a <= at { a - 1 } else { a }])
+  out = lines
+  sofar = lines[0] * 0.0
+  for t in 0..S[at] {
+    sofar = sofar + lines[t]
+    out[t] = sofar
+  }
+  op.transpose(out, perm: [for a in 0..len(S): if a < at { a + 1 } else if a == at { 0 } else { a }])
+}
+
+/// The position that each element takes when its line along \`dim\` is sorted; equal elements keep their order, NaN is largest.
+/// Counts pairs: n^2 comparisons for a line of n.
+fn rank_of(x: f32[...S], dim: int, descending: bool) {
+  a = unsqueeze(x, dim + 1)
+  b = unsqueeze(x, dim)
+  less = if descending { b > a or (is_nan(b) and not is_nan(a)) } else { b < a or (is_nan(a) and not is_nan(b)) }
+  equal = b == a or (is_nan(b) and is_nan(a))
+  n = S[dim]
+  places = [for i in 0..len(S) + 1: if i == dim or i == dim + 1 { n } else { 1 }]
+  earlier = op.iota(shape: places, axis: dim + 1, elem: "i32") < op.iota(shape: places, axis: dim, elem: "i32")
+  sum(i32(less or (equal and earlier)), dim + 1)
+}
+
+/// (values, indices) in ascending or descending order along \`dim\`, stable; https://pytorch.org/docs/stable/generated/torch.sort.html
+export fn sort(x: f32[...S], dim: int = -1, descending: bool = false) => ordered(x, axis_of(dim, len(S)), S[dim], descending)
+
+/// (values, indices) of the k largest (or smallest) elements along \`dim\`, in order;
+/// https://pytorch.org/docs/stable/generated/torch.topk.html
+export fn topk(x: f32[...S], k: int, dim: int = -1, largest: bool = true) => ordered(x, axis_of(dim, len(S)), k, largest)
+
+/// The first k of the order.
+fn ordered(x: f32[...S], dim: int, k: int, descending: bool) {
+  rank = unsqueeze(rank_of(stop_gradient(x), dim, descending), dim)
+  slots = [for i in 0..len(S) + 1: if i == dim { k } else { 1 }]
+  here = rank == op.iota(shape: slots, axis: dim, elem: "i32")
+  whole = [for i in 0..len(S) + 1: if i == dim { k } else if i < dim { S[i] } else { S[i - 1] }]
+  indices = sum(select(here, op.iota(shape: whole, axis: dim + 1, elem: "i32"), 0), dim + 1)
+  (gather(x, dim, indices), indices)
+}
+
+/// The indices that sort x along \`dim\`.
+export fn argsort(x: f32[...S], dim: int = -1, descending: bool = false) {
+  (values, indices) = sort(x, dim, descending)
+  indices
+}
+
+/// The element in the middle of the order along \`dim\` (the lower of two) and its index;
+/// https://pytorch.org/docs/stable/generated/torch.median.html
+export fn median(x: f32[...S], dim: int = -1) {
+  (values, indices) = sort(x, dim)
+  (squeeze(narrow(values, dim, (S[dim] - 1) / 2, 1), dim), squeeze(narrow(indices, dim, (S[dim] - 1) / 2, 1), dim))
 }
 
 // The arithmetic of layers as functions of their parameters: what the blocks of std/nn call, and what a user calls with weights of his own.
@@ -613,6 +833,156 @@ export fn kl_div(
 export fn cosine_similarity(x1: f32[...S], x2: f32[...S], dim: int = 1, eps: float = 1e-8) =>
   sum(x1 * x2, dim: dim) / (maximum(norm(x1, dim: dim), eps) * maximum(norm(x2, dim: dim), eps))
 
+/// The distance between x1 and x2 along the last dim: the p-norm of x1 - x2 + eps.
+export fn pairwise_distance(x1: f32[...S], x2: f32[...S], p: float = 2.0, eps: float = 1e-6, keepdim: bool = false) =>
+  norm(x1 - x2 + eps, p: p, dim: -1, keepdim: keepdim)
+
+/// max(0, margin - y (x1 - x2)) for targets y of 1 (x1 should be larger) and -1.
+export fn margin_ranking_loss(
+  input1: f32[...S],
+  input2: f32[...S],
+  target: f32[...S],
+  margin: float = 0.0,
+  reduction: Reduction = "mean"
+) => reduced(relu(margin - target * (input1 - input2)), reduction)
+
+/// x where the target is 1, max(0, margin - x) where it is -1.
+export fn hinge_embedding_loss(
+  input: f32[...S],
+  target: f32[...S],
+  margin: float = 1.0,
+  reduction: Reduction = "mean"
+) => reduced(select(target == 1.0, input, relu(margin - input)), reduction)
+
+/// log(1 + exp(-y x)) for targets y of 1 and -1.
+export fn soft_margin_loss(input: f32[...S], target: f32[...S], reduction: Reduction = "mean") =>
+  reduced(softplus(-target * input), reduction)
+
+/// 1 - cos(x1, x2) where the target is 1, max(0, cos(x1, x2) - margin) where it is -1, over rows.
+export fn cosine_embedding_loss(
+  input1: f32[N, D],
+  input2: f32[N, D],
+  target: f32[N],
+  margin: float = 0.0,
+  reduction: Reduction = "mean"
+) {
+  // PyTorch's form of the cosine here: 1e-12 under the root.
+  square = (sum(input1 * input1, 1) + 1e-12) * (sum(input2 * input2, 1) + 1e-12)
+  cosine = sum(input1 * input2, 1) / sqrt(square)
+  reduced(select(target > 0.0, 1.0 - cosine, relu(cosine - margin)), reduction)
+}
+
+/// max(0, d(anchor, positive) - d(anchor, negative) + margin) over rows, d being the p-norm of the difference; with \`swap\` the smaller
+/// of the distances from the negative to the others. Schroff et al. 2015, Balntas et al. 2016.
+export fn triplet_margin_loss(
+  anchor: f32[N, D],
+  positive: f32[N, D],
+  negative: f32[N, D],
+  margin: float = 1.0,
+  p: float = 2.0,
+  eps: float = 1e-6,
+  swap: bool = false,
+  reduction: Reduction = "mean"
+) {
+  near = pairwise_distance(anchor, positive, p, eps)
+  direct = pairwise_distance(anchor, negative, p, eps)
+  far = if swap { minimum(direct, pairwise_distance(positive, negative, p, eps)) } else { direct }
+  reduced(relu(margin + near - far), reduction)
+}
+
+/// exp(x) - t x for the logarithm x of a Poisson rate (x - t log(x + eps) for the rate itself); \`full\` adds Stirling's
+/// approximation of log t! where t > 1.
+export fn poisson_nll_loss(
+  input: f32[...S],
+  target: f32[...S],
+  log_input: bool = true,
+  full: bool = false,
+  eps: float = 1e-8,
+  reduction: Reduction = "mean"
+) {
+  loss = if log_input { exp(input) - target * input } else { input - target * log(input + eps) }
+  if full {
+    t = maximum(target, 1.0)
+    stirling = t * log(t) - t + 0.5 * log(2.0 * pi * t)
+    reduced(loss + select(target > 1.0, stirling, 0.0), reduction)
+  } else {
+    reduced(loss, reduction)
+  }
+}
+
+/// (log var + (input - target)^2 / var) / 2, the variance at least eps; \`full\` adds log(2 pi) / 2. Nix & Weigend 1994.
+export fn gaussian_nll_loss(
+  input: f32[...S],
+  target: f32[...S],
+  var: f32[...S],
+  full: bool = false,
+  eps: float = 1e-6,
+  reduction: Reduction = "mean"
+) {
+  // The bound holds for the value; the gradient is that of the variance as it is, as in PyTorch.
+  v = var + stop_gradient(maximum(var, eps) - var)
+  loss = 0.5 * (log(v) + (input - target) * (input - target) / v)
+  reduced(if full { loss + 0.5 * log(2.0 * pi) } else { loss }, reduction)
+}
+
+/// mean over classes of max(0, margin - x[target] + x[c])^p, c not the target.
+export fn multi_margin_loss(
+  input: f32[N, C],
+  target: i32[N],
+  p: float = 1.0,
+  margin: float = 1.0,
+  reduction: Reduction = "mean"
+) {
+  right = unsqueeze(target, 1) == class_index(input)
+  chosen = sum(select(right, input, 0.0), 1, keepdim: true)
+  gap = relu(margin - chosen + input)
+  costs = if p == 1.0 { gap } else { pow(gap, p) }
+  reduced(sum(select(right, 0.0, costs), 1) / f32(C), reduction)
+}
+
+/// Binary cross-entropy of logits, averaged over the classes of the last dim.
+export fn multilabel_soft_margin_loss(input: f32[N, C], target: f32[N, C], reduction: Reduction = "mean") =>
+  reduced(mean(binary_cross_entropy_with_logits(input, target, reduction: "none"), 1), reduction)
+
+/// -log of the probability that the frames spell the target, over all alignments with blanks between the labels; Graves et al. 2006,
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.ctc_loss.html. \`log_probs\` is [T, N, C], \`targets\` [N, L] padded with
+/// anything; "mean" divides each loss by the length of its target first.
+export fn ctc_loss(
+  log_probs: f32[T, N, C],
+  targets: i32[N, L],
+  input_lengths: i32[N],
+  target_lengths: i32[N],
+  blank: int = 0,
+  reduction: Reduction = "mean",
+  zero_infinity: bool = false
+) {
+  // Labels with a blank before, between and after them: state s is label (s - 1) / 2 where s is odd.
+  s = arange(2 * L + 1)
+  odd = s % 2 == 1
+  states = select(odd, take(pad_labels(targets), s / 2, axis: 1), blank)
+  known = select(s < 2 * unsqueeze(target_lengths, 1) + 1, states, blank)
+  // From two states back only where a different label stands there.
+  before = take(known, maximum(s - 2, 0), axis: 1)
+  skips = s >= 2 and odd and known != before
+  frame = log_probs[0]
+  low = -1e30
+  alpha = select(s < 2 and s < 2 * unsqueeze(target_lengths, 1) + 1, gather(frame, 1, known), low)
+  for t in 0..T {
+    one = select(s >= 1, take(alpha, maximum(s - 1, 0), axis: 1), low)
+    two = select(skips, take(alpha, maximum(s - 2, 0), axis: 1), low)
+    next = logsumexp(stack([alpha, one, two]), 0) + gather(log_probs[t], 1, known)
+    alpha = select(unsqueeze(t >= 1 and input_lengths > t, 1), maximum(next, low), alpha)
+  }
+  last = 2 * unsqueeze(target_lengths, 1)
+  ends = logsumexp(select(s == last or s == last - 1, alpha, low), 1)
+  impossible = ends < low / 2.0
+  loss = select(impossible, if zero_infinity { 0.0 } else { inf }, -ends)
+  if reduction == "mean" { mean(loss / f32(maximum(target_lengths, 1))) } else { reduced(loss, reduction) }
+}
+
+/// One more column, so that the state after the last label has something to read.
+fn pad_labels(targets: i32[N, L]) => cat([targets, targets[:, :1]], 1)
+
 // Pooling over windows of sequences [N, C, L] and images [N, C, H, W].
 
 /// The largest element of each window; NaN passes through.
@@ -726,6 +1096,38 @@ export fn lp_pool2d(
   pow(relu(sums), 1.0 / norm_type)
 }
 
+// Where in a sequence something is, as numbers.
+
+/// position / base^(2 i / d) for pair i of d features.
+fn angles(positions: f32[T], d: int, base: float) =>
+  unsqueeze(positions, 1) * exp(op.iota(shape: [d / 2], axis: 0, elem: "f32") * (-2.0 * log(base) / float(d)))
+
+/// Row t has sin(t / base^(2 i / d)) at 2 i and the cosine at 2 i + 1; Vaswani et al. 2017. d is even.
+export fn sinusoidal_positions(n: int, d: int, base: float = 10000.0) -> f32[n, d] {
+  a = angles(f32(arange(n)), d, base)
+  reshape(stack([sin(a), cos(a)], 2), [n, d])
+}
+
+/// Turns pairs of features of x [..., T, D] by an angle that grows with the position, so that products of two vectors depend on
+/// the distance of their positions; Su et al. 2021. Pair i is (i, i + D / 2) as in GPT-NeoX and LLaMA, or (2 i, 2 i + 1) as in the paper
+/// with \`interleaved\`. \`positions\` are 0, 1, ... by default.
+export fn rotary(
+  x: f32[...B, T, D],
+  positions: f32[T]? = none,
+  base: float = 10000.0,
+  interleaved: bool = false
+) -> f32[...B, T, D] {
+  a = if positions == none { angles(f32(arange(T)), D, base) } else { angles(positions, D, base) }
+  if interleaved {
+    pairs = unflatten(x, -1, [D / 2, 2])
+    (p, q) = (pairs[..., 0], pairs[..., 1])
+    flatten(stack([p * cos(a) - q * sin(a), q * cos(a) + p * sin(a)], -1), -2, -1)
+  } else {
+    (p, q) = chunk(x, 2, -1)
+    cat([p * cos(a) - q * sin(a), q * cos(a) + p * sin(a)], -1)
+  }
+}
+
 // Random tensors. Each call site draws from its own counter-based key (seed, step, place in the program): the same seed gives the same numbers everywhere.
 
 /// A number in [0, 1) from 24 random bits: every value is exact in f32.
@@ -744,6 +1146,78 @@ export fn randn() -> f32[...S] =>
 /// Standard normal, with the shape of x.
 export fn randn_like(x: f32[...S]) -> f32[...S] =>
   sqrt(-2.0 * log(1.0 - unit(op.random_bits(shape: S)))) * cos(2.0 * pi * unit(op.random_bits(shape: S)))
+
+// Recurrent cells and layers over time, with PyTorch's order of gates.
+
+/// What is computed from one input and the last state.
+export type Cell = "tanh" | "relu" | "lstm" | "gru"
+
+/// How many vectors of the state's size the weights of a cell give.
+export fn gates_of(cell: Cell) -> int => if cell == "lstm" { 4 } else if cell == "gru" { 3 } else { 1 }
+
+/// Hochreiter & Schmidhuber 1997: c' = sigmoid(f) c + sigmoid(i) tanh(g), h' = sigmoid(o) tanh(c'), the gates i, f, g, o being
+/// what input and state give together.
+export fn lstm_state(input: f32[B, G], state: f32[B, G], c: f32[B, H]) {
+  (i, f, g, o) = chunk(input + state, 4, 1)
+  next = sigmoid(f) * c + sigmoid(i) * tanh(g)
+  (sigmoid(o) * tanh(next), next)
+}
+
+/// Cho et al. 2014: h' = (1 - z) n + z h with r and z the sigmoids of the first two gates and n = tanh(input + r state) of the third.
+export fn gru_state(input: f32[B, G], state: f32[B, G], h: f32[B, H]) {
+  (ir, iz, candidate) = chunk(input, 3, 1)
+  (hr, hz, memory) = chunk(state, 3, 1)
+  z = sigmoid(iz + hz)
+  n = tanh(candidate + sigmoid(ir + hr) * memory)
+  (1.0 - z) * n + z * h
+}
+
+/// tanh or relu of what input and state give together; Elman 1990.
+export fn rnn_state(cell: Cell, input: f32[B, H], state: f32[B, H]) -> f32[B, H] =>
+  if cell == "relu" { relu(input + state) } else { tanh(input + state) }
+
+/// One layer in one direction over x [T, B, I] from the state h0 (and c0 of an LSTM; others pass it through): all outputs, the
+/// last h and the last c. With \`lengths\`, a sequence keeps its state beyond its end and gives 0 there.
+export fn recurrent_layer(
+  cell: Cell,
+  x: f32[T, B, I],
+  h0: f32[B, H],
+  c0: f32[B, H],
+  w_ih: f32[G, I],
+  w_hh: f32[G, H],
+  b_ih: f32[G]? = none,
+  b_hh: f32[G]? = none,
+  backwards: bool = false,
+  lengths: i32[B]? = none
+) -> (f32[T, B, H], f32[B, H], f32[B, H]) {
+  // The inputs' part of every step is one matrix product.
+  inputs = linear(x, w_ih, b_ih)
+  h = h0
+  c = c0
+  out = full([T, B, H], 0.0)
+  for t in 0..T {
+    at = if backwards { i32(T) - 1 - t } else { t }
+    seen = linear(h, w_hh, b_hh)
+    (next_h, next_c) = if cell == "lstm" {
+      lstm_state(inputs[at], seen, c)
+    } else if cell == "gru" {
+      (gru_state(inputs[at], seen, h), c)
+    } else {
+      (rnn_state(cell, inputs[at], seen), c)
+    }
+    if lengths == none {
+      h = next_h
+      c = next_c
+      out[at] = h
+    } else {
+      going = unsqueeze(lengths > at, 1)
+      h = select(going, next_h, h)
+      c = select(going, next_c, c)
+      out[at] = select(going, h, 0.0)
+    }
+  }
+  (out, h, c)
+}
 
 // Reductions with torch's names. \`dim\` is one dim, a list of dims, or \`none\` for all; \`keepdim\` leaves them with size 1.
 
@@ -895,13 +1369,40 @@ export fn chunk(x: E[...S], chunks: int, dim: int = 0) => split(x, (S[dim] + chu
 /// Reverses the order of elements along the dims.
 export fn flip(x: E[...S], dims: [int]) => op.flip(x, axes: dims)
 
-/// Adds \`value\` around x; pairs (before, after) from the last dim backwards, as torch.nn.functional.pad takes them.
-export fn pad(x: f32[...S], pad: [int], value: float = 0.0) => op.pad(
-  x,
-  low: [for a in 0..len(S): if 2 * (len(S) - 1 - a) < len(pad) { pad[2 * (len(S) - 1 - a)] } else { 0 }],
-  high: [for a in 0..len(S): if 2 * (len(S) - 1 - a) < len(pad) { pad[2 * (len(S) - 1 - a) + 1] } else { 0 }],
-  value: value
-)
+/// Elements around x; \`pad\` has pairs (before, after) from the last dim backwards, as torch.nn.functional.pad takes them. They are \`value\`, or
+/// x mirrored at its ends without repeating them (reflect), its ends repeated (replicate), or x from the other end (circular).
+export fn pad(
+  x: f32[...S],
+  pad: [int],
+  mode: "constant" | "reflect" | "replicate" | "circular" = "constant",
+  value: float = 0.0
+) {
+  if mode == "constant" {
+    op.pad(
+      x,
+      low: [for a in 0..len(S): if 2 * (len(S) - 1 - a) < len(pad) { pad[2 * (len(S) - 1 - a)] } else { 0 }],
+      high: [for a in 0..len(S): if 2 * (len(S) - 1 - a) < len(pad) { pad[2 * (len(S) - 1 - a) + 1] } else { 0 }],
+      value: value
+    )
+  } else {
+    y = x
+    for i in [for i in 0..len(pad) / 2: i] { y = pad_along(y, len(S) - 1 - i, pad[2 * i], pad[2 * i + 1], mode) }
+    y
+  }
+}
+
+fn pad_along(x: f32[...S], dim: int, before: int, after: int, mode: "reflect" | "replicate" | "circular") {
+  n = i32(S[dim])
+  at = arange(S[dim] + before + after) - before
+  inside = if mode == "replicate" {
+    minimum(maximum(at, 0), n - 1)
+  } else if mode == "circular" {
+    (at + n) % n
+  } else {
+    n - 1 - abs(n - 1 - abs(at))
+  }
+  take(x, inside, axis: dim)
+}
 
 /// x limited to min..max. The gradient passes at the ends, as in torch.clamp.
 export fn clamp(x: f32[...S], min: float? = none, max: float? = none) -> f32[...S] {
@@ -1389,6 +1890,9 @@ export block AlphaDropout(p: float = 0.5) {
   forward(x: f32[...S]) -> f32[...S] => alpha_dropout(x, p)
 }
 
+/// dropout, for blocks in which that name is the number.
+fn dropped(x: f32[...S], p: float) -> f32[...S] => dropout(x, p)
+
 // Tables of vectors.
 
 /// A table of vectors, one per index; https://pytorch.org/docs/stable/generated/torch.nn.Embedding.html.
@@ -1435,6 +1939,50 @@ export block EmbeddingBag(
 
   forward(ids: i32[B, L], per_sample_weights: f32[B, L]? = none) -> f32[B, embedding_dim] =>
     embedding_bag(ids, weight, mode: mode, per_sample_weights: per_sample_weights, padding_idx: padding_idx)
+}
+
+// Images [N, C, H, W]: channels to pixels and back, changes of size, windows as columns.
+
+/// Channels become pixels: [N, C r^2, H, W] to [N, C, H r, W r]; https://pytorch.org/docs/stable/generated/torch.nn.PixelShuffle.html
+export block PixelShuffle(upscale_factor: int) {
+  forward(x: f32[N, C, H, W]) => pixel_shuffle(x, upscale_factor)
+}
+
+/// Undoes PixelShuffle; https://pytorch.org/docs/stable/generated/torch.nn.PixelUnshuffle.html
+export block PixelUnshuffle(downscale_factor: int) {
+  forward(x: f32[N, C, H, W]) => pixel_unshuffle(x, downscale_factor)
+}
+
+/// Deals the channels out to \`groups\` in turn; https://pytorch.org/docs/stable/generated/torch.nn.ChannelShuffle.html
+export block ChannelShuffle(groups: int) {
+  forward(x: f32[N, C, H, W]) => channel_shuffle(x, groups)
+}
+
+/// Another size, by \`size\` or a whole \`scale_factor\`; https://pytorch.org/docs/stable/generated/torch.nn.Upsample.html
+export block Upsample(
+  size: (int, int)? = none,
+  scale_factor: (int, int)? = none,
+  mode: "nearest" | "bilinear" | "bicubic" = "nearest",
+  align_corners: bool = false
+) {
+  forward(x: f32[N, C, H, W]) =>
+    interpolate(x, size: size, scale_factor: scale_factor, mode: mode, align_corners: align_corners)
+}
+
+/// The windows of an image as columns; https://pytorch.org/docs/stable/generated/torch.nn.Unfold.html
+export block Unfold(kernel_size: (int, int), dilation: (int, int) = 1, padding: (int, int) = 0, stride: (int, int) = 1) {
+  forward(x: f32[N, C, H, W]) => unfold(x, kernel_size, dilation: dilation, padding: padding, stride: stride)
+}
+
+/// Columns added up where their windows lie; https://pytorch.org/docs/stable/generated/torch.nn.Fold.html
+export block Fold(
+  output_size: (int, int),
+  kernel_size: (int, int),
+  dilation: (int, int) = 1,
+  padding: (int, int) = 0,
+  stride: (int, int) = 1
+) {
+  forward(x: f32[N, K, L]) => fold(x, output_size, kernel_size, dilation: dilation, padding: padding, stride: stride)
 }
 
 // Normalisation layers: the running statistics are buffers under PyTorch's keys.
@@ -1808,6 +2356,391 @@ export block AdaptiveMaxPool2d(output_size: (int, int)) {
 export block LPPool2d(norm_type: float, kernel_size: (int, int), stride: (int, int) = kernel_size, ceil_mode: bool = false) {
   forward(x: f32[B, C, H, W]) => lp_pool2d(x, norm_type, kernel_size, stride: stride, ceil_mode: ceil_mode)
 }
+
+// Positions as layers without parameters.
+
+/// x + sinusoidal_positions, with dropout, for x [B, T, d_model]; Vaswani et al. 2017.
+export block SinusoidalPositions(d_model: int, dropout: float = 0.0, base: float = 10000.0) {
+  forward(x: f32[B, T, d_model]) -> f32[B, T, d_model] => dropped(x + sinusoidal_positions(T, d_model, base), dropout)
+}
+
+/// Turns queries or keys [..., T, dim] by their positions; Su et al. 2021.
+export block Rotary(dim: int, base: float = 10000.0, interleaved: bool = false) {
+  forward(x: f32[...B, T, dim]) -> f32[...B, T, dim] => rotary(x, base: base, interleaved: interleaved)
+}
+
+// Recurrent networks with PyTorch's names, defaults and state-dict keys; all parameters are uniform in +-1 / sqrt(hidden_size).
+
+/// What RNN, LSTM and GRU have in common: up to four layers, each in one or both directions, the outputs of one being the inputs
+/// of the next. The keys are PyTorch's flat ones, and a parameter's name is written out: hence the lists below.
+block Recurrent(
+  cell: Cell,
+  input_size: int,
+  hidden_size: int,
+  num_layers: int = 1,
+  bias: bool = true,
+  batch_first: bool = false,
+  dropout: float = 0.0,
+  bidirectional: bool = false
+) {
+  const gates = gates_of(cell)
+  const directions = if bidirectional { 2 } else { 1 }
+
+  param weight_ih_l0: f32[gates * hidden_size, input_size] ~ bias_init(hidden_size)
+  param weight_hh_l0: f32[gates * hidden_size, hidden_size] ~ bias_init(hidden_size)
+  if bias {
+    param bias_ih_l0: f32[gates * hidden_size] ~ bias_init(hidden_size)
+    param bias_hh_l0: f32[gates * hidden_size] ~ bias_init(hidden_size)
+  }
+  if bidirectional {
+    param weight_ih_l0_reverse: f32[gates * hidden_size, input_size] ~ bias_init(hidden_size)
+    param weight_hh_l0_reverse: f32[gates * hidden_size, hidden_size] ~ bias_init(hidden_size)
+    if bias {
+      param bias_ih_l0_reverse: f32[gates * hidden_size] ~ bias_init(hidden_size)
+      param bias_hh_l0_reverse: f32[gates * hidden_size] ~ bias_init(hidden_size)
+    }
+  }
+  if num_layers > 1 {
+    param weight_ih_l1: f32[gates * hidden_size, directions * hidden_size] ~ bias_init(hidden_size)
+    param weight_hh_l1: f32[gates * hidden_size, hidden_size] ~ bias_init(hidden_size)
+    if bias {
+      param bias_ih_l1: f32[gates * hidden_size] ~ bias_init(hidden_size)
+      param bias_hh_l1: f32[gates * hidden_size] ~ bias_init(hidden_size)
+    }
+    if bidirectional {
+      param weight_ih_l1_reverse: f32[gates * hidden_size, directions * hidden_size] ~ bias_init(hidden_size)
+      param weight_hh_l1_reverse: f32[gates * hidden_size, hidden_size] ~ bias_init(hidden_size)
+      if bias {
+        param bias_ih_l1_reverse: f32[gates * hidden_size] ~ bias_init(hidden_size)
+        param bias_hh_l1_reverse: f32[gates * hidden_size] ~ bias_init(hidden_size)
+      }
+    }
+  }
+  if num_layers > 2 {
+    param weight_ih_l2: f32[gates * hidden_size, directions * hidden_size] ~ bias_init(hidden_size)
+    param weight_hh_l2: f32[gates * hidden_size, hidden_size] ~ bias_init(hidden_size)
+    if bias {
+      param bias_ih_l2: f32[gates * hidden_size] ~ bias_init(hidden_size)
+      param bias_hh_l2: f32[gates * hidden_size] ~ bias_init(hidden_size)
+    }
+    if bidirectional {
+      param weight_ih_l2_reverse: f32[gates * hidden_size, directions * hidden_size] ~ bias_init(hidden_size)
+      param weight_hh_l2_reverse: f32[gates * hidden_size, hidden_size] ~ bias_init(hidden_size)
+      if bias {
+        param bias_ih_l2_reverse: f32[gates * hidden_size] ~ bias_init(hidden_size)
+        param bias_hh_l2_reverse: f32[gates * hidden_size] ~ bias_init(hidden_size)
+      }
+    }
+  }
+  if num_layers > 3 {
+    param weight_ih_l3: f32[gates * hidden_size, directions * hidden_size] ~ bias_init(hidden_size)
+    param weight_hh_l3: f32[gates * hidden_size, hidden_size] ~ bias_init(hidden_size)
+    if bias {
+      param bias_ih_l3: f32[gates * hidden_size] ~ bias_init(hidden_size)
+      param bias_hh_l3: f32[gates * hidden_size] ~ bias_init(hidden_size)
+    }
+    if bidirectional {
+      param weight_ih_l3_reverse: f32[gates * hidden_size, directions * hidden_size] ~ bias_init(hidden_size)
+      param weight_hh_l3_reverse: f32[gates * hidden_size, hidden_size] ~ bias_init(hidden_size)
+      if bias {
+        param bias_ih_l3_reverse: f32[gates * hidden_size] ~ bias_init(hidden_size)
+        param bias_hh_l3_reverse: f32[gates * hidden_size] ~ bias_init(hidden_size)
+      }
+    }
+  }
+
+  /// (weight_ih, weight_hh, bias_ih, bias_hh) of a layer in one direction; without \`bias\` the last two are none.
+  weights(layer: int, backwards: bool) {
+    if layer == 0 and not backwards {
+      if bias { (weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0) } else { (weight_ih_l0, weight_hh_l0, none, none) }
+    } else if layer == 0 and backwards {
+      if bias { (weight_ih_l0_reverse, weight_hh_l0_reverse, bias_ih_l0_reverse, bias_hh_l0_reverse) } else { (weight_ih_l0_reverse, weight_hh_l0_reverse, none, none) }
+    } else if layer == 1 and not backwards {
+      if bias { (weight_ih_l1, weight_hh_l1, bias_ih_l1, bias_hh_l1) } else { (weight_ih_l1, weight_hh_l1, none, none) }
+    } else if layer == 1 and backwards {
+      if bias { (weight_ih_l1_reverse, weight_hh_l1_reverse, bias_ih_l1_reverse, bias_hh_l1_reverse) } else { (weight_ih_l1_reverse, weight_hh_l1_reverse, none, none) }
+    } else if layer == 2 and not backwards {
+      if bias { (weight_ih_l2, weight_hh_l2, bias_ih_l2, bias_hh_l2) } else { (weight_ih_l2, weight_hh_l2, none, none) }
+    } else if layer == 2 and backwards {
+      if bias { (weight_ih_l2_reverse, weight_hh_l2_reverse, bias_ih_l2_reverse, bias_hh_l2_reverse) } else { (weight_ih_l2_reverse, weight_hh_l2_reverse, none, none) }
+    } else if layer == 3 and not backwards {
+      if bias { (weight_ih_l3, weight_hh_l3, bias_ih_l3, bias_hh_l3) } else { (weight_ih_l3, weight_hh_l3, none, none) }
+    } else {
+      if bias { (weight_ih_l3_reverse, weight_hh_l3_reverse, bias_ih_l3_reverse, bias_hh_l3_reverse) } else { (weight_ih_l3_reverse, weight_hh_l3_reverse, none, none) }
+    }
+  }
+
+  /// One layer in one direction: (outputs, h, c).
+  side(x: f32[T, B, I], layer: int, direction: int, h0: f32[N, B, hidden_size]?, c0: f32[N, B, hidden_size]?, lengths: i32[B]?) {
+    (w_ih, w_hh, b_ih, b_hh) = weights(layer, direction == 1)
+    row = layer * directions + direction
+    start = full([B, hidden_size], 0.0)
+    h = if h0 == none { start } else { h0[row] }
+    c = if c0 == none { start } else { c0[row] }
+    recurrent_layer(cell, x, h, c, w_ih, w_hh, b_ih, b_hh, backwards: direction == 1, lengths: lengths)
+  }
+
+  /// The outputs, in the layout of x, and the last state [num_layers * directions, B, hidden_size]: h, or (h, c) of an LSTM.
+  forward(x: f32[A, D, input_size], h0: f32[N, M, hidden_size]? = none, c0: f32[N, M, hidden_size]? = none, lengths: i32[M]? = none) {
+    y = if batch_first { transpose(x, 0, 1) } else { x }
+    hs = []
+    cs = []
+    for layer in [for k in 0..num_layers: k] {
+      sides = [for d in 0..directions: side(y, layer, d, h0, c0, lengths)]
+      joined = cat([for s in sides: s.0], 2)
+      hs = hs + [for s in sides: s.1]
+      cs = cs + [for s in sides: s.2]
+      y = if layer + 1 < num_layers { dropped(joined, dropout) } else { joined }
+    }
+    out = if batch_first { transpose(y, 0, 1) } else { y }
+    if cell == "lstm" { (out, (stack(hs), stack(cs))) } else { (out, stack(hs)) }
+  }
+}
+
+/// Layers of tanh or relu units; https://pytorch.org/docs/stable/generated/torch.nn.RNN.html. x is [T, B, I], or [B, T, I] with
+/// batch_first; h = tanh(W_ih x + b_ih + W_hh h + b_hh). forward(x, h0, lengths: ...) gives (outputs, last h).
+export fn RNN(
+  input_size: int,
+  hidden_size: int,
+  num_layers: int = 1,
+  nonlinearity: "tanh" | "relu" = "tanh",
+  bias: bool = true,
+  batch_first: bool = false,
+  dropout: float = 0.0,
+  bidirectional: bool = false
+) -> block => Recurrent(nonlinearity, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
+
+/// Layers of long short-term memory; https://pytorch.org/docs/stable/generated/torch.nn.LSTM.html. forward(x, h0, c0, lengths: ...)
+/// gives (outputs, (last h, last c)).
+export fn LSTM(
+  input_size: int,
+  hidden_size: int,
+  num_layers: int = 1,
+  bias: bool = true,
+  batch_first: bool = false,
+  dropout: float = 0.0,
+  bidirectional: bool = false
+) -> block => Recurrent("lstm", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
+
+/// Layers of gated recurrent units; https://pytorch.org/docs/stable/generated/torch.nn.GRU.html. forward(x, h0, lengths: ...) gives
+/// (outputs, last h).
+export fn GRU(
+  input_size: int,
+  hidden_size: int,
+  num_layers: int = 1,
+  bias: bool = true,
+  batch_first: bool = false,
+  dropout: float = 0.0,
+  bidirectional: bool = false
+) -> block => Recurrent("gru", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
+
+/// One step of an RNN: the next h; https://pytorch.org/docs/stable/generated/torch.nn.RNNCell.html.
+export block RNNCell(input_size: int, hidden_size: int, bias: bool = true, nonlinearity: "tanh" | "relu" = "tanh") {
+  param weight_ih: f32[hidden_size, input_size] ~ bias_init(hidden_size)
+  param weight_hh: f32[hidden_size, hidden_size] ~ bias_init(hidden_size)
+  if bias {
+    param bias_ih: f32[hidden_size] ~ bias_init(hidden_size)
+    param bias_hh: f32[hidden_size] ~ bias_init(hidden_size)
+  }
+
+  forward(x: f32[B, input_size], h: f32[B, hidden_size]) -> f32[B, hidden_size] {
+    input = if bias { linear(x, weight_ih, bias_ih) } else { linear(x, weight_ih) }
+    seen = if bias { linear(h, weight_hh, bias_hh) } else { linear(h, weight_hh) }
+    rnn_state(nonlinearity, input, seen)
+  }
+}
+
+/// One step of a GRU: the next h; https://pytorch.org/docs/stable/generated/torch.nn.GRUCell.html.
+export block GRUCell(input_size: int, hidden_size: int, bias: bool = true) {
+  param weight_ih: f32[3 * hidden_size, input_size] ~ bias_init(hidden_size)
+  param weight_hh: f32[3 * hidden_size, hidden_size] ~ bias_init(hidden_size)
+  if bias {
+    param bias_ih: f32[3 * hidden_size] ~ bias_init(hidden_size)
+    param bias_hh: f32[3 * hidden_size] ~ bias_init(hidden_size)
+  }
+
+  forward(x: f32[B, input_size], h: f32[B, hidden_size]) -> f32[B, hidden_size] {
+    input = if bias { linear(x, weight_ih, bias_ih) } else { linear(x, weight_ih) }
+    seen = if bias { linear(h, weight_hh, bias_hh) } else { linear(h, weight_hh) }
+    gru_state(input, seen, h)
+  }
+}
+
+/// One step of an LSTM: the next (h, c); https://pytorch.org/docs/stable/generated/torch.nn.LSTMCell.html.
+export block LSTMCell(input_size: int, hidden_size: int, bias: bool = true) {
+  param weight_ih: f32[4 * hidden_size, input_size] ~ bias_init(hidden_size)
+  param weight_hh: f32[4 * hidden_size, hidden_size] ~ bias_init(hidden_size)
+  if bias {
+    param bias_ih: f32[4 * hidden_size] ~ bias_init(hidden_size)
+    param bias_hh: f32[4 * hidden_size] ~ bias_init(hidden_size)
+  }
+
+  forward(x: f32[B, input_size], h: f32[B, hidden_size], c: f32[B, hidden_size]) -> (f32[B, hidden_size], f32[B, hidden_size]) {
+    input = if bias { linear(x, weight_ih, bias_ih) } else { linear(x, weight_ih) }
+    seen = if bias { linear(h, weight_hh, bias_hh) } else { linear(h, weight_hh) }
+    lstm_state(input, seen, c)
+  }
+}
+
+// Transformers; Vaswani et al. 2017. As in PyTorch x is [T, B, E], or [B, T, E] with batch_first. Masks are added to the scores
+// (additive_mask makes one of booleans) and broadcast to [B, heads, T, T].
+
+/// Self-attention, then two linear layers with an activation between them, each with dropout, a residual connection and a norm:
+/// after the sum, or before the layer with norm_first. https://pytorch.org/docs/stable/generated/torch.nn.TransformerEncoderLayer.html
+export block TransformerEncoderLayer(
+  d_model: int,
+  nhead: int,
+  dim_feedforward: int = 2048,
+  dropout: float = 0.1,
+  activation: (f32[...S]) -> f32[...S] = relu,
+  layer_norm_eps: float = 1e-5,
+  batch_first: bool = false,
+  norm_first: bool = false,
+  bias: bool = true
+) {
+  self_attn = MultiheadAttention(d_model, nhead, dropout: dropout, bias: bias, batch_first: batch_first)
+  linear1 = Linear(d_model, dim_feedforward, bias: bias)
+  linear2 = Linear(dim_feedforward, d_model, bias: bias)
+  norm1 = LayerNorm(d_model, eps: layer_norm_eps, bias: bias)
+  norm2 = LayerNorm(d_model, eps: layer_norm_eps, bias: bias)
+
+  forward(src: f32[A, B, d_model], src_mask: f32[...M]? = none, is_causal: bool = false) -> f32[A, B, d_model] {
+    if norm_first {
+      x = src + attend(norm1(src), src_mask, is_causal)
+      x + feed(norm2(x))
+    } else {
+      x = norm1(src + attend(src, src_mask, is_causal))
+      norm2(x + feed(x))
+    }
+  }
+
+  attend(x: f32[A, B, d_model], mask: f32[...M]?, is_causal: bool) -> f32[A, B, d_model] =>
+    dropped(self_attn(x, x, x, attn_mask: mask, is_causal: is_causal), dropout)
+
+  feed(x: f32[A, B, d_model]) -> f32[A, B, d_model] =>
+    dropped(linear2(dropped(activation(linear1(x)), dropout)), dropout)
+}
+
+/// A TransformerEncoderLayer that also attends to the encoder's output, the memory, between its two parts;
+/// https://pytorch.org/docs/stable/generated/torch.nn.TransformerDecoderLayer.html
+export block TransformerDecoderLayer(
+  d_model: int,
+  nhead: int,
+  dim_feedforward: int = 2048,
+  dropout: float = 0.1,
+  activation: (f32[...S]) -> f32[...S] = relu,
+  layer_norm_eps: float = 1e-5,
+  batch_first: bool = false,
+  norm_first: bool = false,
+  bias: bool = true
+) {
+  self_attn = MultiheadAttention(d_model, nhead, dropout: dropout, bias: bias, batch_first: batch_first)
+  multihead_attn = MultiheadAttention(d_model, nhead, dropout: dropout, bias: bias, batch_first: batch_first)
+  linear1 = Linear(d_model, dim_feedforward, bias: bias)
+  linear2 = Linear(dim_feedforward, d_model, bias: bias)
+  norm1 = LayerNorm(d_model, eps: layer_norm_eps, bias: bias)
+  norm2 = LayerNorm(d_model, eps: layer_norm_eps, bias: bias)
+  norm3 = LayerNorm(d_model, eps: layer_norm_eps, bias: bias)
+
+  forward(
+    tgt: f32[A, B, d_model],
+    memory: f32[C, D, d_model],
+    tgt_mask: f32[...M]? = none,
+    memory_mask: f32[...N]? = none,
+    tgt_is_causal: bool = false
+  ) -> f32[A, B, d_model] {
+    if norm_first {
+      x = tgt + attend(norm1(tgt), tgt_mask, tgt_is_causal)
+      y = x + remember(norm2(x), memory, memory_mask)
+      y + feed(norm3(y))
+    } else {
+      x = norm1(tgt + attend(tgt, tgt_mask, tgt_is_causal))
+      y = norm2(x + remember(x, memory, memory_mask))
+      norm3(y + feed(y))
+    }
+  }
+
+  attend(x: f32[A, B, d_model], mask: f32[...M]?, is_causal: bool) -> f32[A, B, d_model] =>
+    dropped(self_attn(x, x, x, attn_mask: mask, is_causal: is_causal), dropout)
+
+  remember(x: f32[A, B, d_model], memory: f32[C, D, d_model], mask: f32[...M]?) -> f32[A, B, d_model] =>
+    dropped(multihead_attn(x, memory, memory, attn_mask: mask), dropout)
+
+  feed(x: f32[A, B, d_model]) -> f32[A, B, d_model] =>
+    dropped(linear2(dropped(activation(linear1(x)), dropout)), dropout)
+}
+
+/// num_layers copies of a layer, one after the other, then \`norm\` if there is one;
+/// https://pytorch.org/docs/stable/generated/torch.nn.TransformerEncoder.html. Every copy draws its own weights.
+export block TransformerEncoder(encoder_layer: block, num_layers: int, norm: block? = none) {
+  layers = [for i in 0..num_layers: encoder_layer]
+  if norm != none { norm = norm }
+
+  forward(src: f32[A, B, E], mask: f32[...M]? = none, is_causal: bool = false) -> f32[A, B, E] {
+    x = src
+    for layer in layers { x = layer(x, mask, is_causal) }
+    if norm != none { norm(x) } else { x }
+  }
+}
+
+/// num_layers copies of a decoder layer, then \`norm\` if there is one;
+/// https://pytorch.org/docs/stable/generated/torch.nn.TransformerDecoder.html
+export block TransformerDecoder(decoder_layer: block, num_layers: int, norm: block? = none) {
+  layers = [for i in 0..num_layers: decoder_layer]
+  if norm != none { norm = norm }
+
+  forward(
+    tgt: f32[A, B, E],
+    memory: f32[C, D, E],
+    tgt_mask: f32[...M]? = none,
+    memory_mask: f32[...N]? = none,
+    tgt_is_causal: bool = false
+  ) -> f32[A, B, E] {
+    x = tgt
+    for layer in layers { x = layer(x, memory, tgt_mask, memory_mask, tgt_is_causal) }
+    if norm != none { norm(x) } else { x }
+  }
+}
+
+/// Encoder and decoder, each with a norm at the end; https://pytorch.org/docs/stable/generated/torch.nn.Transformer.html.
+/// Matrices are xavier-uniform.
+export block Transformer(
+  d_model: int = 512,
+  nhead: int = 8,
+  num_encoder_layers: int = 6,
+  num_decoder_layers: int = 6,
+  dim_feedforward: int = 2048,
+  dropout: float = 0.1,
+  activation: (f32[...S]) -> f32[...S] = relu,
+  layer_norm_eps: float = 1e-5,
+  batch_first: bool = false,
+  norm_first: bool = false,
+  bias: bool = true
+) {
+  encoder = TransformerEncoder(
+    TransformerEncoderLayer(d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias),
+    num_encoder_layers,
+    LayerNorm(d_model, eps: layer_norm_eps, bias: bias)
+  )
+  decoder = TransformerDecoder(
+    TransformerDecoderLayer(d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias),
+    num_decoder_layers,
+    LayerNorm(d_model, eps: layer_norm_eps, bias: bias)
+  )
+
+  init { Linear.weight ~ xavier_uniform() }
+
+  forward(
+    src: f32[A, B, d_model],
+    tgt: f32[C, D, d_model],
+    src_mask: f32[...M]? = none,
+    tgt_mask: f32[...N]? = none,
+    memory_mask: f32[...O]? = none,
+    src_is_causal: bool = false,
+    tgt_is_causal: bool = false
+  ) -> f32[C, D, d_model] =>
+    decoder(tgt, encoder(src, src_mask, src_is_causal), tgt_mask, memory_mask, tgt_is_causal)
+}
 `,
   'std/optim': `// Optimizers of torch.optim and learning-rate schedules. A \`float\` hyper-parameter may change while training runs; the others are compiled in.
 
@@ -1883,6 +2816,160 @@ export optimizer AdamW(
   }
 }
 
+/// Hinton's RMSprop, https://pytorch.org/docs/stable/generated/torch.optim.RMSprop.html. v = alpha v + (1 - alpha) g^2;
+/// p -= lr g / (sqrt(v) + eps), with \`centered\` v less the squared mean gradient, with momentum as in SGD.
+export optimizer RMSprop(
+  lr: float = 1e-2,
+  alpha: float = 0.99,
+  eps: float = 1e-8,
+  weight_decay: float = 0.0,
+  momentum: float = 0.0,
+  centered: bool = false
+) {
+  buffer square_avg: f32[...S] ~ zeros()
+  buffer momentum_buffer: f32[...S] ~ zeros()
+  if centered { buffer grad_avg: f32[...S] ~ zeros() }
+
+  step(p: f32[...S], g: f32[...S]) -> f32[...S] {
+    d = g + weight_decay * p
+    update square_avg = alpha * square_avg + (1.0 - alpha) * d * d
+    if centered { update grad_avg = grad_avg + (1.0 - alpha) * (d - grad_avg) }
+    spread = if centered { square_avg - grad_avg * grad_avg } else { square_avg }
+    update momentum_buffer = momentum * momentum_buffer + d / (sqrt(spread) + eps)
+    p - lr * momentum_buffer
+  }
+}
+
+/// Duchi et al. 2011, https://pytorch.org/docs/stable/generated/torch.optim.Adagrad.html. s = s + g^2;
+/// p -= lr / (1 + (t - 1) lr_decay) g / (sqrt(s) + eps).
+export optimizer Adagrad(
+  lr: float = 1e-2,
+  lr_decay: float = 0.0,
+  weight_decay: float = 0.0,
+  initial_accumulator_value: float = 0.0,
+  eps: float = 1e-10
+) {
+  buffer sum: f32[...S] ~ zeros()
+  buffer steps: i32[] ~ zeros()
+
+  step(p: f32[...S], g: f32[...S]) -> f32[...S] {
+    d = g + weight_decay * p
+    start = select(steps == 0, initial_accumulator_value, 0.0)
+    rate = lr / (1.0 + f32(steps) * lr_decay)
+    update steps = steps + 1
+    update sum = sum + start + d * d
+    p - rate * d / (sqrt(sum) + eps)
+  }
+}
+
+/// Zeiler 2012, https://pytorch.org/docs/stable/generated/torch.optim.Adadelta.html. v = rho v + (1 - rho) g^2;
+/// delta = sqrt(u + eps) / sqrt(v + eps) g;  u = rho u + (1 - rho) delta^2;  p -= lr delta.
+export optimizer Adadelta(lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0.0) {
+  buffer square_avg: f32[...S] ~ zeros()
+  buffer acc_delta: f32[...S] ~ zeros()
+
+  step(p: f32[...S], g: f32[...S]) -> f32[...S] {
+    d = g + weight_decay * p
+    update square_avg = rho * square_avg + (1.0 - rho) * d * d
+    delta = sqrt(acc_delta + eps) / sqrt(square_avg + eps) * d
+    update acc_delta = rho * acc_delta + (1.0 - rho) * delta * delta
+    p - lr * delta
+  }
+}
+
+/// Adam with the largest recent gradient instead of the root mean square; Kingma & Ba 2014,
+/// https://pytorch.org/docs/stable/generated/torch.optim.Adamax.html. u = max(b2 u, |g| + eps);  p -= lr / (1 - b1^t) m / u.
+export optimizer Adamax(
+  lr: float = 2e-3,
+  betas: (float, float) = (0.9, 0.999),
+  eps: float = 1e-8,
+  weight_decay: float = 0.0
+) {
+  buffer exp_avg: f32[...S] ~ zeros()
+  buffer exp_inf: f32[...S] ~ zeros()
+  buffer steps: i32[] ~ zeros()
+
+  step(p: f32[...S], g: f32[...S]) -> f32[...S] {
+    d = g + weight_decay * p
+    t = f32(steps + 1)
+    update steps = steps + 1
+    update exp_avg = exp_avg + (1.0 - betas.0) * (d - exp_avg)
+    update exp_inf = maximum(betas.1 * exp_inf, abs(d) + eps)
+    p - lr / bias_correction(betas.0, t) * exp_avg / exp_inf
+  }
+}
+
+/// Adam with Nesterov's momentum; Dozat 2016, https://pytorch.org/docs/stable/generated/torch.optim.NAdam.html.
+/// mu_t = b1 (1 - 0.96^(t momentum_decay) / 2);  p -= lr ((1 - mu_t) g / (1 - mu_1..t) + mu_t+1 m / (1 - mu_1..t+1)) / (sqrt(v / (1 - b2^t)) + eps).
+export optimizer NAdam(
+  lr: float = 2e-3,
+  betas: (float, float) = (0.9, 0.999),
+  eps: float = 1e-8,
+  weight_decay: float = 0.0,
+  momentum_decay: float = 4e-3
+) {
+  buffer exp_avg: f32[...S] ~ zeros()
+  buffer exp_avg_sq: f32[...S] ~ zeros()
+  buffer mu_product: f32[] ~ ones()
+  buffer steps: i32[] ~ zeros()
+
+  step(p: f32[...S], g: f32[...S]) -> f32[...S] {
+    d = g + weight_decay * p
+    t = f32(steps + 1)
+    update steps = steps + 1
+    mu = betas.0 * (1.0 - 0.5 * exp(log(0.96) * (t * momentum_decay)))
+    mu_next = betas.0 * (1.0 - 0.5 * exp(log(0.96) * ((t + 1.0) * momentum_decay)))
+    update mu_product = mu_product * mu
+    update exp_avg = exp_avg + (1.0 - betas.0) * (d - exp_avg)
+    update exp_avg_sq = betas.1 * exp_avg_sq + (1.0 - betas.1) * d * d
+    scale = sqrt(exp_avg_sq / bias_correction(betas.1, t)) + eps
+    p - lr * ((1.0 - mu) / (1.0 - mu_product) * d + mu_next / (1.0 - mu_product * mu_next) * exp_avg) / scale
+  }
+}
+
+/// Adam that waits with its adaptive step until the variance is known well enough; Liu et al. 2019,
+/// https://pytorch.org/docs/stable/generated/torch.optim.RAdam.html. rho_t = rho - 2 t b2^t / (1 - b2^t) with rho = 2 / (1 - b2) - 1;
+/// above 5 the step is scaled by sqrt((rho_t - 4)(rho_t - 2) rho / ((rho - 4)(rho - 2) rho_t)) / sqrt(v), else it is lr m / (1 - b1^t).
+export optimizer RAdam(
+  lr: float = 1e-3,
+  betas: (float, float) = (0.9, 0.999),
+  eps: float = 1e-8,
+  weight_decay: float = 0.0
+) {
+  const limit = 2.0 / (1.0 - betas.1) - 1.0
+
+  buffer exp_avg: f32[...S] ~ zeros()
+  buffer exp_avg_sq: f32[...S] ~ zeros()
+  buffer steps: i32[] ~ zeros()
+
+  step(p: f32[...S], g: f32[...S]) -> f32[...S] {
+    d = g + weight_decay * p
+    t = f32(steps + 1)
+    update steps = steps + 1
+    update exp_avg = exp_avg + (1.0 - betas.0) * (d - exp_avg)
+    update exp_avg_sq = betas.1 * exp_avg_sq + (1.0 - betas.1) * d * d
+    unbiased = exp_avg / bias_correction(betas.0, t)
+    known = bias_correction(betas.1, t)
+    rho = limit - 2.0 * t * (1.0 - known) / known
+    // Where rho is small the root is of a negative number: of no use, but it must not be NaN.
+    usable = maximum(rho, 5.0)
+    rectified = sqrt((usable - 4.0) * (usable - 2.0) * limit / ((limit - 4.0) * (limit - 2.0) * usable))
+    p - lr * unbiased * select(rho > 5.0, rectified * sqrt(known) / (sqrt(exp_avg_sq) + eps), 1.0)
+  }
+}
+
+/// The sign of an average of gradients; Chen et al. 2023, https://arxiv.org/abs/2302.06675.
+/// p = (1 - lr weight_decay) p - lr sign(b1 m + (1 - b1) g);  m = b2 m + (1 - b2) g.
+export optimizer Lion(lr: float = 1e-4, betas: (float, float) = (0.9, 0.99), weight_decay: float = 0.0) {
+  buffer exp_avg: f32[...S] ~ zeros()
+
+  step(p: f32[...S], g: f32[...S]) -> f32[...S] {
+    direction = sign(betas.0 * exp_avg + (1.0 - betas.0) * g)
+    update exp_avg = betas.1 * exp_avg + (1.0 - betas.1) * g
+    p * (1.0 - lr * weight_decay) - lr * direction
+  }
+}
+
 /// 1 - beta^t. Through expm1, because 1 - pow(beta, t) loses four digits of f32 when beta is near 1.
 fn bias_correction(beta: float, t: f32[]) -> f32[] => -expm1(t * log(beta))
 
@@ -1922,6 +3009,48 @@ export fn cosine_lr(step: i32[], total_steps: int, warmup_steps: int = 0, min_fa
 /// (1 - progress)^power down to 0 at total_steps; torch's PolynomialLR.
 export fn polynomial_lr(step: i32[], total_steps: int, power: float = 1.0) -> f32[] =>
   pow(1.0 - progress(step, 0, total_steps), power)
+
+/// Smith & Topin 2017, torch's OneCycleLR with cosines, as factors of the peak: from 1 / div_factor up to 1 over the first pct_start of
+/// total_steps, then down to 1 / (div_factor final_div_factor).
+export fn one_cycle_lr(
+  step: i32[],
+  total_steps: int,
+  pct_start: float = 0.3,
+  div_factor: float = 25.0,
+  final_div_factor: float = 1e4
+) -> f32[] {
+  peak = pct_start * float(total_steps) - 1.0
+  up = minimum(f32(step) / peak, 1.0)
+  down = minimum(maximum((f32(step) - peak) / (float(total_steps - 1) - peak), 0.0), 1.0)
+  low = 1.0 / div_factor
+  final = low / final_div_factor
+  select(f32(step) <= peak, between(low, 1.0, up), between(1.0, final, down))
+}
+
+/// From \`a\` to \`b\` along half a cosine.
+fn between(a: float, b: float, progress: f32[]) -> f32[] => b + (a - b) * 0.5 * (1.0 + cos(pi * progress))
+
+/// A cosine from 1 to min_factor that starts again after \`period\` steps, each period \`growth\` times as long as the one before;
+/// torch's CosineAnnealingWarmRestarts.
+export fn cosine_restarts_lr(step: i32[], period: int, growth: int = 1, min_factor: float = 0.0) -> f32[] {
+  at = f32(step)
+  length = f32(period)
+  while at >= length {
+    at = at - length
+    length = length * float(growth)
+  }
+  between(1.0, min_factor, at / length)
+}
+
+/// Up from min_factor to 1 in a straight line over step_size steps, down again over as many, and so on; Smith 2015, torch's CyclicLR.
+export fn cyclic_lr(step: i32[], step_size: int, min_factor: float = 0.1) -> f32[] {
+  turn = f32(step % (2 * step_size)) / float(step_size)
+  min_factor + (1.0 - min_factor) * (1.0 - abs(turn - 1.0))
+}
+
+/// 1 / sqrt(step + 1) after a linear rise over warmup_steps, 1 at its top; Vaswani et al. 2017.
+export fn inverse_sqrt_lr(step: i32[], warmup_steps: int = 1) -> f32[] =>
+  minimum(f32(step + 1) / float(warmup_steps), sqrt(float(warmup_steps)) * rsqrt(f32(step + 1)))
 
 /// How far \`step\` is on the way from \`start\` to \`stop\`: 0 to 1.
 fn progress(step: i32[], start: int, stop: int) -> f32[] =>

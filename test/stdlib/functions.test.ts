@@ -35,10 +35,9 @@ function source(c: Case): string {
       : `{ (${names.join(', ')}) = ${CASES[c.name]}; (${names.join(', ')}) }`;
   const cotangents = c.outputs.map((type, i) => `c${i}: ${typeOf(type)}`);
   const call = `value(${Object.keys(c.inputs).join(', ')})`;
+  const smooth = names.flatMap((n, i) => (typeOf(c.outputs[i]!).startsWith('f32') ? [`sum(${n} * c${i})`] : []));
   const [take, products] =
-    names.length === 1
-      ? ['', `sum(${call} * c0)`]
-      : [`(${names.join(', ')}) = ${call}`, names.map((n, i) => `sum(${n} * c${i})`).join(' + ')];
+    names.length === 1 ? ['', `sum(${call} * c0)`] : [`(${names.join(', ')}) = ${call}`, smooth.join(' + ')];
   const loss = `loss(${[...inputs, ...cotangents].join(', ')}) -> f32[] {\n    ${take}\n    ${products}\n  }`;
   return `
 export block Case() {
@@ -66,7 +65,9 @@ for (const c of cases) {
     if (c.grads.length === 0) return;
     const wrt = c.grads.map((name) => Object.keys(c.inputs).indexOf(name));
     const made = vjp(block.module, method('loss'), wrt);
-    const cotangents = c.outputs.map((type, i) => input(`${c.name}/cot/${i}`, type));
+    const cotangents = c.outputs.map((type, i) =>
+      stored.has(`${c.name}/cot/${i}`) ? input(`${c.name}/cot/${i}`, type) : ndarray(ELEMS[type[0]]!, type[1]),
+    );
     const results = interpret(made.module, made.func, [...inputs, ...cotangents]);
     c.grads.forEach((name, i) => {
       if (OTHERWISE[c.name]?.includes(name)) return;

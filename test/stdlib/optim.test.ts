@@ -34,7 +34,7 @@ const stored = readSafetensors(at('optim.safetensors').pathname);
 const SCHEDULES: Readonly<Record<string, string>> = {
   'torch.optim.lr_scheduler.StepLR(o, 2, .5)': 'step_lr(step_size: 2, gamma: 0.5)',
 };
-const OPTIMIZERS = ['SGD', 'Adam', 'AdamW'];
+const OPTIMIZERS = ['SGD', 'Adam', 'AdamW', 'RMSprop', 'Adagrad', 'Adadelta', 'RAdam'];
 
 const literal = (x: number | boolean | readonly number[]): string =>
   Array.isArray(x) ? `(${x.join(', ')})` : typeof x === 'number' && Number.isInteger(x) ? `${x}.0` : String(x);
@@ -92,6 +92,10 @@ const FACTORS: Readonly<Record<string, { readonly factor: string; readonly until
   cosine: { factor: 'cosine_lr(step, 10, min_factor: 0.01)', until: 11 },
   linear: { factor: 'linear_lr(step, 6, start_factor: 0.1)' },
   const: { factor: 'constant_lr(step, 0.3, 4)' },
+  onecycle: { factor: 'one_cycle_lr(step, 30) / 0.1' },
+  cosine_restart: { factor: 'cosine_restarts_lr(step, 5, 2, min_factor: 0.01)' },
+  cyclic: { factor: 'cyclic_lr(step, 4)' },
+  lamb: { factor: 'inverse_sqrt_lr(step)' },
   poly: { factor: 'polynomial_lr(step, 10, 2.0)' },
 };
 
