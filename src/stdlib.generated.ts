@@ -2970,6 +2970,68 @@ export optimizer Lion(lr: float = 1e-4, betas: (float, float) = (0.9, 0.99), wei
   }
 }
 
+/// Adam whose step is scaled to the size of each parameter tensor; You et al. 2019, https://arxiv.org/abs/1904.00962.
+/// u = m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps) + weight_decay p;  p -= lr |p| / |u| u (the ratio is 1 where a norm is 0).
+export optimizer LAMB(
+  lr: float = 1e-3,
+  betas: (float, float) = (0.9, 0.999),
+  eps: float = 1e-6,
+  weight_decay: float = 0.0
+) {
+  buffer exp_avg: f32[...S] ~ zeros()
+  buffer exp_avg_sq: f32[...S] ~ zeros()
+  buffer steps: i32[] ~ zeros()
+
+  step(p: f32[...S], g: f32[...S]) -> f32[...S] {
+    t = f32(steps + 1)
+    update steps = steps + 1
+    update exp_avg = exp_avg + (1.0 - betas.0) * (g - exp_avg)
+    update exp_avg_sq = betas.1 * exp_avg_sq + (1.0 - betas.1) * g * g
+    scale = sqrt(exp_avg_sq / bias_correction(betas.1, t)) + eps
+    u = exp_avg / bias_correction(betas.0, t) / scale + weight_decay * p
+    (size, length) = (norm(p), norm(u))
+    p - lr * select(size > 0.0 and length > 0.0, size / length, 1.0) * u
+  }
+}
+
+/// Momentum made orthogonal by five Newton-Schulz steps, for matrices; Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/,
+/// https://pytorch.org/docs/stable/generated/torch.optim.Muon.html (which computes the steps in bf16). m = momentum m + (1 - momentum) g;
+/// p = (1 - lr weight_decay) p - lr sqrt(max(1, rows / columns)) orthogonal(momentum m + (1 - momentum) g). Parameters that are no
+/// matrices take the step without making it orthogonal: give them their own lr.
+export optimizer Muon(
+  lr: float = 1e-3,
+  weight_decay: float = 0.1,
+  momentum: float = 0.95,
+  nesterov: bool = true,
+  ns_coefficients: (float, float, float) = (3.4445, -4.775, 2.0315),
+  eps: float = 1e-7,
+  ns_steps: int = 5
+) {
+  buffer momentum_buffer: f32[...S] ~ zeros()
+
+  step(p: f32[...S], g: f32[...S]) -> f32[...S] {
+    update momentum_buffer = momentum_buffer + (1.0 - momentum) * (g - momentum_buffer)
+    u = if nesterov { g + momentum * (momentum_buffer - g) } else { momentum_buffer }
+    direction = if len(S) == 2 {
+      sqrt(max(1.0, float(S[0]) / float(S[1]))) * orthogonal_part(u, ns_coefficients, eps, ns_steps)
+    } else {
+      u
+    }
+    p * (1.0 - lr * weight_decay) - lr * direction
+  }
+}
+
+/// About U V^T of the singular value decomposition U S V^T: the quintic a x + b x^3 + c x^5 brings every singular value near 1.
+fn orthogonal_part(x: f32[R, C], k: (float, float, float), eps: float, rounds: int) -> f32[R, C] {
+  wide = if R > C { transpose(x) } else { x }
+  y = wide / maximum(norm(wide), eps)
+  for i in [for i in 0..rounds: i] {
+    gram = matmul(y, y, transpose_b: true)
+    y = k.0 * y + (k.1 * gram + k.2 * (gram @ gram)) @ y
+  }
+  if R > C { transpose(y) } else { y }
+}
+
 /// 1 - beta^t. Through expm1, because 1 - pow(beta, t) loses four digits of f32 when beta is near 1.
 fn bias_correction(beta: float, t: f32[]) -> f32[] => -expm1(t * log(beta))
 

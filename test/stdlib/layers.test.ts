@@ -93,7 +93,8 @@ test('every layer with parameters or options has a case', (t) => {
   const layers = [...STDLIB['std/nn']!.matchAll(/^export (?:block|fn) (\w+)/gm)].map((m) => m[1]!);
   const covered = new Set(cases.flatMap((c) => blocksIn(c.net)));
   // Activations are one call of a function that functions.test.ts compares; Dropout is random: see random.test.ts.
-  const elsewhere = /^(ReLU6?|LeakyReLU|ELU|SELU|SiLU|GELU|Sigmoid|Tanh|Softplus|Softmax|LogSoftmax|(Alpha)?Dropout([123]d)?)$/;
+  const elsewhere =
+    /^(ReLU6?|LeakyReLU|ELU|SELU|SiLU|GELU|Sigmoid|Tanh|Softplus|Softmax|LogSoftmax|(Alpha)?Dropout([123]d)?)$/;
   t.deepEqual(
     layers.filter((l) => !covered.has(l) && !elsewhere.test(l)),
     [],

@@ -84,6 +84,52 @@ for (const run of runs) {
   });
 }
 
+/** Optimizers that the reference runs do not have (test/reference/optimizers/generate.py). */
+const more = JSON.parse(readFileSync(new URL('../reference/optimizers/cases.json', import.meta.url), 'utf8')) as {
+  readonly start: readonly (readonly number[])[];
+  readonly scale: readonly (readonly number[])[];
+  readonly cases: readonly {
+    readonly optimizer: string;
+    readonly args: Run['args'];
+    readonly steps: readonly (readonly (readonly number[])[])[];
+  }[];
+};
+
+for (const c of more.cases) {
+  const call = `${c.optimizer}(${named(c.args, ': ')})`;
+  test(call, (t) => {
+    const model = new Interpreted(
+      elaborated(`
+export block Model() {
+  param W: f32[4, 3] ~ zeros()
+  param b: f32[3] ~ zeros()
+
+  loss(u: f32[4, 3], v: f32[3]) -> f32[] => (sum(u * W * u * W) + sum(v * b * v * b)) / 2.0
+
+  train { loss = loss; optimizer = ${call} }
+}
+`),
+    );
+    const names = ['W', 'b'];
+    names.forEach((name, i) => model.write(name, more.start[i]!));
+    const vector = (shape: number[], data: readonly number[]): Stored => ({
+      dtype: 'F32',
+      shape,
+      data: Float64Array.from(data),
+    });
+    const args = new Map([
+      ['u', vector([4, 3], more.scale[0]!)],
+      ['v', vector([3], more.scale[1]!)],
+    ]);
+    c.steps.forEach((expected, step) => {
+      model.run('train_step', args);
+      names.forEach((name, i) =>
+        close(t, `${name} after step ${step + 1}`, model.read(name), vector([], expected[i]!)),
+      );
+    });
+  });
+}
+
 /** PyTorch's schedules as factors; torch's cosine rises again after its end, ours stays: `until` is how far they agree. */
 const FACTORS: Readonly<Record<string, { readonly factor: string; readonly until?: number }>> = {
   step: { factor: 'step_lr(step, 5, 0.5)' },
