@@ -1560,6 +1560,23 @@ export fn r2_score(input: f32[...S], target: f32[...S]) -> f32[] {
 
 /// exp of a mean cross-entropy.
 export fn perplexity(loss: f32[]) -> f32[] => exp(loss)
+
+/// How often class r (row) was taken for class c (column): the class of a row of scores is that of the largest.
+export fn confusion_matrix(scores: f32[N, C], target: i32[N]) -> i32[C, C] {
+  cell = target * i32(C) + argmax(scores, dim: 1)
+  ones = op.constant(value: 1.0, elem: "i32", shape: [N])
+  op.reshape(op.scatter_add(cell, ones, size: C * C), shape: [C, C])
+}
+
+/// For scores and targets 0 or 1: the share of the positive that is found right (precision), the share of the true that is found
+/// (recall), and their harmonic mean (F1). 0 where nothing is positive, or true.
+export fn precision_recall_f1(scores: f32[N], target: f32[N]) -> (f32[], f32[], f32[]) {
+  positive = f32(scores > 0.0)
+  hits = sum(positive * target)
+  precision = hits / maximum(sum(positive), 1.0)
+  recall = hits / maximum(sum(target), 1.0)
+  (precision, recall, 2.0 * precision * recall / maximum(precision + recall, 1e-12))
+}
 `,
   'std/nn': `// Activations as blocks, for a \`seq\` that sets their hyper-parameters or for PyTorch's spelling; the plain functions do the same.
 
