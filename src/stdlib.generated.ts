@@ -1785,8 +1785,12 @@ export block Conv2d(
   groups: int = 1,
   bias: bool = true
 ) {
+  const fan_in = in_channels / groups * kernel_size.0 * kernel_size.1
+
   param weight: f32[out_channels, in_channels / groups, kernel_size.0, kernel_size.1] ~ kaiming_uniform(a: sqrt(5.0))
-  if bias { param bias: f32[out_channels] ~ bias_init(in_channels / groups * kernel_size.0 * kernel_size.1) }
+  if bias {
+    param bias: f32[out_channels] ~ uniform(-1.0 / sqrt(float(fan_in)), 1.0 / sqrt(float(fan_in)))
+  }
 
   forward(x: f32[B, in_channels, H, W]) -> f32[
     B,
