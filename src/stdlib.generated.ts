@@ -90,16 +90,25 @@ export fn glu(x: f32[...S], dim: int = -1) {
   a * sigmoid(b)
 }
 
-// The arithmetic of layers as functions of their parameters: what the blocks of std/nn call, and what a user calls with weights of his own.
+/// max(0, x) + weight * min(0, x): one slope, or one per channel (dim 1); He et al. 2015.
+export fn prelu(x: f32[...S], weight: f32[P]) -> f32[...S] =>
+  select(x > 0.0, x, (if P == 1 { weight } else { per_channel(weight, len(S)) }) * x)
 
-/// x @ weight^T + bias over the last dim (https://pytorch.org/docs/stable/generated/torch.nn.functional.linear.html).
-/// Leading dims are joined first: the weight's gradient is then one matrix product.
-export fn linear(x: f32[...B, I], weight: f32[O, I], bias: f32[O]? = none) -> f32[...B, O] {
-  rows = op.reshape(x, shape: [prod(B), I])
-  y = matmul(rows, weight, transpose_b: true)
-  z = if bias == none { y } else { y + bias }
-  op.reshape(z, shape: [for a in 0..len(B) + 1: if a < len(B) { B[a] } else { O }])
+/// x where x > 0, else x times a slope: drawn per element in training, the mean of the bounds otherwise; Xu et al. 2015.
+export fn rrelu(x: f32[...S], lower: float = 0.125, upper: float = 0.3333333333333333) -> f32[...S] {
+  slope = if training { rand_like(x) * (upper - lower) + lower } else { (lower + upper) / 2.0 }
+  select(x > 0.0, x, x * slope)
 }
+
+/// softmax((x + Gumbel noise) / tau) along \`dim\`: a draw from the categorical distribution with logits x, made smooth; with \`hard\` one-hot,
+/// with the gradient of the smooth one. Jang et al. 2016.
+export fn gumbel_softmax(x: f32[...S], tau: float = 1.0, hard: bool = false, dim: int = -1) -> f32[...S] {
+  noise = -log(-log(rand_like(x) * (1.0 - 2e-7) + 1e-7))
+  soft = softmax((x + noise) / tau, dim)
+  if hard { f32(soft == amax(soft, dim, keepdim: true)) + (soft - stop_gradient(soft)) } else { soft }
+}
+
+// Convolutions as functions of their weights. All rest on the 2-d primitive and its gradient.
 
 /// Cross-correlation of NCHW images with kernels [out, in / groups, height, width], zeros around the image.
 export fn conv2d(
@@ -122,45 +131,403 @@ export fn conv2d(
   if bias == none { y } else { y + op.reshape(bias, shape: [O, 1, 1]) }
 }
 
-/// The largest element of each window; NaN passes through.
-export fn max_pool2d(
+/// Cross-correlation of sequences [N, C, L] with kernels [out, in / groups, length]: images of height 1.
+export fn conv1d(
+  x: f32[N, C, L],
+  weight: f32[O, CG, K],
+  bias: f32[O]? = none,
+  stride: int = 1,
+  padding: int = 0,
+  dilation: int = 1,
+  groups: int = 1
+) => squeeze(
+  conv2d(
+    unsqueeze(x, 2),
+    unsqueeze(weight, 2),
+    bias,
+    stride: (1, stride),
+    padding: (0, padding),
+    dilation: (1, dilation),
+    groups: groups
+  ),
+  2
+)
+
+/// Cross-correlation of volumes [N, C, D, H, W] with kernels [out, in / groups, depth, height, width]: the sum over the kernel's
+/// depth of 2-d convolutions of the slices that each of its planes meets.
+export fn conv3d(
+  x: f32[N, C, D, H, W],
+  weight: f32[O, CG, KD, KH, KW],
+  bias: f32[O]? = none,
+  stride: (int, int, int) = (1, 1, 1),
+  padding: (int, int, int) = (0, 0, 0),
+  dilation: (int, int, int) = (1, 1, 1),
+  groups: int = 1
+) {
+  padded = pad(x, [0, 0, 0, 0, padding.0, padding.0])
+  depth = (D + 2 * padding.0 - dilation.0 * (KD - 1) - 1) / stride.0 + 1
+  planes = [for k in 0..KD: depth_plane(padded, weight, k, depth, stride, padding, dilation, groups)]
+  y = total(planes)
+  z = if bias == none { y } else { y + op.reshape(bias, shape: [O, 1, 1]) }
+  images = unflatten(z, 0, [N, depth])
+  permute(images, [0, 2, 1, 3, 4])
+}
+
+/// What plane k of the kernel adds, as images [N * depth, out, height, width].
+fn depth_plane(
+  x: f32[N, C, D, H, W],
+  weight: f32[O, CG, KD, KH, KW],
+  k: int,
+  depth: int,
+  stride: (int, int, int),
+  padding: (int, int, int),
+  dilation: (int, int, int),
+  groups: int
+) {
+  first = k * dilation.0
+  met = op.slice(
+    x,
+    start: [0, 0, first, 0, 0],
+    stop: [N, C, first + (depth - 1) * stride.0 + 1, H, W],
+    step: [1, 1, stride.0, 1, 1]
+  )
+  images = reshape(permute(met, [0, 2, 1, 3, 4]), [N * depth, C, H, W])
+  conv2d(
+    images,
+    squeeze(narrow(weight, 2, k, 1), 2),
+    stride: (stride.1, stride.2),
+    padding: (padding.1, padding.2),
+    dilation: (dilation.1, dilation.2),
+    groups: groups
+  )
+}
+
+/// The sum of tensors of one shape.
+fn total(parts: [tensor]) {
+  y = parts[0]
+  for part in [for i in 1..len(parts): parts[i]] { y = y + part }
+  y
+}
+
+/// The gradient of conv2d by its input, as a layer: x meets every kernel [in, out / groups, height, width] and the places overlap.
+export fn conv_transpose2d(
+  x: f32[N, C, H, W],
+  weight: f32[C, OG, KH, KW],
+  bias: f32[O]? = none,
+  stride: (int, int) = 1,
+  padding: (int, int) = 0,
+  output_padding: (int, int) = 0,
+  groups: int = 1,
+  dilation: (int, int) = 1
+) {
+  y = op.conv2d_input_grad(
+    x,
+    weight,
+    stride: stride,
+    padding: [padding.0, padding.0, padding.1, padding.1],
+    dilation: dilation,
+    groups: groups,
+    input: [
+      (H - 1) * stride.0 - 2 * padding.0 + dilation.0 * (KH - 1) + output_padding.0 + 1,
+      (W - 1) * stride.1 - 2 * padding.1 + dilation.1 * (KW - 1) + output_padding.1 + 1
+    ]
+  )
+  if bias == none { y } else { y + op.reshape(bias, shape: [O, 1, 1]) }
+}
+
+/// conv_transpose2d of sequences [N, C, L] with kernels [in, out / groups, length].
+export fn conv_transpose1d(
+  x: f32[N, C, L],
+  weight: f32[C, OG, K],
+  bias: f32[O]? = none,
+  stride: int = 1,
+  padding: int = 0,
+  output_padding: int = 0,
+  groups: int = 1,
+  dilation: int = 1
+) => squeeze(
+  conv_transpose2d(
+    unsqueeze(x, 2),
+    unsqueeze(weight, 2),
+    bias,
+    stride: (1, stride),
+    padding: (0, padding),
+    output_padding: (0, output_padding),
+    groups: groups,
+    dilation: (1, dilation)
+  ),
+  2
+)
+
+/// The windows of an image as columns: [N, C, H, W] becomes [N, C * kernel elements, windows], windows row by row;
+/// https://pytorch.org/docs/stable/generated/torch.nn.Unfold.html.
+export fn unfold(
   x: f32[N, C, H, W],
   kernel_size: (int, int),
-  stride: (int, int) = kernel_size,
-  padding: (int, int) = 0,
   dilation: (int, int) = 1,
-  ceil_mode: bool = false
-) => op.max_pool2d(
-  x,
-  kernel: kernel_size,
-  stride: stride,
-  padding: [padding.0, padding.0, padding.1, padding.1],
-  dilation: dilation,
-  ceil: ceil_mode
-)
-
-/// The mean of each window; \`count_include_pad\` counts the padding's zeros.
-export fn avg_pool2d(
-  x: f32[N, C, H, W],
-  kernel_size: (int, int),
-  stride: (int, int) = kernel_size,
   padding: (int, int) = 0,
-  ceil_mode: bool = false,
-  count_include_pad: bool = true,
-  divisor_override: int? = none
-) => op.avg_pool2d(
-  x,
-  kernel: kernel_size,
-  stride: stride,
-  padding: [padding.0, padding.0, padding.1, padding.1],
-  ceil: ceil_mode,
-  count_include_pad: count_include_pad,
-  divisor: divisor_override
-)
+  stride: (int, int) = 1
+) {
+  padded = pad(x, [padding.1, padding.1, padding.0, padding.0])
+  rows = (H + 2 * padding.0 - dilation.0 * (kernel_size.0 - 1) - 1) / stride.0 + 1
+  columns = (W + 2 * padding.1 - dilation.1 * (kernel_size.1 - 1) - 1) / stride.1 + 1
+  taps = [
+    for k in 0..kernel_size.0 * kernel_size.1: op.slice(
+      padded,
+      start: [0, 0, k / kernel_size.1 * dilation.0, k % kernel_size.1 * dilation.1],
+      stop: [
+        N,
+        C,
+        k / kernel_size.1 * dilation.0 + (rows - 1) * stride.0 + 1,
+        k % kernel_size.1 * dilation.1 + (columns - 1) * stride.1 + 1
+      ],
+      step: [1, 1, stride.0, stride.1]
+    )
+  ]
+  reshape(stack(taps, 2), [N, C * kernel_size.0 * kernel_size.1, rows * columns])
+}
 
-/// Means over windows that tile the image into output_size parts: window i is floor(i H / out) .. ceil((i + 1) H / out).
-export fn adaptive_avg_pool2d(x: f32[N, C, H, W], output_size: (int, int)) =>
-  op.adaptive_avg_pool2d(x, output: output_size)
+/// The adjoint of unfold: columns are added where their windows lie; https://pytorch.org/docs/stable/generated/torch.nn.Fold.html.
+export fn fold(
+  x: f32[N, K, L],
+  output_size: (int, int),
+  kernel_size: (int, int),
+  dilation: (int, int) = 1,
+  padding: (int, int) = 0,
+  stride: (int, int) = 1
+) {
+  taps = kernel_size.0 * kernel_size.1
+  height = output_size.0 + 2 * padding.0
+  width = output_size.1 + 2 * padding.1
+  rows = (height - dilation.0 * (kernel_size.0 - 1) - 1) / stride.0 + 1
+  columns = (width - dilation.1 * (kernel_size.1 - 1) - 1) / stride.1 + 1
+  windows = reshape(x, [N, K / taps, taps, rows, columns])
+  placed = [
+    for k in 0..taps: op.pad(
+      squeeze(narrow(windows, 2, k, 1), 2),
+      low: [0, 0, k / kernel_size.1 * dilation.0, k % kernel_size.1 * dilation.1],
+      high: [
+        0,
+        0,
+        height - k / kernel_size.1 * dilation.0 - (rows - 1) * stride.0 - 1,
+        width - k % kernel_size.1 * dilation.1 - (columns - 1) * stride.1 - 1
+      ],
+      gap: [0, 0, stride.0 - 1, stride.1 - 1]
+    )
+  ]
+  narrow(narrow(total(placed), 2, padding.0, output_size.0), 3, padding.1, output_size.1)
+}
+
+// Images [N, C, H, W]: channels to pixels and back, changes of size.
+
+/// Channels become pixels: [N, C r^2, H, W] to [N, C, H r, W r]; Shi et al. 2016.
+export fn pixel_shuffle(x: f32[N, C, H, W], upscale_factor: int) {
+  r = upscale_factor
+  split = reshape(x, [N, C / (r * r), r, r, H, W])
+  reshape(permute(split, [0, 1, 4, 2, 5, 3]), [N, C / (r * r), H * r, W * r])
+}
+
+/// Undoes pixel_shuffle: [N, C, H, W] to [N, C r^2, H / r, W / r].
+export fn pixel_unshuffle(x: f32[N, C, H, W], downscale_factor: int) {
+  r = downscale_factor
+  split = reshape(x, [N, C, H / r, r, W / r, r])
+  reshape(permute(split, [0, 1, 3, 5, 2, 4]), [N, C * r * r, H / r, W / r])
+}
+
+/// Deals the channels out to \`groups\` in turn; Zhang et al. 2017 (ShuffleNet).
+export fn channel_shuffle(x: f32[N, C, ...S], groups: int) =>
+  flatten(transpose(unflatten(x, 1, [groups, C / groups]), 1, 2), 1, 2)
+
+/// Another size, given as \`size\` or as a whole \`scale_factor\`; https://pytorch.org/docs/stable/generated/torch.nn.functional.interpolate.html.
+/// nearest: pixel floor(i n / size); bilinear and bicubic (a = -0.75) weigh 2 or 4 neighbours along each side, with pixels' corners
+/// aligned, or their centres on a grid that covers the image.
+export fn interpolate(
+  x: f32[N, C, H, W],
+  size: (int, int)? = none,
+  scale_factor: (int, int)? = none,
+  mode: "nearest" | "bilinear" | "bicubic" = "nearest",
+  align_corners: bool = false
+) {
+  (height, width) = if size == none { (H * scale_factor.0, W * scale_factor.1) } else { size }
+  resize(resize(x, 2, height, mode, align_corners), 3, width, mode, align_corners)
+}
+
+fn resize(x: f32[...S], dim: int, size: int, mode: "nearest" | "bilinear" | "bicubic", align_corners: bool) {
+  if mode == "nearest" {
+    take(x, arange(size) * i32(S[dim]) / i32(size), axis: dim)
+  } else {
+    i = f32(arange(size))
+    at = if align_corners {
+      i * (f32(S[dim] - 1) / maximum(f32(size - 1), 1.0))
+    } else {
+      (i + 0.5) * (f32(S[dim]) / f32(size)) - 0.5
+    }
+    if mode == "bilinear" {
+      inside = maximum(at, 0.0)
+      first = floor(inside)
+      part = along(inside - first, dim, len(S))
+      neighbour(x, dim, first) * (1.0 - part) + neighbour(x, dim, first + 1.0) * part
+    } else {
+      first = floor(at)
+      t = along(at - first, dim, len(S))
+      u = 1.0 - t
+      neighbour(x, dim, first - 1.0) * outer_weight(t + 1.0) +
+        neighbour(x, dim, first) * inner_weight(t) +
+        neighbour(x, dim, first + 1.0) * inner_weight(u) +
+        neighbour(x, dim, first + 2.0) * outer_weight(u + 1.0)
+    }
+  }
+}
+
+/// The slices of x at positions along \`dim\`, the ends repeated beyond.
+fn neighbour(x: f32[...S], dim: int, positions: f32[N]) =>
+  take(x, minimum(maximum(i32(positions), 0), i32(S[dim] - 1)), axis: dim)
+
+/// v as the dim \`dim\` of \`rank\` dims.
+fn along(v: f32[N], dim: int, rank: int) => op.reshape(v, shape: [for a in 0..rank: if a == dim { N } else { 1 }])
+
+// Keys 1981, "Cubic convolution interpolation for digital image processing", with a = -0.75: at distance below 1, and 1 to 2.
+fn inner_weight(d: f32[...S]) -> f32[...S] => (1.25 * d - 2.25) * d * d + 1.0
+fn outer_weight(d: f32[...S]) -> f32[...S] => ((-0.75 * d + 3.75) * d - 6.0) * d + 3.0
+
+// Elements picked by tensors of indices, and orders. An index outside reads NaN (0 for integers) and writes nothing.
+
+/// The flat position in a tensor of shape S of element \`index\` along \`dim\`, the other coordinates being those of \`index\`;
+/// -1 where it is outside.
+fn flat_position(index: i32[...I], shape: [int], dim: int) {
+  n = shape[dim]
+  at = index * 0
+  for a in [for a in 0..len(shape): a] {
+    at = at * i32(shape[a]) + (if a == dim { index } else { op.iota(shape: I, axis: a, elem: "i32") })
+  }
+  select(index >= 0 and index < i32(n), at, -1)
+}
+
+/// out[i, j, ...] = x[index[i, j, ...], j, ...] for dim 0, and so on; https://pytorch.org/docs/stable/generated/torch.gather.html
+export fn gather(x: E[...S], dim: int, index: i32[...I]) =>
+  take(op.reshape(x, shape: [prod(S)]), flat_position(index, S, axis_of(dim, len(S))), axis: 0)
+
+/// \`gather\` under NumPy's name and order; https://pytorch.org/docs/stable/generated/torch.take_along_dim.html
+export fn take_along_dim(x: E[...S], index: i32[...I], dim: int) => gather(x, dim, index)
+
+/// x, to which src[i, j, ...] is added at index[i, j, ...] along \`dim\`, in row-major order;
+/// https://pytorch.org/docs/stable/generated/torch.Tensor.scatter_add_.html
+export fn scatter_add(x: f32[...S], dim: int, index: i32[...I], src: f32[...I]) -> f32[...S] {
+  at = flat_position(index, S, axis_of(dim, len(S)))
+  flat =
+    op.index_add(op.reshape(x, shape: [prod(S)]), op.reshape(at, shape: [prod(I)]), op.reshape(src, shape: [prod(I)]))
+  op.reshape(flat, shape: S)
+}
+
+/// x, to which slices are added at indices along \`dim\`; https://pytorch.org/docs/stable/generated/torch.Tensor.index_add_.html
+export fn index_add(x: f32[...S], dim: int, index: i32[N], source: f32[...T]) -> f32[...S] =>
+  op.index_add(x, index, source, axis: dim)
+
+/// Slices of x at indices along \`dim\`; https://pytorch.org/docs/stable/generated/torch.index_select.html
+export fn index_select(x: E[...S], dim: int, index: i32[N]) => take(x, index, axis: dim)
+
+/// value where the mask is true, else x; https://pytorch.org/docs/stable/generated/torch.Tensor.masked_fill_.html
+export fn masked_fill(x: f32[...S], mask: bool[...M], value: float) => select(mask, value, x)
+
+/// Elements moved by \`shifts\` along \`dims\`, those that leave at one end entering at the other.
+export fn roll(x: E[...S], shifts: [int], dims: [int]) {
+  y = x
+  for i in [for i in 0..len(dims): i] { y = rolled(y, shifts[i], axis_of(dims[i], len(S))) }
+  y
+}
+
+fn rolled(x: E[...S], shift: int, dim: int) {
+  k = shift % S[dim]
+  if k == 0 { x } else { cat([narrow(x, dim, S[dim] - k, k), narrow(x, dim, 0, S[dim] - k)], dim) }
+}
+
+/// x side by side, repeats[i] times along dim i; more repeats than dims add dims in front.
+export fn repeat(x: E[...S], repeats: [int]) {
+  lead = len(repeats) - len(S)
+  shape = [for a in 0..len(repeats): if a < lead { 1 } else { S[a - lead] }]
+  pairs = [for i in 0..2 * len(repeats): if i % 2 == 0 { 1 } else { shape[i / 2] }]
+  spread = [for i in 0..2 * len(repeats): if i % 2 == 0 { repeats[i / 2] } else { shape[i / 2] }]
+  op.reshape(op.broadcast_to(op.reshape(x, shape: pairs), shape: spread), shape: [
+    for a in 0..len(repeats): repeats[a] * shape[a]
+  ])
+}
+
+/// Each element \`repeats\` times in a row along \`dim\`.
+export fn repeat_interleave(x: E[...S], repeats: int, dim: int) {
+  at = axis_of(dim, len(S))
+  y = unsqueeze(x, at + 1)
+  spread = [for a in 0..len(S) + 1: if a <= at { S[a] } else if a == at + 1 { repeats } else { S[a - 1] }]
+  flatten(op.broadcast_to(y, shape: spread), at, at + 1)
+}
+
+/// x_1, x_1 + x_2, ... along \`dim\`.
+export fn cumsum(x: f32[...S], dim: int) {
+  at = axis_of(dim, len(S))
+  lines = op.transpose(x, perm: [for a in 0..len(S): if a == 0 { at } else if a <= at { a - 1 } else { a }])
+  out = lines
+  sofar = lines[0] * 0.0
+  for t in 0..S[at] {
+    sofar = sofar + lines[t]
+    out[t] = sofar
+  }
+  op.transpose(out, perm: [for a in 0..len(S): if a < at { a + 1 } else if a == at { 0 } else { a }])
+}
+
+/// The position that each element takes when its line along \`dim\` is sorted; equal elements keep their order, NaN is largest.
+/// Counts pairs: n^2 comparisons for a line of n.
+fn rank_of(x: f32[...S], dim: int, descending: bool) {
+  a = unsqueeze(x, dim + 1)
+  b = unsqueeze(x, dim)
+  less = if descending { b > a or (is_nan(b) and not is_nan(a)) } else { b < a or (is_nan(a) and not is_nan(b)) }
+  equal = b == a or (is_nan(b) and is_nan(a))
+  n = S[dim]
+  places = [for i in 0..len(S) + 1: if i == dim or i == dim + 1 { n } else { 1 }]
+  earlier = op.iota(shape: places, axis: dim + 1, elem: "i32") < op.iota(shape: places, axis: dim, elem: "i32")
+  sum(i32(less or (equal and earlier)), dim + 1)
+}
+
+/// (values, indices) in ascending or descending order along \`dim\`, stable; https://pytorch.org/docs/stable/generated/torch.sort.html
+export fn sort(x: f32[...S], dim: int = -1, descending: bool = false) =>
+  ordered(x, axis_of(dim, len(S)), S[dim], descending)
+
+/// (values, indices) of the k largest (or smallest) elements along \`dim\`, in order;
+/// https://pytorch.org/docs/stable/generated/torch.topk.html
+export fn topk(x: f32[...S], k: int, dim: int = -1, largest: bool = true) =>
+  ordered(x, axis_of(dim, len(S)), k, largest)
+
+/// The first k of the order.
+fn ordered(x: f32[...S], dim: int, k: int, descending: bool) {
+  rank = unsqueeze(rank_of(stop_gradient(x), dim, descending), dim)
+  slots = [for i in 0..len(S) + 1: if i == dim { k } else { 1 }]
+  here = rank == op.iota(shape: slots, axis: dim, elem: "i32")
+  whole = [for i in 0..len(S) + 1: if i == dim { k } else if i < dim { S[i] } else { S[i - 1] }]
+  indices = sum(select(here, op.iota(shape: whole, axis: dim + 1, elem: "i32"), 0), dim + 1)
+  (gather(x, dim, indices), indices)
+}
+
+/// The indices that sort x along \`dim\`.
+export fn argsort(x: f32[...S], dim: int = -1, descending: bool = false) {
+  (values, indices) = sort(x, dim, descending)
+  indices
+}
+
+/// The element in the middle of the order along \`dim\` (the lower of two) and its index;
+/// https://pytorch.org/docs/stable/generated/torch.median.html
+export fn median(x: f32[...S], dim: int = -1) {
+  (values, indices) = sort(x, dim)
+  (squeeze(narrow(values, dim, (S[dim] - 1) / 2, 1), dim), squeeze(narrow(indices, dim, (S[dim] - 1) / 2, 1), dim))
+}
+
+// The arithmetic of layers as functions of their parameters: what the blocks of std/nn call, and what a user calls with weights of his own.
+
+/// x @ weight^T + bias over the last dim (https://pytorch.org/docs/stable/generated/torch.nn.functional.linear.html).
+/// Leading dims are joined first: the weight's gradient is then one matrix product.
+export fn linear(x: f32[...B, I], weight: f32[O, I], bias: f32[O]? = none) -> f32[...B, O] {
+  rows = op.reshape(x, shape: [prod(B), I])
+  y = matmul(rows, weight, transpose_b: true)
+  z = if bias == none { y } else { y + bias }
+  op.reshape(z, shape: [for a in 0..len(B) + 1: if a < len(B) { B[a] } else { O }])
+}
 
 /// One number per channel, shaped so that it broadcasts over [N, C, ...S].
 export fn per_channel(v: f32[C], rank: int) => op.reshape(v, shape: [for a in 0..rank: if a == 1 { C } else { 1 }])
@@ -194,6 +561,64 @@ export fn layer_norm(
   if bias == none { z } else { z + bias }
 }
 
+/// Groups of channels of [N, C, ...S], each with its positions, are normalised to mean 0 and variance 1, then weight * . + bias
+/// per channel; Wu & He 2018.
+export fn group_norm(
+  x: f32[N, C, ...S],
+  num_groups: int,
+  weight: f32[C]? = none,
+  bias: f32[C]? = none,
+  eps: float = 1e-5
+) -> f32[N, C, ...S] {
+  rows = op.reshape(x, shape: [N, num_groups, C / num_groups * prod(S)])
+  (centre, biased) = op.moments(rows, axes: [2], keepdims: true)
+  y = reshape((rows - centre) * rsqrt(biased + eps), [
+    for a in 0..len(S) + 2: if a == 0 { N } else if a == 1 { C } else { S[a - 2] }
+  ])
+  scaled = if weight == none { y } else { y * per_channel(weight, len(S) + 2) }
+  if bias == none { scaled } else { scaled + per_channel(bias, len(S) + 2) }
+}
+
+/// Every channel of every sample is normalised over its positions; Ulyanov et al. 2016.
+export fn instance_norm(
+  x: f32[N, C, ...S],
+  weight: f32[C]? = none,
+  bias: f32[C]? = none,
+  eps: float = 1e-5
+) -> f32[N, C, ...S] {
+  (centre, biased) = op.moments(x, axes: [for a in 0..len(S): a + 2], keepdims: true)
+  y = (x - centre) * rsqrt(biased + eps)
+  scaled = if weight == none { y } else { y * per_channel(weight, len(S) + 2) }
+  if bias == none { scaled } else { scaled + per_channel(bias, len(S) + 2) }
+}
+
+/// x / sqrt(mean(x^2) + eps) over the last dims, which are \`normalized_shape\`, then times weight; Zhang & Sennrich 2019. \`eps\` none
+/// is the smallest step of f32 at 1.
+export fn rms_norm(
+  x: f32[...B, ...normalized_shape],
+  normalized_shape: [int],
+  weight: f32[...normalized_shape]? = none,
+  eps: float? = none
+) -> f32[...B, ...normalized_shape] {
+  square = mean(x * x, [for a in 0..len(normalized_shape): a + len(B)], keepdim: true)
+  y = x * rsqrt(square + (if eps == none { 1.1920928955078125e-7 } else { eps }))
+  if weight == none { y } else { y * weight }
+}
+
+/// x / (k + alpha mean of x^2 over \`size\` neighbouring channels)^beta, zeros beyond the ends; Krizhevsky et al. 2012.
+export fn local_response_norm(
+  x: f32[N, C, ...S],
+  size: int,
+  alpha: float = 1e-4,
+  beta: float = 0.75,
+  k: float = 1.0
+) -> f32[N, C, ...S] {
+  around = pad(x * x, [
+    for i in 0..2 * len(S) + 2: if i < 2 * len(S) { 0 } else if i == 2 * len(S) { size / 2 } else { (size - 1) / 2 }
+  ])
+  x / pow(k + alpha / float(size) * total([for i in 0..size: narrow(around, 1, i, C)]), beta)
+}
+
 /// In training, each element is 0 with probability p and the others are divided by 1 - p; otherwise the identity.
 /// Srivastava et al. 2014.
 export fn dropout(x: f32[...S], p: float = 0.5) -> f32[...S] {
@@ -204,8 +629,70 @@ export fn dropout(x: f32[...S], p: float = 0.5) -> f32[...S] {
   }
 }
 
+/// Dropout of whole channels of [N, C, ...S]; Tompson et al. 2014.
+export fn feature_dropout(x: f32[N, C, ...S], p: float = 0.5) -> f32[N, C, ...S] {
+  if training and p > 0.0 {
+    if p >= 1.0 { x * 0.0 } else { select(rand_like(channel_of(x)) < p, 0.0, x * (1.0 / (1.0 - p))) }
+  } else {
+    x
+  }
+}
+
+/// Something with one element per channel, as [N, C, 1, ...].
+fn channel_of(x: f32[N, C, ...S]) =>
+  full([for a in 0..len(S) + 2: if a == 0 { N } else if a == 1 { C } else { 1 }], 0.0)
+
+/// Dropout for SELU networks: dropped elements become selu's lower limit, and an affine map keeps mean 0 and variance 1;
+/// Klambauer et al. 2017.
+export fn alpha_dropout(x: f32[...S], p: float = 0.5) -> f32[...S] {
+  if training and p > 0.0 {
+    low = -1.7580993408473766
+    a = if p >= 1.0 { 0.0 } else { 1.0 / sqrt((1.0 - p) * (1.0 + p * low * low)) }
+    select(rand_like(x) < p, low, x) * a - a * low * p
+  } else {
+    x
+  }
+}
+
 /// Rows of \`weight\`, one per index.
 export fn embedding(indices: i32[...S], weight: f32[V, D]) -> f32[...S, D] => take(weight, indices, axis: 0)
+
+/// The rows of a bag of indices, reduced: [B, L] gives [B, D]. \`per_sample_weights\` scale the rows before a sum; rows of
+/// \`padding_idx\` do not count. A bag without rows gives 0.
+export fn embedding_bag(
+  indices: i32[B, L],
+  weight: f32[V, D],
+  mode: "sum" | "mean" | "max" = "mean",
+  per_sample_weights: f32[B, L]? = none,
+  padding_idx: int? = none
+) -> f32[B, D] {
+  rows = embedding(indices, weight)
+  counts = if padding_idx == none {
+    full([B, L, 1], 1.0)
+  } else {
+    f32(unsqueeze(indices, 2) != (if padding_idx < 0 { padding_idx + V } else { padding_idx }))
+  }
+  scaled = if per_sample_weights == none { rows } else { rows * unsqueeze(per_sample_weights, 2) }
+  if mode == "max" {
+    some = amax(select(counts > 0.0, scaled, -inf), 1)
+    select(some == -inf, 0.0, some)
+  } else if mode == "sum" {
+    sum(scaled * counts, 1)
+  } else {
+    sum(scaled * counts, 1) / maximum(sum(counts, 1), 1.0)
+  }
+}
+
+/// x1^T A_o x2 + bias_o for each output o, over the last dims.
+export fn bilinear(x1: f32[...B, I], x2: f32[...B, J], weight: f32[O, I, J], bias: f32[O]? = none) -> f32[...B, O] {
+  left = op.reshape(x1, shape: [prod(B), I])
+  right = op.reshape(x2, shape: [prod(B), J])
+  // [rows, O, J]: what each output makes of x1.
+  seen = reshape(left @ op.reshape(op.transpose(weight, perm: [1, 0, 2]), shape: [I, O * J]), [prod(B), O, J])
+  y = sum(seen * unsqueeze(right, 1), 2)
+  z = if bias == none { y } else { y + bias }
+  op.reshape(z, shape: [for a in 0..len(B) + 1: if a < len(B) { B[a] } else { O }])
+}
 
 /// softmax(query key^T * scale + mask) value; Vaswani et al. 2017,
 /// https://pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html.
@@ -353,6 +840,302 @@ export fn kl_div(
 export fn cosine_similarity(x1: f32[...S], x2: f32[...S], dim: int = 1, eps: float = 1e-8) =>
   sum(x1 * x2, dim: dim) / (maximum(norm(x1, dim: dim), eps) * maximum(norm(x2, dim: dim), eps))
 
+/// The distance between x1 and x2 along the last dim: the p-norm of x1 - x2 + eps.
+export fn pairwise_distance(x1: f32[...S], x2: f32[...S], p: float = 2.0, eps: float = 1e-6, keepdim: bool = false) =>
+  norm(x1 - x2 + eps, p: p, dim: -1, keepdim: keepdim)
+
+/// max(0, margin - y (x1 - x2)) for targets y of 1 (x1 should be larger) and -1.
+export fn margin_ranking_loss(
+  input1: f32[...S],
+  input2: f32[...S],
+  target: f32[...S],
+  margin: float = 0.0,
+  reduction: Reduction = "mean"
+) => reduced(relu(margin - target * (input1 - input2)), reduction)
+
+/// x where the target is 1, max(0, margin - x) where it is -1.
+export fn hinge_embedding_loss(
+  input: f32[...S],
+  target: f32[...S],
+  margin: float = 1.0,
+  reduction: Reduction = "mean"
+) => reduced(select(target == 1.0, input, relu(margin - input)), reduction)
+
+/// log(1 + exp(-y x)) for targets y of 1 and -1.
+export fn soft_margin_loss(input: f32[...S], target: f32[...S], reduction: Reduction = "mean") =>
+  reduced(softplus(-target * input), reduction)
+
+/// 1 - cos(x1, x2) where the target is 1, max(0, cos(x1, x2) - margin) where it is -1, over rows.
+export fn cosine_embedding_loss(
+  input1: f32[N, D],
+  input2: f32[N, D],
+  target: f32[N],
+  margin: float = 0.0,
+  reduction: Reduction = "mean"
+) {
+  // PyTorch's form of the cosine here: 1e-12 under the root.
+  square = (sum(input1 * input1, 1) + 1e-12) * (sum(input2 * input2, 1) + 1e-12)
+  cosine = sum(input1 * input2, 1) / sqrt(square)
+  reduced(select(target > 0.0, 1.0 - cosine, relu(cosine - margin)), reduction)
+}
+
+/// max(0, d(anchor, positive) - d(anchor, negative) + margin) over rows, d being the p-norm of the difference; with \`swap\` the smaller
+/// of the distances from the negative to the others. Schroff et al. 2015, Balntas et al. 2016.
+export fn triplet_margin_loss(
+  anchor: f32[N, D],
+  positive: f32[N, D],
+  negative: f32[N, D],
+  margin: float = 1.0,
+  p: float = 2.0,
+  eps: float = 1e-6,
+  swap: bool = false,
+  reduction: Reduction = "mean"
+) {
+  near = pairwise_distance(anchor, positive, p, eps)
+  direct = pairwise_distance(anchor, negative, p, eps)
+  far = if swap { minimum(direct, pairwise_distance(positive, negative, p, eps)) } else { direct }
+  reduced(relu(margin + near - far), reduction)
+}
+
+/// exp(x) - t x for the logarithm x of a Poisson rate (x - t log(x + eps) for the rate itself); \`full\` adds Stirling's
+/// approximation of log t! where t > 1.
+export fn poisson_nll_loss(
+  input: f32[...S],
+  target: f32[...S],
+  log_input: bool = true,
+  full: bool = false,
+  eps: float = 1e-8,
+  reduction: Reduction = "mean"
+) {
+  loss = if log_input { exp(input) - target * input } else { input - target * log(input + eps) }
+  if full {
+    t = maximum(target, 1.0)
+    stirling = t * log(t) - t + 0.5 * log(2.0 * pi * t)
+    reduced(loss + select(target > 1.0, stirling, 0.0), reduction)
+  } else {
+    reduced(loss, reduction)
+  }
+}
+
+/// (log var + (input - target)^2 / var) / 2, the variance at least eps; \`full\` adds log(2 pi) / 2. Nix & Weigend 1994.
+export fn gaussian_nll_loss(
+  input: f32[...S],
+  target: f32[...S],
+  var: f32[...S],
+  full: bool = false,
+  eps: float = 1e-6,
+  reduction: Reduction = "mean"
+) {
+  // The bound holds for the value; the gradient is that of the variance as it is, as in PyTorch.
+  v = var + stop_gradient(maximum(var, eps) - var)
+  loss = 0.5 * (log(v) + (input - target) * (input - target) / v)
+  reduced(if full { loss + 0.5 * log(2.0 * pi) } else { loss }, reduction)
+}
+
+/// mean over classes of max(0, margin - x[target] + x[c])^p, c not the target.
+export fn multi_margin_loss(
+  input: f32[N, C],
+  target: i32[N],
+  p: float = 1.0,
+  margin: float = 1.0,
+  reduction: Reduction = "mean"
+) {
+  right = unsqueeze(target, 1) == class_index(input)
+  chosen = sum(select(right, input, 0.0), 1, keepdim: true)
+  gap = relu(margin - chosen + input)
+  costs = if p == 1.0 { gap } else { pow(gap, p) }
+  reduced(sum(select(right, 0.0, costs), 1) / f32(C), reduction)
+}
+
+/// Binary cross-entropy of logits, averaged over the classes of the last dim.
+export fn multilabel_soft_margin_loss(input: f32[N, C], target: f32[N, C], reduction: Reduction = "mean") =>
+  reduced(mean(binary_cross_entropy_with_logits(input, target, reduction: "none"), 1), reduction)
+
+/// -log of the probability that the frames spell the target, over all alignments with blanks between the labels; Graves et al. 2006,
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.ctc_loss.html. \`log_probs\` is [T, N, C], \`targets\` [N, L] padded with
+/// anything; "mean" divides each loss by the length of its target first.
+export fn ctc_loss(
+  log_probs: f32[T, N, C],
+  targets: i32[N, L],
+  input_lengths: i32[N],
+  target_lengths: i32[N],
+  blank: int = 0,
+  reduction: Reduction = "mean",
+  zero_infinity: bool = false
+) {
+  // Labels with a blank before, between and after them: state s is label (s - 1) / 2 where s is odd.
+  s = arange(2 * L + 1)
+  odd = s % 2 == 1
+  states = select(odd, take(pad_labels(targets), s / 2, axis: 1), blank)
+  known = select(s < 2 * unsqueeze(target_lengths, 1) + 1, states, blank)
+  // From two states back only where a different label stands there.
+  before = take(known, maximum(s - 2, 0), axis: 1)
+  skips = s >= 2 and odd and known != before
+  frame = log_probs[0]
+  low = -1e30
+  alpha = select(s < 2 and s < 2 * unsqueeze(target_lengths, 1) + 1, gather(frame, 1, known), low)
+  for t in 0..T {
+    one = select(s >= 1, take(alpha, maximum(s - 1, 0), axis: 1), low)
+    two = select(skips, take(alpha, maximum(s - 2, 0), axis: 1), low)
+    next = logsumexp(stack([alpha, one, two]), 0) + gather(log_probs[t], 1, known)
+    alpha = select(unsqueeze(t >= 1 and input_lengths > t, 1), maximum(next, low), alpha)
+  }
+  last = 2 * unsqueeze(target_lengths, 1)
+  ends = logsumexp(select(s == last or s == last - 1, alpha, low), 1)
+  impossible = ends < low / 2.0
+  loss = select(impossible, if zero_infinity { 0.0 } else { inf }, -ends)
+  if reduction == "mean" { mean(loss / f32(maximum(target_lengths, 1))) } else { reduced(loss, reduction) }
+}
+
+/// One more column, so that the state after the last label has something to read.
+fn pad_labels(targets: i32[N, L]) => cat([targets, targets[:, :1]], 1)
+
+// Pooling over windows of sequences [N, C, L] and images [N, C, H, W].
+
+/// The largest element of each window; NaN passes through.
+export fn max_pool2d(
+  x: f32[N, C, H, W],
+  kernel_size: (int, int),
+  stride: (int, int) = kernel_size,
+  padding: (int, int) = 0,
+  dilation: (int, int) = 1,
+  ceil_mode: bool = false
+) => op.max_pool2d(
+  x,
+  kernel: kernel_size,
+  stride: stride,
+  padding: [padding.0, padding.0, padding.1, padding.1],
+  dilation: dilation,
+  ceil: ceil_mode
+)
+
+/// The mean of each window; \`count_include_pad\` counts the padding's zeros.
+export fn avg_pool2d(
+  x: f32[N, C, H, W],
+  kernel_size: (int, int),
+  stride: (int, int) = kernel_size,
+  padding: (int, int) = 0,
+  ceil_mode: bool = false,
+  count_include_pad: bool = true,
+  divisor_override: int? = none
+) => op.avg_pool2d(
+  x,
+  kernel: kernel_size,
+  stride: stride,
+  padding: [padding.0, padding.0, padding.1, padding.1],
+  ceil: ceil_mode,
+  count_include_pad: count_include_pad,
+  divisor: divisor_override
+)
+
+/// Means over windows that tile the image into output_size parts: window i is floor(i H / out) .. ceil((i + 1) H / out).
+export fn adaptive_avg_pool2d(x: f32[N, C, H, W], output_size: (int, int)) =>
+  op.adaptive_avg_pool2d(x, output: output_size)
+
+/// The largest element of each window of a sequence.
+export fn max_pool1d(
+  x: f32[N, C, L],
+  kernel_size: int,
+  stride: int = kernel_size,
+  padding: int = 0,
+  dilation: int = 1,
+  ceil_mode: bool = false
+) => squeeze(
+  max_pool2d(
+    unsqueeze(x, 2),
+    (1, kernel_size),
+    stride: (1, stride),
+    padding: (0, padding),
+    dilation: (1, dilation),
+    ceil_mode: ceil_mode
+  ),
+  2
+)
+
+/// The mean of each window of a sequence.
+export fn avg_pool1d(
+  x: f32[N, C, L],
+  kernel_size: int,
+  stride: int = kernel_size,
+  padding: int = 0,
+  ceil_mode: bool = false,
+  count_include_pad: bool = true
+) => squeeze(
+  avg_pool2d(
+    unsqueeze(x, 2),
+    (1, kernel_size),
+    stride: (1, stride),
+    padding: (0, padding),
+    ceil_mode: ceil_mode,
+    count_include_pad: count_include_pad
+  ),
+  2
+)
+
+/// adaptive_avg_pool2d of a sequence.
+export fn adaptive_avg_pool1d(x: f32[N, C, L], output_size: int) =>
+  squeeze(adaptive_avg_pool2d(unsqueeze(x, 2), (1, output_size)), 2)
+
+/// The largest element of windows that tile the dim: window i is floor(i n / count) .. ceil((i + 1) n / count). Windows may
+/// overlap; equal maxima share the gradient.
+fn adaptive_amax(x: f32[...S], dim: int, count: int) =>
+  cat([for i in 0..count: amax(adaptive_window(x, dim, i, count), dim, keepdim: true)], dim)
+
+fn adaptive_window(x: f32[...S], dim: int, i: int, count: int) =>
+  narrow(x, dim, i * S[dim] / count, ((i + 1) * S[dim] + count - 1) / count - i * S[dim] / count)
+
+/// Maxima over windows that tile the image into output_size parts.
+export fn adaptive_max_pool2d(x: f32[N, C, H, W], output_size: (int, int)) =>
+  adaptive_amax(adaptive_amax(x, 2, output_size.0), 3, output_size.1)
+
+/// Maxima over windows that tile the sequence into output_size parts.
+export fn adaptive_max_pool1d(x: f32[N, C, L], output_size: int) => adaptive_amax(x, 2, output_size)
+
+/// (mean of x^p times the window's size)^(1/p) for each window; https://pytorch.org/docs/stable/generated/torch.nn.LPPool2d.html.
+export fn lp_pool2d(
+  x: f32[N, C, H, W],
+  norm_type: float,
+  kernel_size: (int, int),
+  stride: (int, int) = kernel_size,
+  ceil_mode: bool = false
+) {
+  power = if norm_type == 2.0 { x * x } else { pow(x, norm_type) }
+  sums = avg_pool2d(power, kernel_size, stride: stride, ceil_mode: ceil_mode) * float(kernel_size.0 * kernel_size.1)
+  pow(relu(sums), 1.0 / norm_type)
+}
+
+// Where in a sequence something is, as numbers.
+
+/// position / base^(2 i / d) for pair i of d features.
+fn angles(positions: f32[T], d: int, base: float) =>
+  unsqueeze(positions, 1) * exp(op.iota(shape: [d / 2], axis: 0, elem: "f32") * (-2.0 * log(base) / float(d)))
+
+/// Row t has sin(t / base^(2 i / d)) at 2 i and the cosine at 2 i + 1; Vaswani et al. 2017. d is even.
+export fn sinusoidal_positions(n: int, d: int, base: float = 10000.0) -> f32[n, d] {
+  a = angles(f32(arange(n)), d, base)
+  reshape(stack([sin(a), cos(a)], 2), [n, d])
+}
+
+/// Turns pairs of features of x [..., T, D] by an angle that grows with the position, so that products of two vectors depend on
+/// the distance of their positions; Su et al. 2021. Pair i is (i, i + D / 2) as in GPT-NeoX and LLaMA, or (2 i, 2 i + 1) as in the paper
+/// with \`interleaved\`. \`positions\` are 0, 1, ... by default.
+export fn rotary(
+  x: f32[...B, T, D],
+  positions: f32[T]? = none,
+  base: float = 10000.0,
+  interleaved: bool = false
+) -> f32[...B, T, D] {
+  a = if positions == none { angles(f32(arange(T)), D, base) } else { angles(positions, D, base) }
+  if interleaved {
+    pairs = unflatten(x, -1, [D / 2, 2])
+    (p, q) = (pairs[..., 0], pairs[..., 1])
+    flatten(stack([p * cos(a) - q * sin(a), q * cos(a) + p * sin(a)], -1), -2, -1)
+  } else {
+    (p, q) = chunk(x, 2, -1)
+    cat([p * cos(a) - q * sin(a), q * cos(a) + p * sin(a)], -1)
+  }
+}
+
 // Random tensors. Each call site draws from its own counter-based key (seed, step, place in the program): the same seed gives the same numbers everywhere.
 
 /// A number in [0, 1) from 24 random bits: every value is exact in f32.
@@ -371,6 +1154,78 @@ export fn randn() -> f32[...S] =>
 /// Standard normal, with the shape of x.
 export fn randn_like(x: f32[...S]) -> f32[...S] =>
   sqrt(-2.0 * log(1.0 - unit(op.random_bits(shape: S)))) * cos(2.0 * pi * unit(op.random_bits(shape: S)))
+
+// Recurrent cells and layers over time, with PyTorch's order of gates.
+
+/// What is computed from one input and the last state.
+export type Cell = "tanh" | "relu" | "lstm" | "gru"
+
+/// How many vectors of the state's size the weights of a cell give.
+export fn gates_of(cell: Cell) -> int => if cell == "lstm" { 4 } else if cell == "gru" { 3 } else { 1 }
+
+/// Hochreiter & Schmidhuber 1997: c' = sigmoid(f) c + sigmoid(i) tanh(g), h' = sigmoid(o) tanh(c'), the gates i, f, g, o being
+/// what input and state give together.
+export fn lstm_state(input: f32[B, G], state: f32[B, G], c: f32[B, H]) {
+  (i, f, g, o) = chunk(input + state, 4, 1)
+  next = sigmoid(f) * c + sigmoid(i) * tanh(g)
+  (sigmoid(o) * tanh(next), next)
+}
+
+/// Cho et al. 2014: h' = (1 - z) n + z h with r and z the sigmoids of the first two gates and n = tanh(input + r state) of the third.
+export fn gru_state(input: f32[B, G], state: f32[B, G], h: f32[B, H]) {
+  (ir, iz, candidate) = chunk(input, 3, 1)
+  (hr, hz, memory) = chunk(state, 3, 1)
+  z = sigmoid(iz + hz)
+  n = tanh(candidate + sigmoid(ir + hr) * memory)
+  (1.0 - z) * n + z * h
+}
+
+/// tanh or relu of what input and state give together; Elman 1990.
+export fn rnn_state(cell: Cell, input: f32[B, H], state: f32[B, H]) -> f32[B, H] =>
+  if cell == "relu" { relu(input + state) } else { tanh(input + state) }
+
+/// One layer in one direction over x [T, B, I] from the state h0 (and c0 of an LSTM; others pass it through): all outputs, the
+/// last h and the last c. With \`lengths\`, a sequence keeps its state beyond its end and gives 0 there.
+export fn recurrent_layer(
+  cell: Cell,
+  x: f32[T, B, I],
+  h0: f32[B, H],
+  c0: f32[B, H],
+  w_ih: f32[G, I],
+  w_hh: f32[G, H],
+  b_ih: f32[G]? = none,
+  b_hh: f32[G]? = none,
+  backwards: bool = false,
+  lengths: i32[B]? = none
+) -> (f32[T, B, H], f32[B, H], f32[B, H]) {
+  // The inputs' part of every step is one matrix product.
+  inputs = linear(x, w_ih, b_ih)
+  h = h0
+  c = c0
+  out = full([T, B, H], 0.0)
+  for t in 0..T {
+    at = if backwards { i32(T) - 1 - t } else { t }
+    seen = linear(h, w_hh, b_hh)
+    (next_h, next_c) = if cell == "lstm" {
+      lstm_state(inputs[at], seen, c)
+    } else if cell == "gru" {
+      (gru_state(inputs[at], seen, h), c)
+    } else {
+      (rnn_state(cell, inputs[at], seen), c)
+    }
+    if lengths == none {
+      h = next_h
+      c = next_c
+      out[at] = h
+    } else {
+      going = unsqueeze(lengths > at, 1)
+      h = select(going, next_h, h)
+      c = select(going, next_c, c)
+      out[at] = select(going, h, 0.0)
+    }
+  }
+  (out, h, c)
+}
 
 // Reductions with torch's names. \`dim\` is one dim, a list of dims, or \`none\` for all; \`keepdim\` leaves them with size 1.
 
@@ -527,13 +1382,40 @@ export fn chunk(x: E[...S], chunks: int, dim: int = 0) => split(x, (S[dim] + chu
 /// Reverses the order of elements along the dims.
 export fn flip(x: E[...S], dims: [int]) => op.flip(x, axes: dims)
 
-/// Adds \`value\` around x; pairs (before, after) from the last dim backwards, as torch.nn.functional.pad takes them.
-export fn pad(x: f32[...S], pad: [int], value: float = 0.0) => op.pad(
-  x,
-  low: [for a in 0..len(S): if 2 * (len(S) - 1 - a) < len(pad) { pad[2 * (len(S) - 1 - a)] } else { 0 }],
-  high: [for a in 0..len(S): if 2 * (len(S) - 1 - a) < len(pad) { pad[2 * (len(S) - 1 - a) + 1] } else { 0 }],
-  value: value
-)
+/// Elements around x; \`pad\` has pairs (before, after) from the last dim backwards, as torch.nn.functional.pad takes them. They are \`value\`, or
+/// x mirrored at its ends without repeating them (reflect), its ends repeated (replicate), or x from the other end (circular).
+export fn pad(
+  x: f32[...S],
+  pad: [int],
+  mode: "constant" | "reflect" | "replicate" | "circular" = "constant",
+  value: float = 0.0
+) {
+  if mode == "constant" {
+    op.pad(
+      x,
+      low: [for a in 0..len(S): if 2 * (len(S) - 1 - a) < len(pad) { pad[2 * (len(S) - 1 - a)] } else { 0 }],
+      high: [for a in 0..len(S): if 2 * (len(S) - 1 - a) < len(pad) { pad[2 * (len(S) - 1 - a) + 1] } else { 0 }],
+      value: value
+    )
+  } else {
+    y = x
+    for i in [for i in 0..len(pad) / 2: i] { y = pad_along(y, len(S) - 1 - i, pad[2 * i], pad[2 * i + 1], mode) }
+    y
+  }
+}
+
+fn pad_along(x: f32[...S], dim: int, before: int, after: int, mode: "reflect" | "replicate" | "circular") {
+  n = i32(S[dim])
+  at = arange(S[dim] + before + after) - before
+  inside = if mode == "replicate" {
+    minimum(maximum(at, 0), n - 1)
+  } else if mode == "circular" {
+    (at + n) % n
+  } else {
+    n - 1 - abs(n - 1 - abs(at))
+  }
+  take(x, inside, axis: dim)
+}
 
 /// x limited to min..max. The gradient passes at the ends, as in torch.clamp.
 export fn clamp(x: f32[...S], min: float? = none, max: float? = none) -> f32[...S] {
@@ -703,6 +1585,23 @@ export fn r2_score(input: f32[...S], target: f32[...S]) -> f32[] {
 
 /// exp of a mean cross-entropy.
 export fn perplexity(loss: f32[]) -> f32[] => exp(loss)
+
+/// How often class r (row) was taken for class c (column): the class of a row of scores is that of the largest.
+export fn confusion_matrix(scores: f32[N, C], target: i32[N]) -> i32[C, C] {
+  cell = target * i32(C) + argmax(scores, dim: 1)
+  ones = op.constant(value: 1.0, elem: "i32", shape: [N])
+  op.reshape(op.scatter_add(cell, ones, size: C * C), shape: [C, C])
+}
+
+/// For scores and targets 0 or 1: the share of the positive that is found right (precision), the share of the true that is found
+/// (recall), and their harmonic mean (F1). 0 where nothing is positive, or true.
+export fn precision_recall_f1(scores: f32[N], target: f32[N]) -> (f32[], f32[], f32[]) {
+  positive = f32(scores > 0.0)
+  hits = sum(positive * target)
+  precision = hits / maximum(sum(positive), 1.0)
+  recall = hits / maximum(sum(target), 1.0)
+  (precision, recall, 2.0 * precision * recall / maximum(precision + recall, 1e-12))
+}
 `,
   'std/nn': `// Activations as blocks, for a \`seq\` that sets their hyper-parameters or for PyTorch's spelling; the plain functions do the same.
 
@@ -850,44 +1749,57 @@ export block Flatten(start_dim: int = 1, end_dim: int = -1) {
   forward(x: f32[...S]) => flatten(x, start_dim, end_dim)
 }
 
-/// In training each element is 0 with probability p and the others are divided by 1 - p; otherwise y = x;
-/// https://pytorch.org/docs/stable/generated/torch.nn.Dropout.html.
-export block Dropout(p: float = 0.5) {
-  forward(x: f32[...S]) -> f32[...S] => dropout(x, p)
+/// Splits the dim \`dim\` into \`sizes\`; https://pytorch.org/docs/stable/generated/torch.nn.Unflatten.html.
+export block Unflatten(dim: int, sizes: [int]) {
+  forward(x: f32[...S]) => unflatten(x, dim, sizes)
 }
 
-/// A table of vectors, one per index; https://pytorch.org/docs/stable/generated/torch.nn.Embedding.html.
-/// Weights are standard normal. The row padding_idx receives no gradient, and is zero at first.
-export block Embedding(num_embeddings: int, embedding_dim: int, padding_idx: int? = none) {
-  if padding_idx == none {
-    param weight: f32[num_embeddings, embedding_dim] ~ normal()
-  } else {
-    param weight: f32[num_embeddings, embedding_dim] ~ embedding_init(padding_idx)
-  }
+/// y_o = x1^T A_o x2 + b_o over the last dims; https://pytorch.org/docs/stable/generated/torch.nn.Bilinear.html.
+/// Weight and bias are uniform in +-1 / sqrt(in1_features).
+export block Bilinear(in1_features: int, in2_features: int, out_features: int, bias: bool = true) {
+  param weight: f32[out_features, in1_features, in2_features] ~ bias_init(in1_features)
+  if bias { param bias: f32[out_features] ~ bias_init(in1_features) }
 
-  forward(ids: i32[...S]) -> f32[...S, embedding_dim] {
-    if padding_idx == none {
-      embedding(ids, weight)
+  forward(x1: f32[...B, in1_features], x2: f32[...B, in2_features]) -> f32[...B, out_features] {
+    if bias { bilinear(x1, x2, weight, bias) } else { bilinear(x1, x2, weight) }
+  }
+}
+
+// Convolutions. Weight and bias are uniform in +-1 / sqrt(fan_in), fan_in being the elements of the weight per output channel.
+
+/// The bound of PyTorch's uniform bias for a layer with that many inputs per output.
+fn bias_init(fan_in: int) -> f32[...S] => uniform(-1.0 / sqrt(float(fan_in)), 1.0 / sqrt(float(fan_in)))
+
+/// Cross-correlation over sequences [N, C, L]; https://pytorch.org/docs/stable/generated/torch.nn.Conv1d.html.
+/// L becomes (L + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1, rounded down.
+export block Conv1d(
+  in_channels: int,
+  out_channels: int,
+  kernel_size: int,
+  stride: int = 1,
+  padding: int = 0,
+  dilation: int = 1,
+  groups: int = 1,
+  bias: bool = true
+) {
+  param weight: f32[out_channels, in_channels / groups, kernel_size] ~ kaiming_uniform(a: sqrt(5.0))
+  if bias { param bias: f32[out_channels] ~ bias_init(in_channels / groups * kernel_size) }
+
+  forward(x: f32[B, in_channels, L]) -> f32[
+    B,
+    out_channels,
+    (L + 2 * padding - dilation * (kernel_size - 1) - 1) / stride + 1
+  ] {
+    if bias {
+      conv1d(x, weight, bias, stride: stride, padding: padding, dilation: dilation, groups: groups)
     } else {
-      embedding(ids, select(is_row(padding_idx, weight), stop_gradient(weight), weight))
+      conv1d(x, weight, stride: stride, padding: padding, dilation: dilation, groups: groups)
     }
   }
 }
 
-/// Standard normal with one row of zeros.
-fn embedding_init(row: int) -> f32[V, D] {
-  w = randn()
-  select(is_row(row, w), 0.0, w)
-}
-
-/// True in row \`row\` (from the end where negative) of a table.
-fn is_row(row: int, table: f32[V, D]) -> bool[V, 1] =>
-  op.iota(shape: [V, 1], axis: 0, elem: "i32") == (if row < 0 { row + V } else { row })
-
-// Convolutions.
-
-/// 2-d convolution over images [N, C, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.Conv2d.html.
-/// Weight and bias are uniform in +-1 / sqrt(fan_in), fan_in = in_channels / groups * kernel height * kernel width.
+/// Cross-correlation over images [N, C, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.Conv2d.html.
+/// Each side n becomes (n + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1, rounded down.
 export block Conv2d(
   in_channels: int,
   out_channels: int,
@@ -917,6 +1829,246 @@ export block Conv2d(
       conv2d(x, weight, stride: stride, padding: padding, dilation: dilation, groups: groups)
     }
   }
+}
+
+/// Cross-correlation over volumes [N, C, D, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.Conv3d.html.
+/// Each side n becomes (n + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1, rounded down.
+export block Conv3d(
+  in_channels: int,
+  out_channels: int,
+  kernel_size: (int, int, int),
+  stride: (int, int, int) = (1, 1, 1),
+  padding: (int, int, int) = (0, 0, 0),
+  dilation: (int, int, int) = (1, 1, 1),
+  groups: int = 1,
+  bias: bool = true
+) {
+  param weight: f32[out_channels, in_channels / groups, kernel_size.0, kernel_size.1, kernel_size.2] ~
+    kaiming_uniform(a: sqrt(5.0))
+  if bias {
+    param bias: f32[out_channels] ~ bias_init(in_channels / groups * kernel_size.0 * kernel_size.1 * kernel_size.2)
+  }
+
+  forward(x: f32[B, in_channels, D, H, W]) {
+    if bias {
+      conv3d(x, weight, bias, stride: stride, padding: padding, dilation: dilation, groups: groups)
+    } else {
+      conv3d(x, weight, stride: stride, padding: padding, dilation: dilation, groups: groups)
+    }
+  }
+}
+
+/// The transpose (adjoint) of Conv1d as a map of its input; https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose1d.html.
+/// L becomes (L - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1. Weights are [in, out / groups, kernel].
+export block ConvTranspose1d(
+  in_channels: int,
+  out_channels: int,
+  kernel_size: int,
+  stride: int = 1,
+  padding: int = 0,
+  output_padding: int = 0,
+  groups: int = 1,
+  bias: bool = true,
+  dilation: int = 1
+) {
+  param weight: f32[in_channels, out_channels / groups, kernel_size] ~ kaiming_uniform(a: sqrt(5.0))
+  if bias { param bias: f32[out_channels] ~ bias_init(out_channels / groups * kernel_size) }
+
+  forward(x: f32[B, in_channels, L]) {
+    if bias {
+      conv_transpose1d(
+        x,
+        weight,
+        bias,
+        stride: stride,
+        padding: padding,
+        output_padding: output_padding,
+        groups: groups,
+        dilation: dilation
+      )
+    } else {
+      conv_transpose1d(
+        x,
+        weight,
+        stride: stride,
+        padding: padding,
+        output_padding: output_padding,
+        groups: groups,
+        dilation: dilation
+      )
+    }
+  }
+}
+
+/// The transpose (adjoint) of Conv2d as a map of its input; https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose2d.html.
+/// Each side n becomes (n - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1. Weights are
+/// [in, out / groups, height, width].
+export block ConvTranspose2d(
+  in_channels: int,
+  out_channels: int,
+  kernel_size: (int, int),
+  stride: (int, int) = 1,
+  padding: (int, int) = 0,
+  output_padding: (int, int) = 0,
+  groups: int = 1,
+  bias: bool = true,
+  dilation: (int, int) = 1
+) {
+  param weight: f32[in_channels, out_channels / groups, kernel_size.0, kernel_size.1] ~ kaiming_uniform(a: sqrt(5.0))
+  if bias { param bias: f32[out_channels] ~ bias_init(out_channels / groups * kernel_size.0 * kernel_size.1) }
+
+  forward(x: f32[B, in_channels, H, W]) {
+    if bias {
+      conv_transpose2d(
+        x,
+        weight,
+        bias,
+        stride: stride,
+        padding: padding,
+        output_padding: output_padding,
+        groups: groups,
+        dilation: dilation
+      )
+    } else {
+      conv_transpose2d(
+        x,
+        weight,
+        stride: stride,
+        padding: padding,
+        output_padding: output_padding,
+        groups: groups,
+        dilation: dilation
+      )
+    }
+  }
+}
+
+// Dropout: layers that are the identity outside of training.
+
+/// In training each element is 0 with probability p and the others are divided by 1 - p; otherwise y = x;
+/// https://pytorch.org/docs/stable/generated/torch.nn.Dropout.html.
+export block Dropout(p: float = 0.5) {
+  forward(x: f32[...S]) -> f32[...S] => dropout(x, p)
+}
+
+/// Dropout of whole channels of [N, C, L]; https://pytorch.org/docs/stable/generated/torch.nn.Dropout1d.html.
+export block Dropout1d(p: float = 0.5) {
+  forward(x: f32[N, C, L]) -> f32[N, C, L] => feature_dropout(x, p)
+}
+
+/// Dropout of whole channels of [N, C, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.Dropout2d.html.
+export block Dropout2d(p: float = 0.5) {
+  forward(x: f32[N, C, H, W]) -> f32[N, C, H, W] => feature_dropout(x, p)
+}
+
+/// Dropout of whole channels of [N, C, D, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.Dropout3d.html.
+export block Dropout3d(p: float = 0.5) {
+  forward(x: f32[N, C, D, H, W]) -> f32[N, C, D, H, W] => feature_dropout(x, p)
+}
+
+/// Dropout that keeps mean 0 and variance 1 after SELU; https://pytorch.org/docs/stable/generated/torch.nn.AlphaDropout.html.
+export block AlphaDropout(p: float = 0.5) {
+  forward(x: f32[...S]) -> f32[...S] => alpha_dropout(x, p)
+}
+
+/// dropout, for blocks in which that name is the number.
+fn dropped(x: f32[...S], p: float) -> f32[...S] => dropout(x, p)
+
+// Tables of vectors.
+
+/// A table of vectors, one per index; https://pytorch.org/docs/stable/generated/torch.nn.Embedding.html.
+/// Weights are standard normal. The row padding_idx receives no gradient, and is zero at first.
+export block Embedding(num_embeddings: int, embedding_dim: int, padding_idx: int? = none) {
+  if padding_idx == none {
+    param weight: f32[num_embeddings, embedding_dim] ~ normal()
+  } else {
+    param weight: f32[num_embeddings, embedding_dim] ~ embedding_init(padding_idx)
+  }
+
+  forward(ids: i32[...S]) -> f32[...S, embedding_dim] {
+    if padding_idx == none {
+      embedding(ids, weight)
+    } else {
+      embedding(ids, select(is_row(padding_idx, weight), stop_gradient(weight), weight))
+    }
+  }
+}
+
+/// Standard normal with one row of zeros.
+fn embedding_init(row: int) -> f32[V, D] {
+  w = randn()
+  select(is_row(row, w), 0.0, w)
+}
+
+/// True in row \`row\` (from the end where negative) of a table.
+fn is_row(row: int, table: f32[V, D]) -> bool[V, 1] =>
+  op.iota(shape: [V, 1], axis: 0, elem: "i32") == (if row < 0 { row + V } else { row })
+
+/// The sum, mean or maximum of the rows of each bag of indices [B, L];
+/// https://pytorch.org/docs/stable/generated/torch.nn.EmbeddingBag.html. Rows of padding_idx do not count.
+export block EmbeddingBag(
+  num_embeddings: int,
+  embedding_dim: int,
+  mode: "sum" | "mean" | "max" = "mean",
+  padding_idx: int? = none
+) {
+  if padding_idx == none {
+    param weight: f32[num_embeddings, embedding_dim] ~ normal()
+  } else {
+    param weight: f32[num_embeddings, embedding_dim] ~ embedding_init(padding_idx)
+  }
+
+  forward(ids: i32[B, L], per_sample_weights: f32[B, L]? = none) -> f32[B, embedding_dim] =>
+    embedding_bag(ids, weight, mode: mode, per_sample_weights: per_sample_weights, padding_idx: padding_idx)
+}
+
+// Images [N, C, H, W]: channels to pixels and back, changes of size, windows as columns.
+
+/// Channels become pixels: [N, C r^2, H, W] to [N, C, H r, W r]; https://pytorch.org/docs/stable/generated/torch.nn.PixelShuffle.html
+export block PixelShuffle(upscale_factor: int) {
+  forward(x: f32[N, C, H, W]) => pixel_shuffle(x, upscale_factor)
+}
+
+/// Undoes PixelShuffle; https://pytorch.org/docs/stable/generated/torch.nn.PixelUnshuffle.html
+export block PixelUnshuffle(downscale_factor: int) {
+  forward(x: f32[N, C, H, W]) => pixel_unshuffle(x, downscale_factor)
+}
+
+/// Deals the channels out to \`groups\` in turn; https://pytorch.org/docs/stable/generated/torch.nn.ChannelShuffle.html
+export block ChannelShuffle(groups: int) {
+  forward(x: f32[N, C, H, W]) => channel_shuffle(x, groups)
+}
+
+/// Another size, by \`size\` or a whole \`scale_factor\`; https://pytorch.org/docs/stable/generated/torch.nn.Upsample.html
+export block Upsample(
+  size: (int, int)? = none,
+  scale_factor: (int, int)? = none,
+  mode: "nearest" | "bilinear" | "bicubic" = "nearest",
+  align_corners: bool = false
+) {
+  forward(x: f32[N, C, H, W]) =>
+    interpolate(x, size: size, scale_factor: scale_factor, mode: mode, align_corners: align_corners)
+}
+
+/// The windows of an image as columns; https://pytorch.org/docs/stable/generated/torch.nn.Unfold.html
+export block Unfold(
+  kernel_size: (int, int),
+  dilation: (int, int) = 1,
+  padding: (int, int) = 0,
+  stride: (int, int) = 1
+) {
+  forward(x: f32[N, C, H, W]) => unfold(x, kernel_size, dilation: dilation, padding: padding, stride: stride)
+}
+
+/// Columns added up where their windows lie; https://pytorch.org/docs/stable/generated/torch.nn.Fold.html
+export block Fold(
+  output_size: (int, int),
+  kernel_size: (int, int),
+  dilation: (int, int) = 1,
+  padding: (int, int) = 0,
+  stride: (int, int) = 1
+) {
+  forward(x: f32[N, K, L]) => fold(x, output_size, kernel_size, dilation: dilation, padding: padding, stride: stride)
 }
 
 // Normalisation layers: the running statistics are buffers under PyTorch's keys.
@@ -993,6 +2145,41 @@ export block BatchNorm2d(
   }
 }
 
+/// BatchNorm1d for volumes [N, C, D, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm3d.html.
+export block BatchNorm3d(
+  num_features: int,
+  eps: float = 1e-5,
+  momentum: float? = 0.1,
+  affine: bool = true,
+  track_running_stats: bool = true
+) {
+  if affine {
+    param weight: f32[num_features] ~ ones()
+    param bias: f32[num_features] ~ zeros()
+  }
+  if track_running_stats {
+    buffer running_mean: f32[num_features] ~ zeros()
+    buffer running_var: f32[num_features] ~ ones()
+    buffer num_batches_tracked: i32[] stored i64 ~ zeros()
+  }
+
+  forward(x: f32[N, num_features, D, H, W]) -> f32[N, num_features, D, H, W] {
+    (mean, var) = if training or not track_running_stats {
+      channel_moments(x)
+    } else {
+      (running_mean, running_var)
+    }
+    if training and track_running_stats {
+      n = f32(N * D * H * W)
+      update num_batches_tracked = num_batches_tracked + 1
+      rate = if momentum == none { 1.0 / f32(num_batches_tracked) } else { momentum }
+      update running_mean = running_mean + rate * (mean - running_mean)
+      update running_var = running_var + rate * (var * (n / (n - 1.0)) - running_var)
+    }
+    if affine { batch_norm(x, mean, var, weight, bias, eps: eps) } else { batch_norm(x, mean, var, eps: eps) }
+  }
+}
+
 /// Mean and biased variance of each channel (dim 1).
 fn channel_moments(x: f32[...S]) =>
   op.moments(x, axes: [for a in 0..len(S) - 1: if a == 0 { 0 } else { a + 1 }], keepdims: false)
@@ -1016,7 +2203,151 @@ export block LayerNorm(normalized_shape: [int], eps: float = 1e-5, elementwise_a
   }
 }
 
-// Pooling over images [N, C, H, W].
+/// Normalises num_groups groups of channels of [N, C, ...], each with its positions, per sample; Wu & He 2018,
+/// https://pytorch.org/docs/stable/generated/torch.nn.GroupNorm.html.
+export block GroupNorm(num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = true) {
+  if affine {
+    param weight: f32[num_channels] ~ ones()
+    param bias: f32[num_channels] ~ zeros()
+  }
+
+  forward(x: f32[N, num_channels, ...S]) -> f32[N, num_channels, ...S] {
+    if affine { group_norm(x, num_groups, weight, bias, eps: eps) } else { group_norm(x, num_groups, eps: eps) }
+  }
+}
+
+/// x / sqrt(mean(x^2) + eps) over the last dims, which are normalized_shape, times weight; Zhang & Sennrich 2019,
+/// https://pytorch.org/docs/stable/generated/torch.nn.RMSNorm.html. \`eps\` none is the smallest step of f32 at 1.
+export block RMSNorm(normalized_shape: [int], eps: float? = none, elementwise_affine: bool = true) {
+  if elementwise_affine { param weight: f32[...normalized_shape] ~ ones() }
+
+  forward(x: f32[...B, ...normalized_shape]) -> f32[...B, ...normalized_shape] {
+    if elementwise_affine {
+      rms_norm(x, normalized_shape, weight, eps: eps)
+    } else {
+      rms_norm(x, normalized_shape, eps: eps)
+    }
+  }
+}
+
+/// x / (k + alpha mean of x^2 over \`size\` neighbouring channels)^beta; Krizhevsky et al. 2012,
+/// https://pytorch.org/docs/stable/generated/torch.nn.LocalResponseNorm.html.
+export block LocalResponseNorm(size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) {
+  forward(x: f32[N, C, ...S]) -> f32[N, C, ...S] => local_response_norm(x, size, alpha: alpha, beta: beta, k: k)
+}
+
+/// Normalises every channel of every sample over its positions, for sequences [N, C, L]; Ulyanov et al. 2016,
+/// https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm1d.html. With running statistics, evaluation uses those.
+export block InstanceNorm1d(
+  num_features: int,
+  eps: float = 1e-5,
+  momentum: float = 0.1,
+  affine: bool = false,
+  track_running_stats: bool = false
+) {
+  if affine {
+    param weight: f32[num_features] ~ ones()
+    param bias: f32[num_features] ~ zeros()
+  }
+  if track_running_stats {
+    buffer running_mean: f32[num_features] ~ zeros()
+    buffer running_var: f32[num_features] ~ ones()
+    // Kept as PyTorch keeps it: in the state dict, never counted.
+    buffer num_batches_tracked: i32[] stored i64 ~ zeros()
+  }
+
+  forward(x: f32[N, num_features, L]) -> f32[N, num_features, L] {
+    if training and track_running_stats {
+      (means, variances) = op.moments(x, axes: [2], keepdims: false)
+      n = f32(L)
+      update running_mean = running_mean + momentum * (mean(means, 0) - running_mean)
+      update running_var = running_var + momentum * (mean(variances, 0) * (n / (n - 1.0)) - running_var)
+    }
+    if training or not track_running_stats {
+      if affine { instance_norm(x, weight, bias, eps: eps) } else { instance_norm(x, eps: eps) }
+    } else if affine {
+      batch_norm(x, running_mean, running_var, weight, bias, eps: eps)
+    } else {
+      batch_norm(x, running_mean, running_var, eps: eps)
+    }
+  }
+}
+
+/// Normalises every channel of every sample over its positions, for images [N, C, H, W]; Ulyanov et al. 2016,
+/// https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm2d.html. With running statistics, evaluation uses those.
+export block InstanceNorm2d(
+  num_features: int,
+  eps: float = 1e-5,
+  momentum: float = 0.1,
+  affine: bool = false,
+  track_running_stats: bool = false
+) {
+  if affine {
+    param weight: f32[num_features] ~ ones()
+    param bias: f32[num_features] ~ zeros()
+  }
+  if track_running_stats {
+    buffer running_mean: f32[num_features] ~ zeros()
+    buffer running_var: f32[num_features] ~ ones()
+    // Kept as PyTorch keeps it: in the state dict, never counted.
+    buffer num_batches_tracked: i32[] stored i64 ~ zeros()
+  }
+
+  forward(x: f32[N, num_features, H, W]) -> f32[N, num_features, H, W] {
+    if training and track_running_stats {
+      (means, variances) = op.moments(x, axes: [2, 3], keepdims: false)
+      n = f32(H * W)
+      update running_mean = running_mean + momentum * (mean(means, 0) - running_mean)
+      update running_var = running_var + momentum * (mean(variances, 0) * (n / (n - 1.0)) - running_var)
+    }
+    if training or not track_running_stats {
+      if affine { instance_norm(x, weight, bias, eps: eps) } else { instance_norm(x, eps: eps) }
+    } else if affine {
+      batch_norm(x, running_mean, running_var, weight, bias, eps: eps)
+    } else {
+      batch_norm(x, running_mean, running_var, eps: eps)
+    }
+  }
+}
+
+/// Normalises every channel of every sample over its positions, for volumes [N, C, D, H, W]; Ulyanov et al. 2016,
+/// https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm3d.html. With running statistics, evaluation uses those.
+export block InstanceNorm3d(
+  num_features: int,
+  eps: float = 1e-5,
+  momentum: float = 0.1,
+  affine: bool = false,
+  track_running_stats: bool = false
+) {
+  if affine {
+    param weight: f32[num_features] ~ ones()
+    param bias: f32[num_features] ~ zeros()
+  }
+  if track_running_stats {
+    buffer running_mean: f32[num_features] ~ zeros()
+    buffer running_var: f32[num_features] ~ ones()
+    // Kept as PyTorch keeps it: in the state dict, never counted.
+    buffer num_batches_tracked: i32[] stored i64 ~ zeros()
+  }
+
+  forward(x: f32[N, num_features, D, H, W]) -> f32[N, num_features, D, H, W] {
+    if training and track_running_stats {
+      (means, variances) = op.moments(x, axes: [2, 3, 4], keepdims: false)
+      n = f32(D * H * W)
+      update running_mean = running_mean + momentum * (mean(means, 0) - running_mean)
+      update running_var = running_var + momentum * (mean(variances, 0) * (n / (n - 1.0)) - running_var)
+    }
+    if training or not track_running_stats {
+      if affine { instance_norm(x, weight, bias, eps: eps) } else { instance_norm(x, eps: eps) }
+    } else if affine {
+      batch_norm(x, running_mean, running_var, weight, bias, eps: eps)
+    } else {
+      batch_norm(x, running_mean, running_var, eps: eps)
+    }
+  }
+}
+
+// Pooling over images [N, C, H, W] and sequences [N, C, L].
 
 /// The largest element of each window; https://pytorch.org/docs/stable/generated/torch.nn.MaxPool2d.html.
 /// A side of size n becomes (n + 2 padding - dilation (kernel - 1) - 1) / stride + 1, rounded down, or up with ceil_mode.
@@ -1056,6 +2387,500 @@ export block AvgPool2d(
 /// https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool2d.html.
 export block AdaptiveAvgPool2d(output_size: (int, int)) {
   forward(x: f32[B, C, H, W]) -> f32[B, C, output_size.0, output_size.1] => adaptive_avg_pool2d(x, output_size)
+}
+
+/// The largest element of each window of [N, C, L]; https://pytorch.org/docs/stable/generated/torch.nn.MaxPool1d.html.
+export block MaxPool1d(
+  kernel_size: int,
+  stride: int = kernel_size,
+  padding: int = 0,
+  dilation: int = 1,
+  ceil_mode: bool = false
+) {
+  forward(x: f32[B, C, L]) =>
+    max_pool1d(x, kernel_size, stride: stride, padding: padding, dilation: dilation, ceil_mode: ceil_mode)
+}
+
+/// The mean of each window of [N, C, L]; https://pytorch.org/docs/stable/generated/torch.nn.AvgPool1d.html.
+export block AvgPool1d(
+  kernel_size: int,
+  stride: int = kernel_size,
+  padding: int = 0,
+  ceil_mode: bool = false,
+  count_include_pad: bool = true
+) {
+  forward(x: f32[B, C, L]) => avg_pool1d(
+    x,
+    kernel_size,
+    stride: stride,
+    padding: padding,
+    ceil_mode: ceil_mode,
+    count_include_pad: count_include_pad
+  )
+}
+
+/// Means over windows that tile the sequence into output_size parts;
+/// https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool1d.html.
+export block AdaptiveAvgPool1d(output_size: int) {
+  forward(x: f32[B, C, L]) -> f32[B, C, output_size] => adaptive_avg_pool1d(x, output_size)
+}
+
+/// Maxima over windows that tile the sequence into output_size parts;
+/// https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool1d.html.
+export block AdaptiveMaxPool1d(output_size: int) {
+  forward(x: f32[B, C, L]) -> f32[B, C, output_size] => adaptive_max_pool1d(x, output_size)
+}
+
+/// Maxima over windows that tile the image into output_size parts;
+/// https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool2d.html.
+export block AdaptiveMaxPool2d(output_size: (int, int)) {
+  forward(x: f32[B, C, H, W]) -> f32[B, C, output_size.0, output_size.1] => adaptive_max_pool2d(x, output_size)
+}
+
+/// The p-norm of each window (norm_type 2: the root of the sum of squares);
+/// https://pytorch.org/docs/stable/generated/torch.nn.LPPool2d.html.
+export block LPPool2d(
+  norm_type: float,
+  kernel_size: (int, int),
+  stride: (int, int) = kernel_size,
+  ceil_mode: bool = false
+) {
+  forward(x: f32[B, C, H, W]) => lp_pool2d(x, norm_type, kernel_size, stride: stride, ceil_mode: ceil_mode)
+}
+
+// Positions as layers without parameters.
+
+/// x + sinusoidal_positions, with dropout, for x [B, T, d_model]; Vaswani et al. 2017.
+export block SinusoidalPositions(d_model: int, dropout: float = 0.0, base: float = 10000.0) {
+  forward(x: f32[B, T, d_model]) -> f32[B, T, d_model] => dropped(x + sinusoidal_positions(T, d_model, base), dropout)
+}
+
+/// Turns queries or keys [..., T, dim] by their positions; Su et al. 2021.
+export block Rotary(dim: int, base: float = 10000.0, interleaved: bool = false) {
+  forward(x: f32[...B, T, dim]) -> f32[...B, T, dim] => rotary(x, base: base, interleaved: interleaved)
+}
+
+// Recurrent networks with PyTorch's names, defaults and state-dict keys; all parameters are uniform in +-1 / sqrt(hidden_size).
+
+/// What RNN, LSTM and GRU have in common: up to four layers, each in one or both directions, the outputs of one being the inputs
+/// of the next. The keys are PyTorch's flat ones, and a parameter's name is written out: hence the lists below.
+block Recurrent(
+  cell: Cell,
+  input_size: int,
+  hidden_size: int,
+  num_layers: int = 1,
+  bias: bool = true,
+  batch_first: bool = false,
+  dropout: float = 0.0,
+  bidirectional: bool = false
+) {
+  const gates = gates_of(cell)
+  const directions = if bidirectional { 2 } else { 1 }
+
+  param weight_ih_l0: f32[gates * hidden_size, input_size] ~ bias_init(hidden_size)
+  param weight_hh_l0: f32[gates * hidden_size, hidden_size] ~ bias_init(hidden_size)
+  if bias {
+    param bias_ih_l0: f32[gates * hidden_size] ~ bias_init(hidden_size)
+    param bias_hh_l0: f32[gates * hidden_size] ~ bias_init(hidden_size)
+  }
+  if bidirectional {
+    param weight_ih_l0_reverse: f32[gates * hidden_size, input_size] ~ bias_init(hidden_size)
+    param weight_hh_l0_reverse: f32[gates * hidden_size, hidden_size] ~ bias_init(hidden_size)
+    if bias {
+      param bias_ih_l0_reverse: f32[gates * hidden_size] ~ bias_init(hidden_size)
+      param bias_hh_l0_reverse: f32[gates * hidden_size] ~ bias_init(hidden_size)
+    }
+  }
+  if num_layers > 1 {
+    param weight_ih_l1: f32[gates * hidden_size, directions * hidden_size] ~ bias_init(hidden_size)
+    param weight_hh_l1: f32[gates * hidden_size, hidden_size] ~ bias_init(hidden_size)
+    if bias {
+      param bias_ih_l1: f32[gates * hidden_size] ~ bias_init(hidden_size)
+      param bias_hh_l1: f32[gates * hidden_size] ~ bias_init(hidden_size)
+    }
+    if bidirectional {
+      param weight_ih_l1_reverse: f32[gates * hidden_size, directions * hidden_size] ~ bias_init(hidden_size)
+      param weight_hh_l1_reverse: f32[gates * hidden_size, hidden_size] ~ bias_init(hidden_size)
+      if bias {
+        param bias_ih_l1_reverse: f32[gates * hidden_size] ~ bias_init(hidden_size)
+        param bias_hh_l1_reverse: f32[gates * hidden_size] ~ bias_init(hidden_size)
+      }
+    }
+  }
+  if num_layers > 2 {
+    param weight_ih_l2: f32[gates * hidden_size, directions * hidden_size] ~ bias_init(hidden_size)
+    param weight_hh_l2: f32[gates * hidden_size, hidden_size] ~ bias_init(hidden_size)
+    if bias {
+      param bias_ih_l2: f32[gates * hidden_size] ~ bias_init(hidden_size)
+      param bias_hh_l2: f32[gates * hidden_size] ~ bias_init(hidden_size)
+    }
+    if bidirectional {
+      param weight_ih_l2_reverse: f32[gates * hidden_size, directions * hidden_size] ~ bias_init(hidden_size)
+      param weight_hh_l2_reverse: f32[gates * hidden_size, hidden_size] ~ bias_init(hidden_size)
+      if bias {
+        param bias_ih_l2_reverse: f32[gates * hidden_size] ~ bias_init(hidden_size)
+        param bias_hh_l2_reverse: f32[gates * hidden_size] ~ bias_init(hidden_size)
+      }
+    }
+  }
+  if num_layers > 3 {
+    param weight_ih_l3: f32[gates * hidden_size, directions * hidden_size] ~ bias_init(hidden_size)
+    param weight_hh_l3: f32[gates * hidden_size, hidden_size] ~ bias_init(hidden_size)
+    if bias {
+      param bias_ih_l3: f32[gates * hidden_size] ~ bias_init(hidden_size)
+      param bias_hh_l3: f32[gates * hidden_size] ~ bias_init(hidden_size)
+    }
+    if bidirectional {
+      param weight_ih_l3_reverse: f32[gates * hidden_size, directions * hidden_size] ~ bias_init(hidden_size)
+      param weight_hh_l3_reverse: f32[gates * hidden_size, hidden_size] ~ bias_init(hidden_size)
+      if bias {
+        param bias_ih_l3_reverse: f32[gates * hidden_size] ~ bias_init(hidden_size)
+        param bias_hh_l3_reverse: f32[gates * hidden_size] ~ bias_init(hidden_size)
+      }
+    }
+  }
+
+  /// (weight_ih, weight_hh, bias_ih, bias_hh) of a layer in one direction; without \`bias\` the last two are none.
+  weights(layer: int, backwards: bool) {
+    if layer == 0 and not backwards {
+      if bias { (weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0) } else { (weight_ih_l0, weight_hh_l0, none, none) }
+    } else if layer == 0 and backwards {
+      if bias {
+        (weight_ih_l0_reverse, weight_hh_l0_reverse, bias_ih_l0_reverse, bias_hh_l0_reverse)
+      } else {
+        (weight_ih_l0_reverse, weight_hh_l0_reverse, none, none)
+      }
+    } else if layer == 1 and not backwards {
+      if bias { (weight_ih_l1, weight_hh_l1, bias_ih_l1, bias_hh_l1) } else { (weight_ih_l1, weight_hh_l1, none, none) }
+    } else if layer == 1 and backwards {
+      if bias {
+        (weight_ih_l1_reverse, weight_hh_l1_reverse, bias_ih_l1_reverse, bias_hh_l1_reverse)
+      } else {
+        (weight_ih_l1_reverse, weight_hh_l1_reverse, none, none)
+      }
+    } else if layer == 2 and not backwards {
+      if bias { (weight_ih_l2, weight_hh_l2, bias_ih_l2, bias_hh_l2) } else { (weight_ih_l2, weight_hh_l2, none, none) }
+    } else if layer == 2 and backwards {
+      if bias {
+        (weight_ih_l2_reverse, weight_hh_l2_reverse, bias_ih_l2_reverse, bias_hh_l2_reverse)
+      } else {
+        (weight_ih_l2_reverse, weight_hh_l2_reverse, none, none)
+      }
+    } else if layer == 3 and not backwards {
+      if bias { (weight_ih_l3, weight_hh_l3, bias_ih_l3, bias_hh_l3) } else { (weight_ih_l3, weight_hh_l3, none, none) }
+    } else {
+      if bias {
+        (weight_ih_l3_reverse, weight_hh_l3_reverse, bias_ih_l3_reverse, bias_hh_l3_reverse)
+      } else {
+        (weight_ih_l3_reverse, weight_hh_l3_reverse, none, none)
+      }
+    }
+  }
+
+  /// One layer in one direction: (outputs, h, c).
+  side(
+    x: f32[T, B, I],
+    layer: int,
+    direction: int,
+    h0: f32[N, B, hidden_size]?,
+    c0: f32[N, B, hidden_size]?,
+    lengths: i32[B]?
+  ) {
+    (w_ih, w_hh, b_ih, b_hh) = weights(layer, direction == 1)
+    row = layer * directions + direction
+    start = full([B, hidden_size], 0.0)
+    h = if h0 == none { start } else { h0[row] }
+    c = if c0 == none { start } else { c0[row] }
+    recurrent_layer(cell, x, h, c, w_ih, w_hh, b_ih, b_hh, backwards: direction == 1, lengths: lengths)
+  }
+
+  /// The outputs, in the layout of x, and the last state [num_layers * directions, B, hidden_size]: h, or (h, c) of an LSTM.
+  forward(
+    x: f32[A, D, input_size],
+    h0: f32[N, M, hidden_size]? = none,
+    c0: f32[N, M, hidden_size]? = none,
+    lengths: i32[M]? = none
+  ) {
+    y = if batch_first { transpose(x, 0, 1) } else { x }
+    hs = []
+    cs = []
+    for layer in [for k in 0..num_layers: k] {
+      sides = [for d in 0..directions: side(y, layer, d, h0, c0, lengths)]
+      joined = cat([for s in sides: s.0], 2)
+      hs = hs + [for s in sides: s.1]
+      cs = cs + [for s in sides: s.2]
+      y = if layer + 1 < num_layers { dropped(joined, dropout) } else { joined }
+    }
+    out = if batch_first { transpose(y, 0, 1) } else { y }
+    if cell == "lstm" { (out, (stack(hs), stack(cs))) } else { (out, stack(hs)) }
+  }
+}
+
+/// Layers of tanh or relu units; https://pytorch.org/docs/stable/generated/torch.nn.RNN.html. x is [T, B, I], or [B, T, I] with
+/// batch_first; h = tanh(W_ih x + b_ih + W_hh h + b_hh). forward(x, h0, lengths: ...) gives (outputs, last h).
+export fn RNN(
+  input_size: int,
+  hidden_size: int,
+  num_layers: int = 1,
+  nonlinearity: "tanh" | "relu" = "tanh",
+  bias: bool = true,
+  batch_first: bool = false,
+  dropout: float = 0.0,
+  bidirectional: bool = false
+) -> block => Recurrent(nonlinearity, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
+
+/// Layers of long short-term memory; https://pytorch.org/docs/stable/generated/torch.nn.LSTM.html. forward(x, h0, c0, lengths: ...)
+/// gives (outputs, (last h, last c)).
+export fn LSTM(
+  input_size: int,
+  hidden_size: int,
+  num_layers: int = 1,
+  bias: bool = true,
+  batch_first: bool = false,
+  dropout: float = 0.0,
+  bidirectional: bool = false
+) -> block => Recurrent("lstm", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
+
+/// Layers of gated recurrent units; https://pytorch.org/docs/stable/generated/torch.nn.GRU.html. forward(x, h0, lengths: ...) gives
+/// (outputs, last h).
+export fn GRU(
+  input_size: int,
+  hidden_size: int,
+  num_layers: int = 1,
+  bias: bool = true,
+  batch_first: bool = false,
+  dropout: float = 0.0,
+  bidirectional: bool = false
+) -> block => Recurrent("gru", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
+
+/// One step of an RNN: the next h; https://pytorch.org/docs/stable/generated/torch.nn.RNNCell.html.
+export block RNNCell(input_size: int, hidden_size: int, bias: bool = true, nonlinearity: "tanh" | "relu" = "tanh") {
+  param weight_ih: f32[hidden_size, input_size] ~ bias_init(hidden_size)
+  param weight_hh: f32[hidden_size, hidden_size] ~ bias_init(hidden_size)
+  if bias {
+    param bias_ih: f32[hidden_size] ~ bias_init(hidden_size)
+    param bias_hh: f32[hidden_size] ~ bias_init(hidden_size)
+  }
+
+  forward(x: f32[B, input_size], h: f32[B, hidden_size]) -> f32[B, hidden_size] {
+    input = if bias { linear(x, weight_ih, bias_ih) } else { linear(x, weight_ih) }
+    seen = if bias { linear(h, weight_hh, bias_hh) } else { linear(h, weight_hh) }
+    rnn_state(nonlinearity, input, seen)
+  }
+}
+
+/// One step of a GRU: the next h; https://pytorch.org/docs/stable/generated/torch.nn.GRUCell.html.
+export block GRUCell(input_size: int, hidden_size: int, bias: bool = true) {
+  param weight_ih: f32[3 * hidden_size, input_size] ~ bias_init(hidden_size)
+  param weight_hh: f32[3 * hidden_size, hidden_size] ~ bias_init(hidden_size)
+  if bias {
+    param bias_ih: f32[3 * hidden_size] ~ bias_init(hidden_size)
+    param bias_hh: f32[3 * hidden_size] ~ bias_init(hidden_size)
+  }
+
+  forward(x: f32[B, input_size], h: f32[B, hidden_size]) -> f32[B, hidden_size] {
+    input = if bias { linear(x, weight_ih, bias_ih) } else { linear(x, weight_ih) }
+    seen = if bias { linear(h, weight_hh, bias_hh) } else { linear(h, weight_hh) }
+    gru_state(input, seen, h)
+  }
+}
+
+/// One step of an LSTM: the next (h, c); https://pytorch.org/docs/stable/generated/torch.nn.LSTMCell.html.
+export block LSTMCell(input_size: int, hidden_size: int, bias: bool = true) {
+  param weight_ih: f32[4 * hidden_size, input_size] ~ bias_init(hidden_size)
+  param weight_hh: f32[4 * hidden_size, hidden_size] ~ bias_init(hidden_size)
+  if bias {
+    param bias_ih: f32[4 * hidden_size] ~ bias_init(hidden_size)
+    param bias_hh: f32[4 * hidden_size] ~ bias_init(hidden_size)
+  }
+
+  forward(x: f32[B, input_size], h: f32[B, hidden_size], c: f32[B, hidden_size]) -> (
+    f32[B, hidden_size],
+    f32[B, hidden_size]
+  ) {
+    input = if bias { linear(x, weight_ih, bias_ih) } else { linear(x, weight_ih) }
+    seen = if bias { linear(h, weight_hh, bias_hh) } else { linear(h, weight_hh) }
+    lstm_state(input, seen, c)
+  }
+}
+
+// Transformers; Vaswani et al. 2017. As in PyTorch x is [T, B, E], or [B, T, E] with batch_first. Masks are added to the scores
+// (additive_mask makes one of booleans) and broadcast to [B, heads, T, T].
+
+/// Self-attention, then two linear layers with an activation between them, each with dropout, a residual connection and a norm:
+/// after the sum, or before the layer with norm_first. https://pytorch.org/docs/stable/generated/torch.nn.TransformerEncoderLayer.html
+export block TransformerEncoderLayer(
+  d_model: int,
+  nhead: int,
+  dim_feedforward: int = 2048,
+  dropout: float = 0.1,
+  activation: (f32[...S]) -> f32[...S] = relu,
+  layer_norm_eps: float = 1e-5,
+  batch_first: bool = false,
+  norm_first: bool = false,
+  bias: bool = true
+) {
+  self_attn = MultiheadAttention(d_model, nhead, dropout: dropout, bias: bias, batch_first: batch_first)
+  linear1 = Linear(d_model, dim_feedforward, bias: bias)
+  linear2 = Linear(dim_feedforward, d_model, bias: bias)
+  norm1 = LayerNorm(d_model, eps: layer_norm_eps, bias: bias)
+  norm2 = LayerNorm(d_model, eps: layer_norm_eps, bias: bias)
+
+  forward(src: f32[A, B, d_model], src_mask: f32[...M]? = none, is_causal: bool = false) -> f32[A, B, d_model] {
+    if norm_first {
+      x = src + attend(norm1(src), src_mask, is_causal)
+      x + feed(norm2(x))
+    } else {
+      x = norm1(src + attend(src, src_mask, is_causal))
+      norm2(x + feed(x))
+    }
+  }
+
+  attend(x: f32[A, B, d_model], mask: f32[...M]?, is_causal: bool) -> f32[A, B, d_model] =>
+    dropped(self_attn(x, x, x, attn_mask: mask, is_causal: is_causal), dropout)
+
+  feed(x: f32[A, B, d_model]) -> f32[A, B, d_model] =>
+    dropped(linear2(dropped(activation(linear1(x)), dropout)), dropout)
+}
+
+/// A TransformerEncoderLayer that also attends to the encoder's output, the memory, between its two parts;
+/// https://pytorch.org/docs/stable/generated/torch.nn.TransformerDecoderLayer.html
+export block TransformerDecoderLayer(
+  d_model: int,
+  nhead: int,
+  dim_feedforward: int = 2048,
+  dropout: float = 0.1,
+  activation: (f32[...S]) -> f32[...S] = relu,
+  layer_norm_eps: float = 1e-5,
+  batch_first: bool = false,
+  norm_first: bool = false,
+  bias: bool = true
+) {
+  self_attn = MultiheadAttention(d_model, nhead, dropout: dropout, bias: bias, batch_first: batch_first)
+  multihead_attn = MultiheadAttention(d_model, nhead, dropout: dropout, bias: bias, batch_first: batch_first)
+  linear1 = Linear(d_model, dim_feedforward, bias: bias)
+  linear2 = Linear(dim_feedforward, d_model, bias: bias)
+  norm1 = LayerNorm(d_model, eps: layer_norm_eps, bias: bias)
+  norm2 = LayerNorm(d_model, eps: layer_norm_eps, bias: bias)
+  norm3 = LayerNorm(d_model, eps: layer_norm_eps, bias: bias)
+
+  forward(
+    tgt: f32[A, B, d_model],
+    memory: f32[C, D, d_model],
+    tgt_mask: f32[...M]? = none,
+    memory_mask: f32[...N]? = none,
+    tgt_is_causal: bool = false
+  ) -> f32[A, B, d_model] {
+    if norm_first {
+      x = tgt + attend(norm1(tgt), tgt_mask, tgt_is_causal)
+      y = x + remember(norm2(x), memory, memory_mask)
+      y + feed(norm3(y))
+    } else {
+      x = norm1(tgt + attend(tgt, tgt_mask, tgt_is_causal))
+      y = norm2(x + remember(x, memory, memory_mask))
+      norm3(y + feed(y))
+    }
+  }
+
+  attend(x: f32[A, B, d_model], mask: f32[...M]?, is_causal: bool) -> f32[A, B, d_model] =>
+    dropped(self_attn(x, x, x, attn_mask: mask, is_causal: is_causal), dropout)
+
+  remember(x: f32[A, B, d_model], memory: f32[C, D, d_model], mask: f32[...M]?) -> f32[A, B, d_model] =>
+    dropped(multihead_attn(x, memory, memory, attn_mask: mask), dropout)
+
+  feed(x: f32[A, B, d_model]) -> f32[A, B, d_model] =>
+    dropped(linear2(dropped(activation(linear1(x)), dropout)), dropout)
+}
+
+/// num_layers copies of a layer, one after the other, then \`norm\` if there is one;
+/// https://pytorch.org/docs/stable/generated/torch.nn.TransformerEncoder.html. Every copy draws its own weights.
+export block TransformerEncoder(encoder_layer: block, num_layers: int, norm: block? = none) {
+  layers = [for i in 0..num_layers: encoder_layer]
+  if norm != none { norm = norm }
+
+  forward(src: f32[A, B, E], mask: f32[...M]? = none, is_causal: bool = false) -> f32[A, B, E] {
+    x = src
+    for layer in layers { x = layer(x, mask, is_causal) }
+    if norm != none { norm(x) } else { x }
+  }
+}
+
+/// num_layers copies of a decoder layer, then \`norm\` if there is one;
+/// https://pytorch.org/docs/stable/generated/torch.nn.TransformerDecoder.html
+export block TransformerDecoder(decoder_layer: block, num_layers: int, norm: block? = none) {
+  layers = [for i in 0..num_layers: decoder_layer]
+  if norm != none { norm = norm }
+
+  forward(
+    tgt: f32[A, B, E],
+    memory: f32[C, D, E],
+    tgt_mask: f32[...M]? = none,
+    memory_mask: f32[...N]? = none,
+    tgt_is_causal: bool = false
+  ) -> f32[A, B, E] {
+    x = tgt
+    for layer in layers { x = layer(x, memory, tgt_mask, memory_mask, tgt_is_causal) }
+    if norm != none { norm(x) } else { x }
+  }
+}
+
+/// Encoder and decoder, each with a norm at the end; https://pytorch.org/docs/stable/generated/torch.nn.Transformer.html.
+/// Matrices are xavier-uniform.
+export block Transformer(
+  d_model: int = 512,
+  nhead: int = 8,
+  num_encoder_layers: int = 6,
+  num_decoder_layers: int = 6,
+  dim_feedforward: int = 2048,
+  dropout: float = 0.1,
+  activation: (f32[...S]) -> f32[...S] = relu,
+  layer_norm_eps: float = 1e-5,
+  batch_first: bool = false,
+  norm_first: bool = false,
+  bias: bool = true
+) {
+  encoder = TransformerEncoder(
+    TransformerEncoderLayer(
+      d_model,
+      nhead,
+      dim_feedforward,
+      dropout,
+      activation,
+      layer_norm_eps,
+      batch_first,
+      norm_first,
+      bias
+    ),
+    num_encoder_layers,
+    LayerNorm(d_model, eps: layer_norm_eps, bias: bias)
+  )
+  decoder = TransformerDecoder(
+    TransformerDecoderLayer(
+      d_model,
+      nhead,
+      dim_feedforward,
+      dropout,
+      activation,
+      layer_norm_eps,
+      batch_first,
+      norm_first,
+      bias
+    ),
+    num_decoder_layers,
+    LayerNorm(d_model, eps: layer_norm_eps, bias: bias)
+  )
+
+  init { Linear.weight ~ xavier_uniform() }
+
+  forward(
+    src: f32[A, B, d_model],
+    tgt: f32[C, D, d_model],
+    src_mask: f32[...M]? = none,
+    tgt_mask: f32[...N]? = none,
+    memory_mask: f32[...O]? = none,
+    src_is_causal: bool = false,
+    tgt_is_causal: bool = false
+  ) -> f32[C, D, d_model] => decoder(tgt, encoder(src, src_mask, src_is_causal), tgt_mask, memory_mask, tgt_is_causal)
 }
 `,
   'std/optim': `// Optimizers of torch.optim and learning-rate schedules. A \`float\` hyper-parameter may change while training runs; the others are compiled in.
@@ -1133,6 +2958,222 @@ export optimizer AdamW(
   }
 }
 
+/// Hinton's RMSprop, https://pytorch.org/docs/stable/generated/torch.optim.RMSprop.html. v = alpha v + (1 - alpha) g^2;
+/// p -= lr g / (sqrt(v) + eps), with \`centered\` v less the squared mean gradient, with momentum as in SGD.
+export optimizer RMSprop(
+  lr: float = 1e-2,
+  alpha: float = 0.99,
+  eps: float = 1e-8,
+  weight_decay: float = 0.0,
+  momentum: float = 0.0,
+  centered: bool = false
+) {
+  buffer square_avg: f32[...S] ~ zeros()
+  buffer momentum_buffer: f32[...S] ~ zeros()
+  if centered { buffer grad_avg: f32[...S] ~ zeros() }
+
+  step(p: f32[...S], g: f32[...S]) -> f32[...S] {
+    d = g + weight_decay * p
+    update square_avg = alpha * square_avg + (1.0 - alpha) * d * d
+    if centered { update grad_avg = grad_avg + (1.0 - alpha) * (d - grad_avg) }
+    spread = if centered { square_avg - grad_avg * grad_avg } else { square_avg }
+    update momentum_buffer = momentum * momentum_buffer + d / (sqrt(spread) + eps)
+    p - lr * momentum_buffer
+  }
+}
+
+/// Duchi et al. 2011, https://pytorch.org/docs/stable/generated/torch.optim.Adagrad.html. s = s + g^2;
+/// p -= lr / (1 + (t - 1) lr_decay) g / (sqrt(s) + eps).
+export optimizer Adagrad(
+  lr: float = 1e-2,
+  lr_decay: float = 0.0,
+  weight_decay: float = 0.0,
+  initial_accumulator_value: float = 0.0,
+  eps: float = 1e-10
+) {
+  buffer sum: f32[...S] ~ zeros()
+  buffer steps: i32[] ~ zeros()
+
+  step(p: f32[...S], g: f32[...S]) -> f32[...S] {
+    d = g + weight_decay * p
+    start = select(steps == 0, initial_accumulator_value, 0.0)
+    rate = lr / (1.0 + f32(steps) * lr_decay)
+    update steps = steps + 1
+    update sum = sum + start + d * d
+    p - rate * d / (sqrt(sum) + eps)
+  }
+}
+
+/// Zeiler 2012, https://pytorch.org/docs/stable/generated/torch.optim.Adadelta.html. v = rho v + (1 - rho) g^2;
+/// delta = sqrt(u + eps) / sqrt(v + eps) g;  u = rho u + (1 - rho) delta^2;  p -= lr delta.
+export optimizer Adadelta(lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0.0) {
+  buffer square_avg: f32[...S] ~ zeros()
+  buffer acc_delta: f32[...S] ~ zeros()
+
+  step(p: f32[...S], g: f32[...S]) -> f32[...S] {
+    d = g + weight_decay * p
+    update square_avg = rho * square_avg + (1.0 - rho) * d * d
+    delta = sqrt(acc_delta + eps) / sqrt(square_avg + eps) * d
+    update acc_delta = rho * acc_delta + (1.0 - rho) * delta * delta
+    p - lr * delta
+  }
+}
+
+/// Adam with the largest recent gradient instead of the root mean square; Kingma & Ba 2014,
+/// https://pytorch.org/docs/stable/generated/torch.optim.Adamax.html. u = max(b2 u, |g| + eps);  p -= lr / (1 - b1^t) m / u.
+export optimizer Adamax(
+  lr: float = 2e-3,
+  betas: (float, float) = (0.9, 0.999),
+  eps: float = 1e-8,
+  weight_decay: float = 0.0
+) {
+  buffer exp_avg: f32[...S] ~ zeros()
+  buffer exp_inf: f32[...S] ~ zeros()
+  buffer steps: i32[] ~ zeros()
+
+  step(p: f32[...S], g: f32[...S]) -> f32[...S] {
+    d = g + weight_decay * p
+    t = f32(steps + 1)
+    update steps = steps + 1
+    update exp_avg = exp_avg + (1.0 - betas.0) * (d - exp_avg)
+    update exp_inf = maximum(betas.1 * exp_inf, abs(d) + eps)
+    p - lr / bias_correction(betas.0, t) * exp_avg / exp_inf
+  }
+}
+
+/// Adam with Nesterov's momentum; Dozat 2016, https://pytorch.org/docs/stable/generated/torch.optim.NAdam.html.
+/// mu_t = b1 (1 - 0.96^(t momentum_decay) / 2);  p -= lr ((1 - mu_t) g / (1 - mu_1..t) + mu_t+1 m / (1 - mu_1..t+1)) / (sqrt(v / (1 - b2^t)) + eps).
+export optimizer NAdam(
+  lr: float = 2e-3,
+  betas: (float, float) = (0.9, 0.999),
+  eps: float = 1e-8,
+  weight_decay: float = 0.0,
+  momentum_decay: float = 4e-3
+) {
+  buffer exp_avg: f32[...S] ~ zeros()
+  buffer exp_avg_sq: f32[...S] ~ zeros()
+  buffer mu_product: f32[] ~ ones()
+  buffer steps: i32[] ~ zeros()
+
+  step(p: f32[...S], g: f32[...S]) -> f32[...S] {
+    d = g + weight_decay * p
+    t = f32(steps + 1)
+    update steps = steps + 1
+    mu = betas.0 * (1.0 - 0.5 * exp(log(0.96) * (t * momentum_decay)))
+    mu_next = betas.0 * (1.0 - 0.5 * exp(log(0.96) * ((t + 1.0) * momentum_decay)))
+    update mu_product = mu_product * mu
+    update exp_avg = exp_avg + (1.0 - betas.0) * (d - exp_avg)
+    update exp_avg_sq = betas.1 * exp_avg_sq + (1.0 - betas.1) * d * d
+    scale = sqrt(exp_avg_sq / bias_correction(betas.1, t)) + eps
+    p - lr * ((1.0 - mu) / (1.0 - mu_product) * d + mu_next / (1.0 - mu_product * mu_next) * exp_avg) / scale
+  }
+}
+
+/// Adam that waits with its adaptive step until the variance is known well enough; Liu et al. 2019,
+/// https://pytorch.org/docs/stable/generated/torch.optim.RAdam.html. rho_t = rho - 2 t b2^t / (1 - b2^t) with rho = 2 / (1 - b2) - 1;
+/// above 5 the step is scaled by sqrt((rho_t - 4)(rho_t - 2) rho / ((rho - 4)(rho - 2) rho_t)) / sqrt(v), else it is lr m / (1 - b1^t).
+export optimizer RAdam(
+  lr: float = 1e-3,
+  betas: (float, float) = (0.9, 0.999),
+  eps: float = 1e-8,
+  weight_decay: float = 0.0
+) {
+  const limit = 2.0 / (1.0 - betas.1) - 1.0
+
+  buffer exp_avg: f32[...S] ~ zeros()
+  buffer exp_avg_sq: f32[...S] ~ zeros()
+  buffer steps: i32[] ~ zeros()
+
+  step(p: f32[...S], g: f32[...S]) -> f32[...S] {
+    d = g + weight_decay * p
+    t = f32(steps + 1)
+    update steps = steps + 1
+    update exp_avg = exp_avg + (1.0 - betas.0) * (d - exp_avg)
+    update exp_avg_sq = betas.1 * exp_avg_sq + (1.0 - betas.1) * d * d
+    unbiased = exp_avg / bias_correction(betas.0, t)
+    known = bias_correction(betas.1, t)
+    rho = limit - 2.0 * t * (1.0 - known) / known
+    // Where rho is small the root is of a negative number: of no use, but it must not be NaN.
+    usable = maximum(rho, 5.0)
+    rectified = sqrt((usable - 4.0) * (usable - 2.0) * limit / ((limit - 4.0) * (limit - 2.0) * usable))
+    p - lr * unbiased * select(rho > 5.0, rectified * sqrt(known) / (sqrt(exp_avg_sq) + eps), 1.0)
+  }
+}
+
+/// The sign of an average of gradients; Chen et al. 2023, https://arxiv.org/abs/2302.06675.
+/// p = (1 - lr weight_decay) p - lr sign(b1 m + (1 - b1) g);  m = b2 m + (1 - b2) g.
+export optimizer Lion(lr: float = 1e-4, betas: (float, float) = (0.9, 0.99), weight_decay: float = 0.0) {
+  buffer exp_avg: f32[...S] ~ zeros()
+
+  step(p: f32[...S], g: f32[...S]) -> f32[...S] {
+    direction = sign(betas.0 * exp_avg + (1.0 - betas.0) * g)
+    update exp_avg = betas.1 * exp_avg + (1.0 - betas.1) * g
+    p * (1.0 - lr * weight_decay) - lr * direction
+  }
+}
+
+/// Adam whose step is scaled to the size of each parameter tensor; You et al. 2019, https://arxiv.org/abs/1904.00962.
+/// u = m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps) + weight_decay p;  p -= lr |p| / |u| u (the ratio is 1 where a norm is 0).
+export optimizer LAMB(
+  lr: float = 1e-3,
+  betas: (float, float) = (0.9, 0.999),
+  eps: float = 1e-6,
+  weight_decay: float = 0.0
+) {
+  buffer exp_avg: f32[...S] ~ zeros()
+  buffer exp_avg_sq: f32[...S] ~ zeros()
+  buffer steps: i32[] ~ zeros()
+
+  step(p: f32[...S], g: f32[...S]) -> f32[...S] {
+    t = f32(steps + 1)
+    update steps = steps + 1
+    update exp_avg = exp_avg + (1.0 - betas.0) * (g - exp_avg)
+    update exp_avg_sq = betas.1 * exp_avg_sq + (1.0 - betas.1) * g * g
+    scale = sqrt(exp_avg_sq / bias_correction(betas.1, t)) + eps
+    u = exp_avg / bias_correction(betas.0, t) / scale + weight_decay * p
+    (size, length) = (norm(p), norm(u))
+    p - lr * select(size > 0.0 and length > 0.0, size / length, 1.0) * u
+  }
+}
+
+/// Momentum made orthogonal by five Newton-Schulz steps, for matrices; Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/,
+/// https://pytorch.org/docs/stable/generated/torch.optim.Muon.html (which computes the steps in bf16). m = momentum m + (1 - momentum) g;
+/// p = (1 - lr weight_decay) p - lr sqrt(max(1, rows / columns)) orthogonal(momentum m + (1 - momentum) g). Parameters that are no
+/// matrices take the step without making it orthogonal: give them their own lr.
+export optimizer Muon(
+  lr: float = 1e-3,
+  weight_decay: float = 0.1,
+  momentum: float = 0.95,
+  nesterov: bool = true,
+  ns_coefficients: (float, float, float) = (3.4445, -4.775, 2.0315),
+  eps: float = 1e-7,
+  ns_steps: int = 5
+) {
+  buffer momentum_buffer: f32[...S] ~ zeros()
+
+  step(p: f32[...S], g: f32[...S]) -> f32[...S] {
+    update momentum_buffer = momentum_buffer + (1.0 - momentum) * (g - momentum_buffer)
+    u = if nesterov { g + momentum * (momentum_buffer - g) } else { momentum_buffer }
+    direction = if len(S) == 2 {
+      sqrt(max(1.0, float(S[0]) / float(S[1]))) * orthogonal_part(u, ns_coefficients, eps, ns_steps)
+    } else {
+      u
+    }
+    p * (1.0 - lr * weight_decay) - lr * direction
+  }
+}
+
+/// About U V^T of the singular value decomposition U S V^T: the quintic a x + b x^3 + c x^5 brings every singular value near 1.
+fn orthogonal_part(x: f32[R, C], k: (float, float, float), eps: float, rounds: int) -> f32[R, C] {
+  wide = if R > C { transpose(x) } else { x }
+  y = wide / maximum(norm(wide), eps)
+  for i in [for i in 0..rounds: i] {
+    gram = matmul(y, y, transpose_b: true)
+    y = k.0 * y + (k.1 * gram + k.2 * (gram @ gram)) @ y
+  }
+  if R > C { transpose(y) } else { y }
+}
+
 /// 1 - beta^t. Through expm1, because 1 - pow(beta, t) loses four digits of f32 when beta is near 1.
 fn bias_correction(beta: float, t: f32[]) -> f32[] => -expm1(t * log(beta))
 
@@ -1172,6 +3213,48 @@ export fn cosine_lr(step: i32[], total_steps: int, warmup_steps: int = 0, min_fa
 /// (1 - progress)^power down to 0 at total_steps; torch's PolynomialLR.
 export fn polynomial_lr(step: i32[], total_steps: int, power: float = 1.0) -> f32[] =>
   pow(1.0 - progress(step, 0, total_steps), power)
+
+/// Smith & Topin 2017, torch's OneCycleLR with cosines, as factors of the peak: from 1 / div_factor up to 1 over the first pct_start of
+/// total_steps, then down to 1 / (div_factor final_div_factor).
+export fn one_cycle_lr(
+  step: i32[],
+  total_steps: int,
+  pct_start: float = 0.3,
+  div_factor: float = 25.0,
+  final_div_factor: float = 1e4
+) -> f32[] {
+  peak = pct_start * float(total_steps) - 1.0
+  up = minimum(f32(step) / peak, 1.0)
+  down = minimum(maximum((f32(step) - peak) / (float(total_steps - 1) - peak), 0.0), 1.0)
+  low = 1.0 / div_factor
+  final = low / final_div_factor
+  select(f32(step) <= peak, between(low, 1.0, up), between(1.0, final, down))
+}
+
+/// From \`a\` to \`b\` along half a cosine.
+fn between(a: float, b: float, progress: f32[]) -> f32[] => b + (a - b) * 0.5 * (1.0 + cos(pi * progress))
+
+/// A cosine from 1 to min_factor that starts again after \`period\` steps, each period \`growth\` times as long as the one before;
+/// torch's CosineAnnealingWarmRestarts.
+export fn cosine_restarts_lr(step: i32[], period: int, growth: int = 1, min_factor: float = 0.0) -> f32[] {
+  at = f32(step)
+  length = f32(period)
+  while at >= length {
+    at = at - length
+    length = length * float(growth)
+  }
+  between(1.0, min_factor, at / length)
+}
+
+/// Up from min_factor to 1 in a straight line over step_size steps, down again over as many, and so on; Smith 2015, torch's CyclicLR.
+export fn cyclic_lr(step: i32[], step_size: int, min_factor: float = 0.1) -> f32[] {
+  turn = f32(step % (2 * step_size)) / float(step_size)
+  min_factor + (1.0 - min_factor) * (1.0 - abs(turn - 1.0))
+}
+
+/// 1 / sqrt(step + 1) after a linear rise over warmup_steps, 1 at its top; Vaswani et al. 2017.
+export fn inverse_sqrt_lr(step: i32[], warmup_steps: int = 1) -> f32[] =>
+  minimum(f32(step + 1) / float(warmup_steps), sqrt(float(warmup_steps)) * rsqrt(f32(step + 1)))
 
 /// How far \`step\` is on the way from \`start\` to \`stop\`: 0 to 1.
 fn progress(step: i32[], start: int, stop: int) -> f32[] =>

@@ -244,7 +244,7 @@ function inside(
 
 // ---------------------------------------------------------------- pure updates
 
-/** `out[:, t] = v` as a value: `out` with a part replaced. Compile-time positions cut and join; a run-time one selects. */
+/** `out[:, t] = v` as a value: `out` with a part replaced. Compile-time positions cut and join; a run-time one is `put`. */
 export function updateAt(cx: Cx, x: TensorVal, items: readonly Subscript[], given: Val, span: Span): Val {
   const cuts = readCuts(cx, x, items, span);
   if (!cuts) return POISON;
@@ -280,23 +280,17 @@ function replace(cx: Cx, x: TensorVal, cuts: readonly Cut[], axis: number, v: Te
   if (!c) return v;
   const shape = x.value.type.shape;
   if (c.kind === 'keep') return replace(cx, x, cuts, axis + 1, v, span);
-  if (c.kind === 'take' || (c.kind === 'range' && c.step !== 1)) {
-    // Everything along this axis gets the replaced content, and the positions asked for take it.
-    const widened = fill(
-      cx,
-      v,
-      v.value.type.shape.map((d, i) => (i === axis ? shape[axis]! : d)),
-      span,
-    );
-    if (c.kind === 'range')
-      return report(cx, 'bad_step', { step: c.step }, span, { help: 'assign to each position in a loop' });
-    if (widened.kind !== 'tensor') return POISON;
-    const inner = replace(cx, x, cuts, axis + 1, widened, span);
-    const column = shape.map((_, i) => (i === axis ? shape[axis]! : D.dim(1)));
-    const where = emitOne(cx, 'iota', [], { shape: column, axis, elem: c.index.value.type.elem }, span);
-    if (inner.kind !== 'tensor' || where.kind !== 'tensor') return POISON;
-    const cond = emitOne(cx, 'eq', [where, c.index], {}, span);
-    return cond.kind === 'tensor' ? emitOne(cx, 'select', [cond, inner, x], {}, span) : POISON;
+  if (c.kind === 'range' && c.step !== 1)
+    return report(cx, 'bad_step', { step: c.step }, span, { help: 'assign to each position in a loop' });
+  if (c.kind === 'take') {
+    const rest = shape.filter((_, i) => i !== axis);
+    // The slice as it is, unless all of it is replaced.
+    const whole = cuts.slice(axis + 1).every((later) => later.kind === 'keep');
+    const old = whole ? v : emitOne(cx, 'take', [x, c.index], { axis }, span);
+    const line = old.kind === 'tensor' && !whole ? reshape(cx, old, shape.with(axis, D.dim(1)), span) : old;
+    const inner = line.kind === 'tensor' ? replace(cx, line, cuts, axis + 1, v, span) : line;
+    const slice = inner.kind === 'tensor' ? reshape(cx, inner, rest, span) : inner;
+    return slice.kind === 'tensor' ? emitOne(cx, 'put', [x, c.index, slice], { axis }, span) : POISON;
   }
   if (c.kind !== 'range') return POISON;
   const cut = (start: D.Dim, stop: D.Dim): Val => {

@@ -12,7 +12,7 @@ import { scatterAddOnGrid } from '../runtime/kernels/gpu/scatter.ts';
 import { foldInKernel, randomBitsKernel } from '../runtime/kernels/random.ts';
 import { maxPoolGradKernel } from '../runtime/kernels/pool-grad.ts';
 import { rowwiseKernel } from '../runtime/kernels/rowwise.ts';
-import { scatterAddKernel } from '../runtime/kernels/scatter.ts';
+import { scatterKernel, startOf } from '../runtime/kernels/scatter.ts';
 import { add, dim, product, type Dim } from '../ir/dim.ts';
 import type { Func, Module, Op, Region, Value } from '../ir/ir.ts';
 import { size } from '../ir/ops/attrs.ts';
@@ -51,7 +51,7 @@ class Lowerer {
     const [result] = results;
     switch (op.kind) {
       case 'fusion':
-        return this.fusion(op).map((call) => ({ kind: 'kernel', call }));
+        return [...start(op), ...this.fusion(op).map((call): LoweredItem => ({ kind: 'kernel', call }))];
       case 'reshape':
         return [{ kind: 'alias', result: result!, source: operands[0]!, offset: dim(0) }];
       case 'view':
@@ -122,7 +122,9 @@ function onCores(family: string, op: Op, name: string, target: Target): readonly
     case 'max_pool2d_grad':
       return [maxPoolGradKernel(op, target, name)];
     case 'scatter_add':
-      return [scatterAddKernel(op, target, name)];
+    case 'index_add':
+    case 'put':
+      return [scatterKernel(op, target, name)];
     case 'fold_in':
       return [foldInKernel(op, name)];
     case 'random_bits':
@@ -150,6 +152,14 @@ function onGrid(family: string, op: Op, name: string): readonly KernelCall[] | n
     default:
       return null;
   }
+}
+
+const CHANGES: ReadonlySet<unknown> = new Set(['index_add', 'put']);
+
+/** A family that changes parts of a tensor finds all of it in its result. */
+function start(op: Op): LoweredItem[] {
+  const source = CHANGES.has(op.attrs['family']) ? startOf(op) : null;
+  return source ? [{ kind: 'copy', result: op.results[0]!, source }] : [];
 }
 
 const renamed = (c: KernelCall, name: string): KernelCall => ({ ...c, kernel: { ...c.kernel, name } });

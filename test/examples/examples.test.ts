@@ -81,3 +81,81 @@ test("resnet18: torchvision's keys, images of any size", async (t) => {
   }
   learns(t, model, [made([4, 3, 32, 32]), classes(4, 4)], 8);
 });
+
+const labels = (n: number): Tensor => classes(n, 4);
+/** In 0..1/4, as faint images are. */
+const shifted = (x: Tensor): Tensor =>
+  tensor(
+    Float32Array.from(x.readSync(), (v) => (v + 1) / 8),
+    { shape: x.shape },
+  );
+const text = (shape: readonly [number, number]): readonly [Tensor, Tensor] => {
+  const at = (shift: number): Tensor =>
+    tensor(
+      Int32Array.from({ length: shape[0] * shape[1] }, (_, i) => (7 * (i + shift)) % 5),
+      { shape },
+    );
+  return [at(0), at(1)];
+};
+
+/** Examples that learn made-up data by heart: hyper-parameters, arguments of the loss, steps. */
+const LEARN: Readonly<Record<string, readonly [Readonly<Record<string, number>>, () => readonly Tensor[], number]>> = {
+  softmax_regression: [{}, () => [shifted(made([16, 1, 28, 28])), labels(16)], 40],
+  dropout_mlp: [{ p1: 0.1, p2: 0.1 }, () => [made([16, 1, 28, 28]), labels(16)], 60],
+  alexnet: [{ width: 12, dropout: 0 }, () => [made([4, 1, 224, 224]), labels(4)], 40],
+  vgg: [{}, () => [made([8, 1, 32, 32]), labels(8)], 60],
+  nin: [{}, () => [made([8, 1, 32, 32]), labels(8)], 150],
+  googlenet: [{}, () => [made([8, 1, 32, 32]), labels(8)], 150],
+  densenet: [{}, () => [made([8, 1, 32, 32]), labels(8)], 60],
+  char_lstm: [{}, () => text([4, 12]), 80],
+  char_rnn_scratch: [{}, () => text([4, 12]), 80],
+  vit: [{}, () => [made([8, 1, 28, 28]), labels(8)], 60],
+  vae: [{ n: 64 }, () => [shifted(made([16, 64]))], 300],
+  unet: [
+    {},
+    () => [
+      made([2, 1, 16, 16]),
+      tensor(
+        Int32Array.from({ length: 512 }, (_, i) => (i >> 2) % 2),
+        { shape: [2, 16, 16] },
+      ),
+    ],
+    150,
+  ],
+};
+
+for (const [name, [hyper, args, steps]] of Object.entries(LEARN)) {
+  test(name, async (t) => {
+    const model = await create(name, hyper);
+    const given = args();
+    const losses = Array.from({ length: steps }, () => model.train_step(...given).loss.readSync()[0]!);
+    t.true(losses.every(Number.isFinite));
+    t.true(losses.at(-1)! < 0.8 * losses[0]!, `from ${losses[0]} to ${losses.at(-1)}`);
+  });
+}
+
+test('linear_regression finds the line', async (t) => {
+  const model = await create('linear_regression');
+  const x = made([32, 2]);
+  const data = x.readSync();
+  const y = tensor(Array.from({ length: 32 }, (_, i) => [2 * data[2 * i]! - 3.4 * data[2 * i + 1]! + 4.2]));
+  learns(t, model, [x, y], 100);
+});
+
+test('custom_layers: learns, and runs a loop over data', async (t) => {
+  const model = await create('custom_layers');
+  learns(t, model, [made([16, 8]), made([16, 1], 1)], 80);
+  const small = (model.call('tamed', [made([4, 8])]) as Tensor).readSync()[0]!;
+  t.true(Math.abs(small) <= 1);
+});
+
+test('dcgan: judge and generator both move', async (t) => {
+  const model = await create('dcgan', { width: 4 });
+  const before = new Map(
+    [...model.named_parameters()].map(([name]) => [name, model.state_dict().get(name)!.readSync().slice()]),
+  );
+  const real = made([4, 3, 16, 16]);
+  for (let i = 0; i < 3; i++)
+    t.true(Number.isFinite(model.train_step(real, made([4, 16, 1, 1], i)).loss.readSync()[0]));
+  for (const [name, values] of before) t.notDeepEqual(model.state_dict().get(name)!.readSync(), values, name);
+});

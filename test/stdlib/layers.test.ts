@@ -10,6 +10,8 @@ import { readSafetensors } from '../support/safetensors.ts';
 interface Case {
   readonly name: string;
   readonly net: string;
+  /** Of the method that calls the layer, where that takes more than `layer(x0, ...)`. */
+  readonly body?: string;
   readonly state: readonly string[];
   readonly inputs: readonly (readonly number[])[];
   readonly output: readonly number[];
@@ -28,6 +30,8 @@ const NOISE = 1e-7;
 const typeOf = (c: Case, i: number): string =>
   `${stored.get(`${c.name}/in/${i}`)!.dtype === 'I64' ? 'i32' : 'f32'}[${c.inputs[i]!.join(', ')}]`;
 
+const blocksIn = (net: string): readonly string[] => [...new Set(net.match(/\b[A-Z]\w+(?=\()/g))];
+
 /** The layer as \`layer\`; the float inputs are parameters as well, so that \`backward\` gives their gradients. */
 function source(c: Case): string {
   const names = c.inputs.map((_, i) => `x${i}`);
@@ -35,13 +39,13 @@ function source(c: Case): string {
   const args = names.map((n, i) => `${n}: ${typeOf(c, i)}`);
   const moved = names.map((n) => (floats.includes(n) ? `${n} + d${n}` : n));
   return `
-import { ${/^\w+/.exec(c.net)![0]} } from "std/nn"
+import { ${blocksIn(c.net).join(', ')} } from "std/nn"
 
 export block Case() {
   layer = ${c.net}
   ${floats.map((n) => `param d${n}: ${typeOf(c, names.indexOf(n))} ~ zeros()`).join('\n  ')}
 
-  forward(${args.join(', ')}) -> f32[${c.output.join(', ')}] => layer(${moved.join(', ')})
+  forward(${args.join(', ')}) -> f32[${c.output.join(', ')}] ${c.body ? `{ ${c.body} }` : `=> layer(${moved.join(', ')})`}
   loss(${args.join(', ')}, cot: f32[${c.output.join(', ')}]) -> f32[] => sum(forward(${names.join(', ')}) * cot)
 }
 `;
@@ -86,10 +90,11 @@ for (const c of cases) {
 }
 
 test('every layer with parameters or options has a case', (t) => {
-  const layers = [...STDLIB['std/nn']!.matchAll(/^export block (\w+)/gm)].map((m) => m[1]!);
-  const covered = new Set(cases.map((c) => /^\w+/.exec(c.net)![0]));
+  const layers = [...STDLIB['std/nn']!.matchAll(/^export (?:block|fn) (\w+)/gm)].map((m) => m[1]!);
+  const covered = new Set(cases.flatMap((c) => blocksIn(c.net)));
   // Activations are one call of a function that functions.test.ts compares; Dropout is random: see random.test.ts.
-  const elsewhere = /^(ReLU6?|LeakyReLU|ELU|SELU|SiLU|GELU|Sigmoid|Tanh|Softplus|Softmax|LogSoftmax|Dropout)$/;
+  const elsewhere =
+    /^(ReLU6?|LeakyReLU|ELU|SELU|SiLU|GELU|Sigmoid|Tanh|Softplus|Softmax|LogSoftmax|(Alpha)?Dropout([123]d)?)$/;
   t.deepEqual(
     layers.filter((l) => !covered.has(l) && !elsewhere.test(l)),
     [],

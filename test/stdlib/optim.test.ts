@@ -34,7 +34,7 @@ const stored = readSafetensors(at('optim.safetensors').pathname);
 const SCHEDULES: Readonly<Record<string, string>> = {
   'torch.optim.lr_scheduler.StepLR(o, 2, .5)': 'step_lr(step_size: 2, gamma: 0.5)',
 };
-const OPTIMIZERS = ['SGD', 'Adam', 'AdamW'];
+const OPTIMIZERS = ['SGD', 'Adam', 'AdamW', 'RMSprop', 'Adagrad', 'Adadelta', 'RAdam'];
 
 const literal = (x: number | boolean | readonly number[]): string =>
   Array.isArray(x) ? `(${x.join(', ')})` : typeof x === 'number' && Number.isInteger(x) ? `${x}.0` : String(x);
@@ -84,6 +84,52 @@ for (const run of runs) {
   });
 }
 
+/** Optimizers that the reference runs do not have (test/reference/optimizers/generate.py). */
+const more = JSON.parse(readFileSync(new URL('../reference/optimizers/cases.json', import.meta.url), 'utf8')) as {
+  readonly start: readonly (readonly number[])[];
+  readonly scale: readonly (readonly number[])[];
+  readonly cases: readonly {
+    readonly optimizer: string;
+    readonly args: Run['args'];
+    readonly steps: readonly (readonly (readonly number[])[])[];
+  }[];
+};
+
+for (const c of more.cases) {
+  const call = `${c.optimizer}(${named(c.args, ': ')})`;
+  test(call, (t) => {
+    const model = new Interpreted(
+      elaborated(`
+export block Model() {
+  param W: f32[4, 3] ~ zeros()
+  param b: f32[3] ~ zeros()
+
+  loss(u: f32[4, 3], v: f32[3]) -> f32[] => (sum(u * W * u * W) + sum(v * b * v * b)) / 2.0
+
+  train { loss = loss; optimizer = ${call} }
+}
+`),
+    );
+    const names = ['W', 'b'];
+    names.forEach((name, i) => model.write(name, more.start[i]!));
+    const vector = (shape: number[], data: readonly number[]): Stored => ({
+      dtype: 'F32',
+      shape,
+      data: Float64Array.from(data),
+    });
+    const args = new Map([
+      ['u', vector([4, 3], more.scale[0]!)],
+      ['v', vector([3], more.scale[1]!)],
+    ]);
+    c.steps.forEach((expected, step) => {
+      model.run('train_step', args);
+      names.forEach((name, i) =>
+        close(t, `${name} after step ${step + 1}`, model.read(name), vector([], expected[i]!)),
+      );
+    });
+  });
+}
+
 /** PyTorch's schedules as factors; torch's cosine rises again after its end, ours stays: `until` is how far they agree. */
 const FACTORS: Readonly<Record<string, { readonly factor: string; readonly until?: number }>> = {
   step: { factor: 'step_lr(step, 5, 0.5)' },
@@ -92,6 +138,10 @@ const FACTORS: Readonly<Record<string, { readonly factor: string; readonly until
   cosine: { factor: 'cosine_lr(step, 10, min_factor: 0.01)', until: 11 },
   linear: { factor: 'linear_lr(step, 6, start_factor: 0.1)' },
   const: { factor: 'constant_lr(step, 0.3, 4)' },
+  onecycle: { factor: 'one_cycle_lr(step, 30) / 0.1' },
+  cosine_restart: { factor: 'cosine_restarts_lr(step, 5, 2, min_factor: 0.01)' },
+  cyclic: { factor: 'cyclic_lr(step, 4)' },
+  lamb: { factor: 'inverse_sqrt_lr(step)' },
   poly: { factor: 'polynomial_lr(step, 10, 2.0)' },
 };
 

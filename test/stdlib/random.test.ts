@@ -57,6 +57,30 @@ test('a layer that is used twice draws twice', async (t) => {
   t.notDeepEqual(numbers(a), numbers(b));
 });
 
+test('dropout of channels takes whole channels; alpha dropout keeps mean and variance', async (t) => {
+  const model = await create(`
+import { AlphaDropout, Dropout2d } from "std/nn"
+
+export block M() {
+  channels = Dropout2d(0.5)
+  alpha = AlphaDropout(0.2)
+
+  forward(x: f32[N, C, H, W]) -> f32[N, C, H, W] => channels(x)
+  selu_like(x: f32[N]) -> f32[N] => alpha(x)
+}
+`);
+  const x = tensor(new Float32Array(1000 * 4).fill(1), { shape: [10, 100, 2, 2] });
+  const y = numbers(model.call('forward', [x], { training: true, seed: 2 }));
+  t.true(y.every((v, i) => (v === 0 || v === 2) && v === y[i - (i % 4)]));
+  t.true(Math.abs(y.filter((v) => v !== 0).length / 4000 - 0.5) < 0.06);
+  const normal = Float32Array.from({ length: N }, (_, i) => Math.sqrt(2) * Math.sin(i));
+  const z = numbers(model.call('selu_like', [tensor(normal)], { training: true, seed: 2 }));
+  const mean = z.reduce((a, b) => a + b, 0) / N;
+  t.true(Math.abs(mean) < 0.03);
+  t.true(Math.abs(z.reduce((a, b) => a + (b - mean) ** 2, 0) / N - 1) < 0.03);
+  t.deepEqual(numbers(model.call('selu_like', [tensor(normal)])), [...normal]);
+});
+
 const BITS = `
 export block M() {
   param w: f32[3, 5] ~ uniform(-1.0, 1.0)

@@ -265,6 +265,13 @@ const LIST: Partial<Record<OpKind, readonly Listed[]>> = {
     c({ size: dim(4) }, indices([0], 4), x(0, 2)),
     edge('outside', { size: dim(3) }, at(0, 3, -1, 2), x(4, 2)),
   ],
+  index_add: [
+    c({}, x(5, 4), indices([2, 3], 5), x(2, 3, 4)),
+    c({ axis: 1 }, x(3, 4), indices([65], 4), x(3, 65)),
+    c({ axis: 1 }, x(2, 3, 5), indices([], 3), x(2, 5)),
+    c({}, x(3, 2), at(1, 1, 1, 1), x(4, 2)),
+    edge('outside', {}, x(3, 2), at(0, 3, -1, 2), x(4, 2)),
+  ],
   put: [
     c({ axis: 1 }, x(3, 4), { shape: [], elem: 'i32', data: [2] }, x(3)),
     c({ axis: 0 }, x(17), { shape: [], elem: 'i32', data: [16] }, x()),

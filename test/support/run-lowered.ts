@@ -57,7 +57,7 @@ export function runFused(func: Func, inputs: readonly NdArray[], options: RunOpt
     const used =
       item.kind === 'kernel'
         ? item.call.args.flatMap((a) => (a.kind === 'value' ? [a.value] : []))
-        : item.kind === 'alias'
+        : item.kind === 'alias' || item.kind === 'copy'
           ? [item.source, item.result]
           : item.kind === 'pack'
             ? item.parts.map((p) => p.value)
@@ -99,6 +99,14 @@ export function runFused(func: Func, inputs: readonly NdArray[], options: RunOpt
       }
       case 'alias':
         places.set(item.result, place(item.source) + widthOf(item.result) * evaluate(item.offset));
+        break;
+      case 'copy':
+        steps.push({
+          kind: 'copy',
+          from: slot(place(item.source)),
+          to: slot(place(item.result)),
+          bytes: slot(bytesOf(item.source)),
+        });
         break;
       case 'pack':
         for (const p of item.parts) {

@@ -163,6 +163,9 @@ class Flattener {
         });
         return;
       }
+      case 'copy':
+        this.deliver(this.place(item.source, scope), this.place(item.result, scope));
+        return;
       case 'pack': {
         const target = this.place(item.result, scope);
         const unit = bytesOfElem(item.result.type.elem);

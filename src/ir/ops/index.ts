@@ -1,13 +1,10 @@
 /** Rows that address elements by integers of another tensor. An index outside is never clamped: it reads NaN (0 for integers) and writes nothing. */
-import type { IrBuilder } from '../builder.ts';
-import type { Dim } from '../dim.ts';
-import { dim } from '../dim.ts';
-import type { Op, Value } from '../ir.ts';
+import type { TensorType, Value } from '../ir.ts';
+import type { NdArray } from '../ndarray.ts';
 import { ndarray, sizeOf } from '../ndarray.ts';
 import { isFloat, num, size } from './attrs.ts';
-import type { OpDef, OperandSpec } from './def.ts';
+import type { OpDef, OperandSpec, ShapeContext, ShapeFault } from './def.ts';
 import { defineOp } from './define.ts';
-import { math, reshape } from './gradients.ts';
 import { single } from './pointwise.ts';
 import { axesFault, fault, text } from './shapes.ts';
 
@@ -19,18 +16,27 @@ const around = (shape: readonly number[], axis: number): [number, number] => [
   sizeOf(shape.slice(axis + 1)),
 ];
 
-/** x with `v` at position `index` of an axis, by comparing positions: what `put` means. */
-function expandPut(b: IrBuilder, op: Op): readonly Value[] {
-  const [x, index, v] = op.operands as readonly [Value, Value, Value];
-  const axis = num(op.attrs, 'axis');
-  const line = x.type.shape.map((d, i) => (i === axis ? d : dim(1)));
-  const here = math(b).eq(b.one('iota', [], { shape: line, axis, elem: 'i32' }), index);
-  const thin = reshape(
-    b,
-    v,
-    x.type.shape.map((d, i) => (i === axis ? dim(1) : d)),
-  );
-  return [math(b).select(here, thin, x)];
+/** What is wrong with slices that are to have the shape of the indices at an axis. */
+function slicesFault(indices: TensorType, slices: TensorType, axis: number, ctx: ShapeContext): ShapeFault | null {
+  const rank = indices.shape.length;
+  const what = `the slices ${text(slices.shape)} must have the shape of the indices ${text(indices.shape)} at axis ${axis}`;
+  if (axis < 0 || axis + rank > slices.shape.length) return fault(what, 1);
+  const given = slices.shape.slice(axis, axis + rank);
+  return given.every((d, k) => ctx.equal(d, indices.shape[k]!, what)) ? null : fault(what, 1);
+}
+
+/** Adds the slices to `out` at their indices. */
+function addSlices(out: NdArray, indices: NdArray, slices: NdArray, axis: number): NdArray {
+  const n = out.shape[axis]!;
+  const [before, after] = around(out.shape, axis);
+  const count = indices.data.length;
+  for (let p = 0; p < before; p++)
+    for (let k = 0; k < count; k++) {
+      const i = indices.data[k]!;
+      if (i < 0 || i >= n) continue;
+      for (let q = 0; q < after; q++) out.data[(p * n + i) * after + q]! += slices.data[(p * count + k) * after + q]!;
+    }
+  return out;
 }
 
 export const indexOps = {
@@ -75,30 +81,35 @@ export const indexOps = {
     attrs: { axis: { type: 'int', default: 0 }, size: { type: 'dim' } },
     shape: ([i, dy], attrs, ctx) => {
       const axis = num(attrs, 'axis');
-      const rank = i!.shape.length;
-      const what = `dy ${text(dy!.shape)} must have the shape of the indices ${text(i!.shape)} at axis ${axis}`;
-      if (axis < 0 || axis + rank > dy!.shape.length) return fault(what, 1);
-      const given: readonly Dim[] = dy!.shape.slice(axis, axis + rank);
-      if (!given.every((d, k) => ctx.equal(d, i!.shape[k]!, what))) return fault(what, 1);
-      const shape = [...dy!.shape.slice(0, axis), size(attrs, 'size'), ...dy!.shape.slice(axis + rank)];
-      return [{ elem: dy!.elem, shape }];
+      const after = dy!.shape.slice(axis + i!.shape.length);
+      const shape = [...dy!.shape.slice(0, axis), size(attrs, 'size'), ...after];
+      return slicesFault(i!, dy!, axis, ctx) ?? [{ elem: dy!.elem, shape }];
     },
     grad: (b, op, [ddx]) => [null, ddx ? b.one('take', [ddx, op.operands[0]!], { axis: num(op.attrs, 'axis') }) : null],
     lower: { kind: 'family', family: 'scatter_add' },
-    reference: single(([indices, dy], op, { elem, shape }) => {
-      const axis = num(op.attrs, 'axis');
-      const n = shape[axis]!;
-      const [before, after] = around(shape, axis);
-      const count = indices!.data.length;
-      const out = ndarray(elem, shape);
-      for (let p = 0; p < before; p++)
-        for (let k = 0; k < count; k++) {
-          const i = indices!.data[k]!;
-          if (i < 0 || i >= n) continue;
-          for (let q = 0; q < after; q++) out.data[(p * n + i) * after + q]! += dy!.data[(p * count + k) * after + q]!;
-        }
-      return out;
-    }),
+    reference: single(([indices, dy], op, { elem, shape }) =>
+      addSlices(ndarray(elem, shape), indices!, dy!, num(op.attrs, 'axis')),
+    ),
+  }),
+  index_add: defineOp({
+    doc: 'x, to which slices are added at indices along an axis, in the order of the indices. `torch.index_add`.',
+    operands: [{ name: 'x', elem: 'number' }, INDICES, { name: 'slices', elem: 'same' }],
+    attrs: { axis: { type: 'int', default: 0 } },
+    shape: ([x, i, slices], attrs, ctx) => {
+      const axis = num(attrs, 'axis');
+      const rank = i!.shape.length;
+      const around = [...x!.shape.slice(0, axis), ...i!.shape, ...x!.shape.slice(axis + 1)];
+      const what = `slices of ${text(x!.shape)} at axis ${axis} are ${text(around)}, these are ${text(slices!.shape)}`;
+      const wrong = axesFault([axis], x!.shape);
+      if (wrong) return wrong;
+      if (slices!.shape.length !== x!.shape.length - 1 + rank) return fault(what, 2);
+      return around.every((d, k) => ctx.equal(d, slices!.shape[k]!, what)) ? [x!] : fault(what, 2);
+    },
+    grad: (b, op, [dy]) => [dy ?? null, null, dy ? b.one('take', [dy, op.operands[1]!], op.attrs) : null],
+    lower: { kind: 'family', family: 'index_add' },
+    reference: single(([x, indices, slices], op, { elem, shape }) =>
+      addSlices(ndarray(elem, shape, x!.data), indices!, slices!, num(op.attrs, 'axis')),
+    ),
   }),
   put: defineOp({
     doc: 'x with the slice at one position of an axis replaced by v, which lacks that axis; an index outside changes nothing. `out[:, t] = v` as a pure function.',
@@ -123,10 +134,12 @@ export const indexOps = {
       if (!dy) return [null, null, null];
       const [, index, v] = op.operands as readonly [Value, Value, Value];
       const axis = num(op.attrs, 'axis');
+      // Read before it is overwritten, so that the slice can be zeroed in place.
+      const taken = b.one('take', [dy, index], { axis });
       const zero = b.one('constant', [], { value: 0, elem: dy.type.elem, shape: v.type.shape });
-      return [b.one('put', [dy, index, zero], { axis }), null, b.one('take', [dy, index], { axis })];
+      return [b.one('put', [dy, index, zero], { axis }), null, taken];
     },
-    lower: { kind: 'decompose', decompose: expandPut },
+    lower: { kind: 'family', family: 'put' },
     reference: single(([x, index, v], op, { elem, shape }) => {
       const axis = num(op.attrs, 'axis');
       const n = shape[axis]!;

@@ -9,6 +9,54 @@ from torch import nn
 
 torch.manual_seed(0)
 torch.set_num_threads(1)
+
+
+def flat(*parts):
+    return torch.cat([p.reshape(-1) for p in parts])
+
+
+def packed(layer, x):
+    y, state = layer(nn.utils.rnn.pack_padded_sequence(x, torch.tensor([5, 3])))
+    return flat(nn.utils.rnn.pad_packed_sequence(y)[0], *(state if isinstance(state, tuple) else [state]))
+
+
+# Where the result is not one tensor, or the call not layer(x0, ...): what Python calls, and the body of the method.
+FLAT = "cat([for y in [{}]: flatten(y)])"
+STATES = (lambda layer, *a: flat(*layer(*a)), "(y, h) = layer({}); " + FLAT.format("y, h"))
+CELLS = (lambda layer, x, *a: (lambda y, s: flat(y, *s))(*layer(x, a or None)),
+         "(y, s) = layer({}); (h, c) = s; " + FLAT.format("y, h, c"))
+LENGTHS = "lengths: 5 - 2 * arange(2)"
+PACKED = (packed, f"(y, h) = layer({{}}, {LENGTHS}); " + FLAT.format("y, h"))
+PACKED_CELLS = (packed, f"(y, s) = layer({{}}, {LENGTHS}); (h, c) = s; " + FLAT.format("y, h, c"))
+
+
+
+def angles(t, d):
+    return torch.arange(t)[:, None] / 10000 ** (torch.arange(0, d, 2) / d)
+
+
+class Positions(nn.Module):  # d2l's PositionalEncoding
+    def __init__(self, d):
+        super().__init__()
+
+    def forward(self, x):
+        a, p = angles(*x.shape[-2:]), torch.zeros(x.shape[-2:])
+        p[:, 0::2], p[:, 1::2] = torch.sin(a), torch.cos(a)
+        return x + p
+
+
+class Turned(nn.Module):  # rotary embeddings as products of complex numbers
+    def __init__(self, interleaved):
+        super().__init__()
+        self.interleaved = interleaved
+
+    def forward(self, x):
+        h = x.shape[-1] // 2
+        pairs = x.unflatten(-1, (h, 2)) if self.interleaved else torch.stack([x[..., :h], x[..., h:]], -1)
+        turned = torch.view_as_real(torch.view_as_complex(pairs.contiguous()) * torch.polar(torch.ones(()), angles(*x.shape[-2:])))
+        return turned.flatten(-2) if self.interleaved else torch.cat([turned[..., 0], turned[..., 1]], -1)
+
+
 CASES = [
     ("linear", "Linear(4, 3)", nn.Linear(4, 3), [(2, 5, 4)]),
     ("linear_no_bias", "Linear(4, 3, bias: false)", nn.Linear(4, 3, bias=False), [(2, 4)]),
@@ -45,15 +93,106 @@ CASES = [
      nn.MultiheadAttention(8, 4, bias=False, batch_first=True), [(3, 5, 8), (3, 4, 8), (3, 4, 8)]),
     ("attention_masked", "MultiheadAttention(8, 2, batch_first: true)", nn.MultiheadAttention(8, 2, batch_first=True),
      [(3, 4, 8), (3, 4, 8), (3, 4, 8), (4, 4)]),
+    ("conv1d", "Conv1d(3, 4, 3)", nn.Conv1d(3, 4, 3), [(2, 3, 9)]),
+    ("conv1d_options", "Conv1d(4, 6, 3, stride: 2, padding: 2, dilation: 2, groups: 2, bias: false)",
+     nn.Conv1d(4, 6, 3, 2, 2, 2, 2, bias=False), [(2, 4, 9)]),
+    ("conv3d", "Conv3d(2, 3, (2, 3, 2))", nn.Conv3d(2, 3, (2, 3, 2)), [(2, 2, 4, 5, 3)]),
+    ("conv3d_options", "Conv3d(2, 4, (3, 2, 2), stride: (2, 1, 2), padding: (1, 0, 1), dilation: (1, 2, 1), groups: 2)",
+     nn.Conv3d(2, 4, (3, 2, 2), (2, 1, 2), (1, 0, 1), (1, 2, 1), 2), [(2, 2, 5, 6, 4)]),
+    ("convt1d", "ConvTranspose1d(3, 4, 3)", nn.ConvTranspose1d(3, 4, 3), [(2, 3, 5)]),
+    ("convt1d_options", "ConvTranspose1d(4, 6, 4, stride: 3, padding: 1, output_padding: 2, groups: 2, bias: false, dilation: 2)",
+     nn.ConvTranspose1d(4, 6, 4, 3, 1, 2, 2, False, 2), [(2, 4, 5)]),
+    ("convt2d", "ConvTranspose2d(3, 4, 3)", nn.ConvTranspose2d(3, 4, 3), [(2, 3, 4, 5)]),
+    ("convt2d_options", "ConvTranspose2d(4, 6, (4, 3), stride: 2, padding: (1, 2), output_padding: (0, 1), groups: 2)",
+     nn.ConvTranspose2d(4, 6, (4, 3), 2, (1, 2), (0, 1), 2), [(2, 4, 4, 5)]),
+    ("maxpool1d", "MaxPool1d(3, stride: 2, padding: 1)", nn.MaxPool1d(3, 2, 1), [(2, 3, 9)]),
+    ("avgpool1d", "AvgPool1d(3, padding: 1, count_include_pad: false)",
+     nn.AvgPool1d(3, padding=1, count_include_pad=False), [(2, 3, 9)]),
+    ("adaptive_avg1d", "AdaptiveAvgPool1d(4)", nn.AdaptiveAvgPool1d(4), [(2, 3, 7)]),
+    ("adaptive_max1d", "AdaptiveMaxPool1d(4)", nn.AdaptiveMaxPool1d(4), [(2, 3, 7)]),
+    ("adaptive_max2d", "AdaptiveMaxPool2d((3, 2))", nn.AdaptiveMaxPool2d((3, 2)), [(2, 3, 7, 5)]),
+    ("lppool", "LPPool2d(2.0, 3, stride: 2)", nn.LPPool2d(2, 3, 2), [(2, 3, 7, 5)]),
+    ("unflatten", "Unflatten(1, [2, 3])", nn.Unflatten(1, (2, 3)), [(2, 6, 4)]),
+    ("bilinear", "Bilinear(3, 4, 5)", nn.Bilinear(3, 4, 5), [(2, 6, 3), (2, 6, 4)]),
+    ("bilinear_no_bias", "Bilinear(3, 4, 5, bias: false)", nn.Bilinear(3, 4, 5, bias=False), [(2, 3), (2, 4)]),
+    ("bag_mean", "EmbeddingBag(6, 4)", nn.EmbeddingBag(6, 4), ["ids"]),
+    ("bag_sum", 'EmbeddingBag(6, 4, mode: "sum", padding_idx: 1)', nn.EmbeddingBag(6, 4, mode="sum", padding_idx=1), ["ids"]),
+    ("bag_max", 'EmbeddingBag(6, 4, mode: "max")', nn.EmbeddingBag(6, 4, mode="max"), ["ids"]),
+    ("batchnorm3d", "BatchNorm3d(3)", nn.BatchNorm3d(3), [(4, 3, 2, 3, 2)]),
+    ("groupnorm", "GroupNorm(2, 4)", nn.GroupNorm(2, 4), [(2, 4, 3, 3)]),
+    ("groupnorm_plain", "GroupNorm(3, 6, affine: false)", nn.GroupNorm(3, 6, affine=False), [(2, 6, 5)]),
+    ("rmsnorm", "RMSNorm(5)", nn.RMSNorm(5), [(2, 3, 5)]),
+    ("rmsnorm_matrix", "RMSNorm([3, 5], eps: 1e-3, elementwise_affine: false)",
+     nn.RMSNorm([3, 5], 1e-3, False), [(2, 3, 5)]),
+    ("lrn", "LocalResponseNorm(3, alpha: 0.5, beta: 0.6, k: 2.0)", nn.LocalResponseNorm(3, .5, .6, 2.), [(2, 5, 3, 2)]),
+    ("lrn_even", "LocalResponseNorm(4)", nn.LocalResponseNorm(4), [(2, 5, 3)]),
+    ("instancenorm1d", "InstanceNorm1d(3)", nn.InstanceNorm1d(3), [(2, 3, 5)]),
+    ("instancenorm2d", "InstanceNorm2d(3, affine: true)", nn.InstanceNorm2d(3, affine=True), [(2, 3, 4, 5)]),
+    ("instancenorm2d_running", "InstanceNorm2d(3, affine: true, track_running_stats: true)",
+     nn.InstanceNorm2d(3, affine=True, track_running_stats=True), [(2, 3, 4, 5)]),
+    ("instancenorm3d", "InstanceNorm3d(3)", nn.InstanceNorm3d(3), [(2, 3, 2, 4, 3)]),
+    ("rnn", "RNN(3, 4)", nn.RNN(3, 4), [(5, 2, 3)], STATES),
+    ("rnn_options", 'RNN(3, 4, num_layers: 2, nonlinearity: "relu", bias: false, batch_first: true, bidirectional: true)',
+     nn.RNN(3, 4, 2, "relu", False, True, 0., True), [(2, 5, 3)], STATES),
+    ("rnn_deep", "RNN(3, 4, num_layers: 4)", nn.RNN(3, 4, 4), [(3, 2, 3)], STATES),
+    ("rnn_started", "RNN(3, 4, num_layers: 3, bidirectional: true)", nn.RNN(3, 4, 3, bidirectional=True),
+     [(5, 2, 3), (6, 2, 4)], STATES),
+    ("gru", "GRU(3, 4)", nn.GRU(3, 4), [(5, 2, 3)], STATES),
+    ("gru_options", "GRU(3, 4, num_layers: 2, batch_first: true, bidirectional: true)",
+     nn.GRU(3, 4, 2, True, True, 0., True), [(2, 5, 3), (4, 2, 4)], STATES),
+    ("lstm", "LSTM(3, 4)", nn.LSTM(3, 4), [(5, 2, 3)], CELLS),
+    ("lstm_options", "LSTM(3, 4, num_layers: 2, batch_first: true, bidirectional: true)",
+     nn.LSTM(3, 4, 2, True, True, 0., True), [(2, 5, 3), (4, 2, 4), (4, 2, 4)], CELLS),
+    ("rnn_packed", "RNN(3, 4, bidirectional: true)", nn.RNN(3, 4, bidirectional=True), [(5, 2, 3)], PACKED),
+    ("lstm_packed", "LSTM(3, 4)", nn.LSTM(3, 4), [(5, 2, 3)], PACKED_CELLS),
+    ("rnncell", 'RNNCell(3, 4, nonlinearity: "relu")', nn.RNNCell(3, 4, nonlinearity="relu"), [(2, 3), (2, 4)]),
+    ("grucell", "GRUCell(3, 4)", nn.GRUCell(3, 4), [(2, 3), (2, 4)]),
+    ("lstmcell", "LSTMCell(3, 4, bias: false)", nn.LSTMCell(3, 4, bias=False), [(2, 3), (2, 4), (2, 4)],
+     (lambda layer, x, h, c: flat(*layer(x, (h, c))), "(h, c) = layer({}); " + FLAT.format("h, c"))),
+    ("encoder_layer", "TransformerEncoderLayer(8, 2, dim_feedforward: 12, dropout: 0.0)",
+     nn.TransformerEncoderLayer(8, 2, 12, 0.), [(4, 3, 8)]),
+    ("encoder_layer_options",
+     "TransformerEncoderLayer(8, 2, 12, 0.0, gelu, layer_norm_eps: 1e-3, batch_first: true, norm_first: true, bias: false)",
+     nn.TransformerEncoderLayer(8, 2, 12, 0., "gelu", 1e-3, True, True, False), [(3, 4, 8), (4, 4)],
+     (lambda layer, x, m: layer(x, m), "layer({})")),
+    ("decoder_layer", "TransformerDecoderLayer(8, 2, 12, 0.0, batch_first: true)",
+     nn.TransformerDecoderLayer(8, 2, 12, 0., batch_first=True), [(3, 4, 8), (3, 5, 8)]),
+    ("decoder_layer_options", "TransformerDecoderLayer(8, 2, 12, 0.0, norm_first: true)",
+     nn.TransformerDecoderLayer(8, 2, 12, 0., norm_first=True), [(4, 3, 8), (5, 3, 8), (4, 4)]),
+    ("encoder", "TransformerEncoder(TransformerEncoderLayer(8, 2, 12, 0.0), 2)",
+     nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 12, 0.), 2, enable_nested_tensor=False), [(4, 3, 8)]),
+    ("decoder", "TransformerDecoder(TransformerDecoderLayer(8, 2, 12, 0.0), 2, LayerNorm(8))",
+     nn.TransformerDecoder(nn.TransformerDecoderLayer(8, 2, 12, 0.), 2, nn.LayerNorm(8)), [(4, 3, 8), (5, 3, 8)]),
+    ("transformer", "Transformer(8, 2, 2, 1, 12, 0.0, batch_first: true)",
+     nn.Transformer(8, 2, 2, 1, 12, 0., batch_first=True), [(3, 4, 8), (3, 5, 8)]),
+    ("positions", "SinusoidalPositions(6)", Positions(6), [(2, 4, 6)]),
+    ("rotary", "Rotary(6)", Turned(False), [(2, 4, 6)]),
+    ("rotary_interleaved", "Rotary(6, interleaved: true)", Turned(True), [(2, 3, 4, 6)]),
+    ("pixel_shuffle", "PixelShuffle(2)", nn.PixelShuffle(2), [(2, 8, 3, 2)]),
+    ("pixel_unshuffle", "PixelUnshuffle(2)", nn.PixelUnshuffle(2), [(2, 2, 4, 6)]),
+    ("channel_shuffle", "ChannelShuffle(2)", nn.ChannelShuffle(2), [(2, 6, 2, 3)]),
+    ("upsample", "Upsample(scale_factor: 2)", nn.Upsample(scale_factor=2), [(2, 3, 3, 2)]),
+    ("upsample_size", "Upsample(size: (7, 3))", nn.Upsample((7, 3)), [(2, 3, 4, 5)]),
+    ("upsample_bilinear", 'Upsample(scale_factor: (2, 3), mode: "bilinear")',
+     nn.Upsample(scale_factor=(2, 3), mode="bilinear"), [(2, 3, 3, 2)]),
+    ("upsample_corners", 'Upsample(size: (7, 3), mode: "bilinear", align_corners: true)',
+     nn.Upsample((7, 3), mode="bilinear", align_corners=True), [(2, 3, 4, 5)]),
+    ("upsample_bicubic", 'Upsample(size: (7, 3), mode: "bicubic")', nn.Upsample((7, 3), mode="bicubic"), [(2, 3, 4, 5)]),
+    ("unfold", "Unfold((2, 3), dilation: (2, 1), padding: (1, 2), stride: (2, 1))",
+     nn.Unfold((2, 3), (2, 1), (1, 2), (2, 1)), [(2, 3, 6, 5)]),
+    ("fold", "Fold((6, 5), (2, 3), dilation: (2, 1), padding: (1, 2), stride: (2, 1))",
+     nn.Fold((6, 5), (2, 3), (2, 1), (1, 2), (2, 1)), [(2, 18, 21)]),
 ]
 
 tensors, described = {}, []
-for name, net, layer, inputs in CASES:
+for name, net, layer, inputs, *special in CASES:
     args = [torch.randint(0, 6, (2, 3)) if s == "ids" else torch.randn(s).requires_grad_() for s in inputs]
     for p in layer.parameters():  # away from ones and zeros, which hide mistakes
         p.data += 0.1 * torch.randn_like(p)
 
     def call():
+        if special:
+            return special[0][0](layer, *args)
         if not name.startswith("attention"):
             return layer(*args)
         mask = args[3] if len(args) > 3 else None
@@ -74,7 +213,8 @@ for name, net, layer, inputs in CASES:
     for i, a in enumerate(args): tensors[f"{name}/in/{i}"] = a.detach()
     for k, g in zip(wrt, grads): tensors[f"{name}/grad/{k}"] = g
     tensors |= {f"{name}/eval": out_eval, f"{name}/train": out.detach(), f"{name}/cot": cot}
-    described.append({"name": name, "net": net, "state": list(state), "inputs": [list(a.shape) for a in args], "output": list(out.shape)})
+    body = {"body": special[0][1].replace("{}", ", ".join(f"x{i} + dx{i}" for i in range(len(args))))} if special else {}
+    described.append({"name": name, "net": net, **body, "state": list(state), "inputs": [list(a.shape) for a in args], "output": list(out.shape)})
 
 here = pathlib.Path(__file__).parent
 save_file({k: v.clone().contiguous() for k, v in tensors.items()}, here / "cases.safetensors")

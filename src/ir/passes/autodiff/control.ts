@@ -10,7 +10,7 @@ import type { Op, Region, Value } from '../../ir.ts';
 import { isDim } from '../../symbols.ts';
 import { liveOps } from '../dce.ts';
 import { copyOps } from './forward.ts';
-import { zeros, type Reverse } from './reverse.ts';
+import { plus, zeros, type Reverse } from './reverse.ts';
 
 /** Emits an `if` on the same condition that gives the gradients of everything active that either branch captures. */
 export function reverseIf(rev: Reverse, op: Op, dys: readonly (Value | null)[]): void {
@@ -81,7 +81,7 @@ export function reverseFor(rev: Reverse, op: Op, dys: readonly (Value | null)[])
   const sums = captured.map((v) => value(v.type, 'sum'));
   const results = [
     ...active.map((a) => sub.grads.get(a) ?? zeros(sub.b, a.type)),
-    ...captured.map((v, n) => sub.b.one('add', [sums[n]!, sub.grads.get(v)!])),
+    ...captured.map((v, n) => plus(sub.b, sums[n]!, sub.grads.get(v)!)),
   ];
   const live = liveOps([...head.ops, ...ops, ...sub.b.ops], results);
   const region = { params: [turn, ...cotangents, ...sums], ops: live, results };

@@ -48,7 +48,7 @@ export class Reverse {
   accumulate(v: Value, g: Value | null | undefined): void {
     if (!g || !this.active.has(v)) return;
     const old = this.grads.get(v);
-    this.grads.set(v, old ? this.b.one('add', [old, g]) : g);
+    this.grads.set(v, old ? plus(this.b, old, g) : g);
   }
 
   /** Calls among the ops are replaced by calls that keep residuals. */
@@ -104,6 +104,13 @@ function noGradient(kind: string): string {
   }
   const { grad } = opDef(kind);
   return `${kind} has no gradient${'notDifferentiable' in grad ? `: ${grad.notDifferentiable}` : ''}`;
+}
+
+/** sum + g. What was scattered for this alone is added to its slices only: a loop that reads a slice per turn stays linear. */
+export function plus(b: IrBuilder, sum: Value, g: Value): Value {
+  const made = b.ops.findLast((op) => op.results[0] === g);
+  if (made?.kind !== 'scatter_add') return b.one('add', [sum, g]);
+  return b.one('index_add', [sum, ...made.operands], { axis: made.attrs['axis']! });
 }
 
 export const zeros = (b: IrBuilder, t: TensorType): Value =>
