@@ -18,6 +18,7 @@ import type { Func, Module, Op, Region, Value } from '../ir/ir.ts';
 import { size } from '../ir/ops/attrs.ts';
 import type { CallArg, KernelCall, Scratch, Target } from './call.ts';
 import { fusionKey } from './fusion-key.ts';
+import { WGSL } from './targets.ts';
 import type { Lowered, LoweredBlock, LoweredItem } from './lowered.ts';
 
 /** All functions of a module. */
@@ -147,6 +148,10 @@ function onGrid(family: string, op: Op, name: string): readonly KernelCall[] | n
       return scatterAddOnGrid(op, name);
     case 'random_bits':
       return [randomBitsOnGrid(op, name)];
+    // In one invocation, as written for a core: what they change is small beside the tensor that stays in place.
+    case 'index_add':
+    case 'put':
+      return [scatterKernel(op, WGSL, name)];
     case 'fold_in':
       return [foldInKernel(op, name)];
     default:

@@ -1,5 +1,6 @@
 /** Compiles a function without control flow for WebGPU and runs it on an adapter: kernels of the GPU without linker and runtime. */
 import type { CallArg } from '../../src/codegen/call.ts';
+import { KernelBuilder, load } from '../../src/codegen/builder.ts';
 import { lowerFunc } from '../../src/codegen/lower.ts';
 import type { LoweredItem } from '../../src/codegen/lowered.ts';
 import { WGSL } from '../../src/codegen/targets.ts';
@@ -11,6 +12,14 @@ import { fuse } from '../../src/ir/passes/fuse.ts';
 import { bindSymbols } from '../../src/ir/symbols.ts';
 import { decode, encode } from '../../src/runtime/elem.ts';
 import { evaluateSize } from '../../src/runtime/sizes.ts';
+
+/** What the runtime does for a copy: words from one place to another, here one after the other. */
+const COPY = ((): string => {
+  const k = new KernelBuilder();
+  const [from, to] = [k.buffer('from', 'u32'), k.buffer('to', 'u32', 'write')];
+  k.for(0, k.scalar('words'), 1, (i) => k.store(to, i, load(from, i)));
+  return printWgsl(k.finish('copy', [])).code;
+})();
 
 const MOST = 65535;
 /** Uniform blocks start at multiples of this on every device. */
@@ -63,6 +72,12 @@ export async function runOnGrid(
   for (const [index, item] of lowered.body.items.entries()) {
     if (item.kind === 'alias') {
       places.set(item.result, at(item.source) + widthOf(item.result) * evaluate(item.offset));
+      continue;
+    }
+    if (item.kind === 'copy') {
+      const words = Math.ceil(bytesOf(item.source) / 4);
+      if (words > 0)
+        dispatches.push({ code: COPY, groups: [1, 1, 1], args: [at(item.source) / 4, at(item.result) / 4, words] });
       continue;
     }
     if (item.kind !== 'kernel') throw new Error(`${item.kind} needs the linker`);
