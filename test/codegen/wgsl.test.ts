@@ -1,5 +1,6 @@
 /** The WGSL printer: Dawn accepts the shaders and builds pipelines of them. */
 import test from 'ava';
+import { absent } from '../support/absent.ts';
 import {
   add,
   eq,
@@ -26,7 +27,7 @@ import { moduleFault, nullDevice, shaderFault } from '../support/webgpu.ts';
 
 const dawn = await nullDevice();
 const withDawn = dawn ? test : test.skip;
-if (!dawn) test('skipped: the package `webgpu` gives no adapter (npm install webgpu)', (t) => t.pass());
+if (!dawn) test('skipped: the package `webgpu` gives no adapter (npm install webgpu)', absent);
 
 for (const { name, call } of samples({ kind: 'wgsl', lanes: 4, fma: true }))
   withDawn(`${name} is a valid shader`, async (t) => {

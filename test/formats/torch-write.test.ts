@@ -1,5 +1,6 @@
 /** `.pt` files that are written, read back here, and by PyTorch where NETWRIGHT_PYTHON names a Python that has it. */
 import test from 'ava';
+import { absent } from '../support/absent.ts';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,7 +15,7 @@ const python = process.env['NETWRIGHT_PYTHON'];
 const required = process.env['NETWRIGHT_REQUIRE_ALL'] !== undefined;
 const withPython = python !== undefined || required ? test : test.skip;
 if (python === undefined && !required) {
-  test('skipped: no PyTorch (set NETWRIGHT_PYTHON to a Python with torch)', (t) => t.pass());
+  test('skipped: no PyTorch (set NETWRIGHT_PYTHON to a Python with torch)', absent);
 }
 
 const concat = (parts: readonly Uint8Array[]): Uint8Array => new Uint8Array(Buffer.concat(parts)).slice();

@@ -1,13 +1,14 @@
 /** Every kernel of the reference networks, training included, is a shader that Dawn accepts, within the limits of every device. */
 import { readFileSync } from 'node:fs';
 import test from 'ava';
+import { absent } from '../support/absent.ts';
 import { compile } from '../../src/compile.ts';
 import { EVALUATED, NETWORKS } from '../support/networks.ts';
 import { nullDevice, shaderFault } from '../support/webgpu.ts';
 
 const dawn = await nullDevice();
 const withDawn = dawn ? test.serial : test.skip;
-if (!dawn) test('skipped: the package `webgpu` is not installed', (t) => t.pass());
+if (!dawn) test('skipped: the package `webgpu` is not installed', absent);
 
 for (const name of [...NETWORKS, ...EVALUATED])
   withDawn(`${name} is made of valid shaders`, async (t) => {

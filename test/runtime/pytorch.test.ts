@@ -1,5 +1,6 @@
 /** Files of weights against PyTorch and the safetensors package themselves, where NETWRIGHT_PYTHON names a Python that has them. */
 import test from 'ava';
+import { absent } from '../support/absent.ts';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,7 +11,7 @@ const python = process.env['NETWRIGHT_PYTHON'];
 const required = process.env['NETWRIGHT_REQUIRE_ALL'] !== undefined;
 const withPython = python !== undefined || required ? test : test.skip;
 if (python === undefined && !required) {
-  test('skipped: no PyTorch (set NETWRIGHT_PYTHON to a Python with torch and safetensors)', (t) => t.pass());
+  test('skipped: no PyTorch (set NETWRIGHT_PYTHON to a Python with torch and safetensors)', absent);
 }
 
 const { blocks, diagnostics } = compile(`
