@@ -160,3 +160,22 @@ export block Net {
   // The same weights, in the format before.
   t.is(ok(t, await netwright([...args, join(GOOD, 'pt_state_dict_legacy.pth')], { cwd: dir })), zip);
 });
+
+test('train starts from weights, lists what is on one side only, and refuses what has nothing in common', async (t) => {
+  const dir = folder(t);
+  const lora = join(ROOT, 'examples/lora.net');
+  const run = (...args: string[]): Promise<Run> => netwright(args, { cwd: dir });
+  const short = ['--set', 'hidden=8', '--epochs', '1', '--batch', '3000'];
+  ok(t, await run('train', lora, '--block', 'Classifier', ...short, '-o', 'plain.safetensors'));
+  ok(t, await run('convert', 'plain.safetensors', 'base.safetensors', '--rename', 'net.(\\d+).=net.$1.base.'));
+  const adapt = ['train', lora, '--block', 'Adapted', ...short, '-o', 'adapted.safetensors', '--weights'];
+  const out = ok(t, await run(...adapt, 'base.safetensors'));
+  t.regex(out, /6 of 12 tensors\n {2}not in the file, initial values: net\.0\.A, net\.0\.B/);
+  // What is frozen is in the new file as it was in the old one.
+  const diff = await run('diff', 'base.safetensors', 'adapted.safetensors');
+  t.regex(diff.out, /net\.0\.A/);
+  t.notRegex(diff.out, /base\./);
+  const wrong = await run(...adapt, 'plain.safetensors');
+  t.is(wrong.code, 1);
+  t.regex(wrong.err, /NW5006.*none of its names is one of Adapted's/s);
+});

@@ -1,6 +1,6 @@
 /** `netwright train`: trains a block by its own `train` block. */
 import { basename, dirname } from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import pc from 'picocolors';
 import type { StaticValue } from '../../check/elaborated.ts';
 import { count } from '../../diagnostics/words.ts';
@@ -24,6 +24,7 @@ interface TrainOptions {
   readonly epochs?: number;
   readonly batch?: number;
   readonly lr?: number;
+  readonly weights?: string;
   readonly seed?: number;
   readonly holdout: number;
   readonly out?: string;
@@ -45,6 +46,12 @@ export function trainCommand(): Command {
     .option('--epochs <n>', 'passes over the data', positiveInt)
     .option('--batch <n>', 'samples per step', positiveInt)
     .option('--lr <x>', 'learning rate', positiveNumber)
+    .addOption(
+      new Option(
+        '--weights <file>',
+        'start from these; what is not in the file keeps its initial values, and is listed',
+      ).conflicts('resume'),
+    )
     .option('--seed <n>', 'of initial values, shuffling and dropout', wholeNumber)
     .option('--holdout <fraction>', 'part kept apart for the metric, where the data has no test part', fraction, 0.1)
     .option('-o, --out <file>', 'where the weights go (default: NAME.safetensors)')
@@ -67,7 +74,7 @@ export function trainCommand(): Command {
       const name = basename(path).replace(/\.net$/, '');
       const out = options.out ?? `${name}.safetensors`;
       const runFile = out.replace(/(\.safetensors)?$/, '.run.safetensors');
-      const inputs = [file, ...dataFiles(source)];
+      const inputs = [file, ...dataFiles(source), ...(options.weights === undefined ? [] : [options.weights])];
       const runBefore = options.resume === undefined ? null : options.resume === true ? runFile : options.resume;
       checkOutput(out, runBefore === null ? inputs : [...inputs, runBefore]);
       checkOutput(runFile, inputs);
@@ -75,6 +82,7 @@ export function trainCommand(): Command {
         seed: options.seed ?? entry.seed ?? 0,
         device,
       });
+      if (options.weights !== undefined) await startFrom(model, options.weights);
 
       const epochs = options.epochs ?? entry.epochs ?? 10;
       const batchSize = options.batch ?? entry.batchSize ?? 64;
@@ -123,7 +131,7 @@ export function trainCommand(): Command {
         const metric = result.metric ? `, held-out ${result.metric.name} ${result.metric.value.toFixed(4)}` : '';
         process.stdout.write(
           `${pc.green('done')} in ${duration(result.seconds)} of training${metric}\nweights: ${out} (PyTorch's keys)   run: ${runFile}\n\nnext:\n` +
-            `  netwright predict ${file} --weights ${out} --data ${source}\n  netwright build ${file}          # a typed module for your program\n`,
+            `  netwright predict ${file}${options.block === undefined ? '' : ` --block ${artifact.name}`} --weights ${out} --data ${source}\n  netwright build ${file}          # a typed module for your program\n`,
         );
       } finally {
         progress.stop();
@@ -134,6 +142,23 @@ export function trainCommand(): Command {
 
 const sizeOf = (model: Model): string =>
   [...model.parameters()].reduce((n, p) => n + p.size, 0).toLocaleString('en-US');
+
+/** Loads the weights whose names the model has, and says what else there is on either side: nothing is passed over in silence. */
+async function startFrom(model: Model, file: string): Promise<void> {
+  const { missing_keys, unexpected_keys } = await model.load(file, { strict: false });
+  const all = model.state_dict().size;
+  if (missing_keys.length === all)
+    throw fault(
+      'bad_checkpoint',
+      { path: file, problem: `none of its names is one of ${model.artifact.name}'s` },
+      'compare `netwright inspect` and `netwright summary`; rename with `netwright convert --rename`',
+    );
+  const list = (names: readonly string[]): string =>
+    names.slice(0, 6).join(', ') + (names.length > 6 ? `, and ${names.length - 6} more` : '');
+  process.stdout.write(`weights of ${file}: ${all - missing_keys.length} of ${all} tensors\n`);
+  if (missing_keys.length > 0) process.stdout.write(`  not in the file, initial values: ${list(missing_keys)}\n`);
+  if (unexpected_keys.length > 0) process.stdout.write(`  in the file only, not used: ${list(unexpected_keys)}\n`);
+}
 
 /** The arguments of this command once more: data, batch and hyper-parameters must be the same when it goes on. */
 function resumeArguments(): string {
