@@ -153,55 +153,6 @@ export fn conv1d(
   2
 )
 
-/// Cross-correlation of volumes [N, C, D, H, W] with kernels [out, in / groups, depth, height, width]: the sum over the kernel's
-/// depth of 2-d convolutions of the slices that each of its planes meets.
-export fn conv3d(
-  x: f32[N, C, D, H, W],
-  weight: f32[O, CG, KD, KH, KW],
-  bias: f32[O]? = none,
-  stride: (int, int, int) = (1, 1, 1),
-  padding: (int, int, int) = (0, 0, 0),
-  dilation: (int, int, int) = (1, 1, 1),
-  groups: int = 1
-) {
-  padded = pad(x, [0, 0, 0, 0, padding.0, padding.0])
-  depth = (D + 2 * padding.0 - dilation.0 * (KD - 1) - 1) / stride.0 + 1
-  planes = [for k in 0..KD: depth_plane(padded, weight, k, depth, stride, padding, dilation, groups)]
-  y = total(planes)
-  z = if bias == none { y } else { y + op.reshape(bias, shape: [O, 1, 1]) }
-  images = unflatten(z, 0, [N, depth])
-  permute(images, [0, 2, 1, 3, 4])
-}
-
-/// What plane k of the kernel adds, as images [N * depth, out, height, width].
-fn depth_plane(
-  x: f32[N, C, D, H, W],
-  weight: f32[O, CG, KD, KH, KW],
-  k: int,
-  depth: int,
-  stride: (int, int, int),
-  padding: (int, int, int),
-  dilation: (int, int, int),
-  groups: int
-) {
-  first = k * dilation.0
-  met = op.slice(
-    x,
-    start: [0, 0, first, 0, 0],
-    stop: [N, C, first + (depth - 1) * stride.0 + 1, H, W],
-    step: [1, 1, stride.0, 1, 1]
-  )
-  images = reshape(permute(met, [0, 2, 1, 3, 4]), [N * depth, C, H, W])
-  conv2d(
-    images,
-    squeeze(narrow(weight, 2, k, 1), 2),
-    stride: (stride.1, stride.2),
-    padding: (padding.1, padding.2),
-    dilation: (dilation.1, dilation.2),
-    groups: groups
-  )
-}
-
 /// The sum of tensors of one shape.
 fn total(parts: [tensor]) {
   y = parts[0]
@@ -1444,6 +1395,176 @@ export fn triu(x: f32[...S], diagonal: int = 0) -> f32[...S] => select(column(x)
 
 fn row(x: f32[...S]) -> i32[...S] => op.iota(shape: S, axis: len(S) - 2, elem: "i32")
 fn column(x: f32[...S]) -> i32[...S] => op.iota(shape: S, axis: len(S) - 1, elem: "i32")
+
+// Convolutions and pools over volumes [N, C, D, H, W], in steps along the depth of what is done with images.
+
+/// Cross-correlation of volumes [N, C, D, H, W] with kernels [out, in / groups, depth, height, width]: the sum over the kernel's
+/// depth of 2-d convolutions of the slices that each of its planes meets.
+export fn conv3d(
+  x: f32[N, C, D, H, W],
+  weight: f32[O, CG, KD, KH, KW],
+  bias: f32[O]? = none,
+  stride: (int, int, int) = 1,
+  padding: (int, int, int) = 0,
+  dilation: (int, int, int) = 1,
+  groups: int = 1
+) {
+  padded = pad(x, [0, 0, 0, 0, padding.0, padding.0])
+  depth = (D + 2 * padding.0 - dilation.0 * (KD - 1) - 1) / stride.0 + 1
+  planes = [for k in 0..KD: depth_plane(padded, weight, k, depth, stride, padding, dilation, groups)]
+  y = total(planes)
+  z = if bias == none { y } else { y + op.reshape(bias, shape: [O, 1, 1]) }
+  images = unflatten(z, 0, [N, depth])
+  permute(images, [0, 2, 1, 3, 4])
+}
+
+/// What plane k of the kernel adds, as images [N * depth, out, height, width].
+fn depth_plane(
+  x: f32[N, C, D, H, W],
+  weight: f32[O, CG, KD, KH, KW],
+  k: int,
+  depth: int,
+  stride: (int, int, int),
+  padding: (int, int, int),
+  dilation: (int, int, int),
+  groups: int
+) {
+  first = k * dilation.0
+  met = op.slice(
+    x,
+    start: [0, 0, first, 0, 0],
+    stop: [N, C, first + (depth - 1) * stride.0 + 1, H, W],
+    step: [1, 1, stride.0, 1, 1]
+  )
+  images = reshape(permute(met, [0, 2, 1, 3, 4]), [N * depth, C, H, W])
+  conv2d(
+    images,
+    squeeze(narrow(weight, 2, k, 1), 2),
+    stride: (stride.1, stride.2),
+    padding: (padding.1, padding.2),
+    dilation: (dilation.1, dilation.2),
+    groups: groups
+  )
+}
+
+/// The gradient of conv3d by its input, as a layer: each plane of the kernel [in, out / groups, depth, height, width] gives
+/// images (a conv_transpose2d), which are added where it lies along the depth.
+export fn conv_transpose3d(
+  x: f32[N, C, D, H, W],
+  weight: f32[C, OG, KD, KH, KW],
+  bias: f32[O]? = none,
+  stride: (int, int, int) = 1,
+  padding: (int, int, int) = 0,
+  output_padding: (int, int, int) = 0,
+  groups: int = 1,
+  dilation: (int, int, int) = 1
+) {
+  images = reshape(permute(x, [0, 2, 1, 3, 4]), [N * D, C, H, W])
+  whole = (D - 1) * stride.0 + dilation.0 * (KD - 1) + 1 + output_padding.0
+  placed = [
+    for k in 0..KD: along_depth(
+      unflatten(
+        conv_transpose2d(
+          images,
+          squeeze(narrow(weight, 2, k, 1), 2),
+          stride: (stride.1, stride.2),
+          padding: (padding.1, padding.2),
+          output_padding: (output_padding.1, output_padding.2),
+          groups: groups,
+          dilation: (dilation.1, dilation.2)
+        ),
+        0,
+        [N, D]
+      ),
+      k * dilation.0,
+      stride.0,
+      whole
+    )
+  ]
+  volume = permute(narrow(total(placed), 1, padding.0, whole - 2 * padding.0), [0, 2, 1, 3, 4])
+  if bias == none { volume } else { volume + op.reshape(bias, shape: [O, 1, 1, 1]) }
+}
+
+/// Images [N, D, ...] at first, first + step, ... of a depth of n, zeros between.
+fn along_depth(x: f32[N, D, C, H, W], first: int, step: int, n: int) => op.pad(
+  x,
+  low: [0, first, 0, 0, 0],
+  high: [0, n - first - (D - 1) * step - 1, 0, 0, 0],
+  gap: [0, step - 1, 0, 0, 0]
+)
+
+/// The largest element of each window: of the largest of its planes. NaN passes through.
+export fn max_pool3d(
+  x: f32[N, C, D, H, W],
+  kernel_size: (int, int, int),
+  stride: (int, int, int) = kernel_size,
+  padding: (int, int, int) = 0,
+  dilation: (int, int, int) = 1,
+  ceil_mode: bool = false
+) {
+  planes = max_pool2d(
+    flatten(x, 1, 2),
+    (kernel_size.1, kernel_size.2),
+    stride: (stride.1, stride.2),
+    padding: (padding.1, padding.2),
+    dilation: (dilation.1, dilation.2),
+    ceil_mode: ceil_mode
+  )
+  across_depth(planes, C, D, y => max_pool2d(
+    y,
+    (kernel_size.0, 1),
+    stride: (stride.0, 1),
+    padding: (padding.0, 0),
+    dilation: (dilation.0, 1),
+    ceil_mode: ceil_mode
+  ))
+}
+
+/// The mean of each window: the mean of the means of its planes, which all hold the same number of elements.
+export fn avg_pool3d(
+  x: f32[N, C, D, H, W],
+  kernel_size: (int, int, int),
+  stride: (int, int, int) = kernel_size,
+  padding: (int, int, int) = 0,
+  ceil_mode: bool = false,
+  count_include_pad: bool = true,
+  divisor_override: int? = none
+) {
+  planes = avg_pool2d(
+    flatten(x, 1, 2),
+    (kernel_size.1, kernel_size.2),
+    stride: (stride.1, stride.2),
+    padding: (padding.1, padding.2),
+    ceil_mode: ceil_mode,
+    count_include_pad: count_include_pad,
+    divisor_override: divisor_override
+  )
+  across_depth(planes, C, D, y => avg_pool2d(
+    y,
+    (kernel_size.0, 1),
+    stride: (stride.0, 1),
+    padding: (padding.0, 0),
+    ceil_mode: ceil_mode,
+    count_include_pad: count_include_pad,
+    divisor_override: if divisor_override == none { none } else { 1 }
+  ))
+}
+
+/// Pools the depth of [N, C * D, H, W], as images of height D and width H * W.
+fn across_depth(x: f32[N, P, H, W], channels: int, depth: int, pool: (f32[...S]) -> f32[...S]) =>
+  unflatten(pool(reshape(x, [N, channels, depth, H * W])), 3, [H, W])
+
+/// Means over windows that tile the volume into output_size parts.
+export fn adaptive_avg_pool3d(x: f32[N, C, D, H, W], output_size: (int, int, int)) => across_depth(
+  adaptive_avg_pool2d(flatten(x, 1, 2), (output_size.1, output_size.2)),
+  C,
+  D,
+  y => op.adaptive_avg_pool2d(y, output: [output_size.0, output_size.1 * output_size.2])
+)
+
+/// Maxima over windows that tile the volume into output_size parts.
+export fn adaptive_max_pool3d(x: f32[N, C, D, H, W], output_size: (int, int, int)) =>
+  adaptive_amax(adaptive_amax(adaptive_amax(x, 2, output_size.0), 3, output_size.1), 4, output_size.2)
 `,
   'std/init': `// Initialisers of torch.nn.init: the shape \`S\` is that of the parameter to be filled.
 
