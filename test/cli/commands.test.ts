@@ -116,7 +116,8 @@ test('bad input of train and predict: a code, what was expected, exit 1, nothing
   writeFileSync(join(dir, 'wide.csv'), 'a,b,c,y\n1,2,3,4\n');
   writeFileSync(join(dir, 'cut.npz'), 'PK');
   writeFileSync(join(dir, 'short-idx1-ubyte'), Uint8Array.of(0, 0, 8, 1, 0, 0, 0, 9, 1));
-  writeFileSync(join(dir, 'nothing.txt'), 'x');
+  writeFileSync(join(dir, 'nothing.bin'), 'x');
+  writeFileSync(join(dir, 'short.txt'), 'x');
   writeFileSync(join(dir, 'plain.net'), LINE.replace(/ {2}train .*\n/, ''));
   writeFileSync(join(dir, 'junk.safetensors'), 'PK\u0003\u0004 this is a zip');
   const cases: [string[], RegExp][] = [
@@ -128,7 +129,8 @@ test('bad input of train and predict: a code, what was expected, exit 1, nothing
     [['train', 'line.net', '--data', 'points.csv', '--target', 'z'], /NW5002.*no column z/],
     [['train', 'line.net', '--data', 'cut.npz'], /NW5002.*zip/],
     [['train', 'line.net', '--data', 'short-idx1-ubyte'], /NW5002.*9 bytes and the file has 1/],
-    [['train', 'line.net', '--data', 'nothing.txt'], /NW5002.*no kind of data/],
+    [['train', 'line.net', '--data', 'nothing.bin'], /NW5002.*no kind of data/],
+    [['train', 'line.net', '--data', 'short.txt'], /NW5002.*1 bytes, and a sample takes 65/],
     [['train', 'plain.net', '--data', 'points.csv'], /NW5005/],
     [['train', 'line.net', '--data', 'points.csv', '--out', 'no/such/folder/a.safetensors'], /NW5008/],
     [['train', 'line.net', '--data', 'points.csv', '--resume', 'junk.safetensors'], /NW5006.*zip archive/],
@@ -184,6 +186,30 @@ export block Digits() {
   });
   t.is(wrong.code, 1);
   t.regex(wrong.err, /NW5002/);
+});
+
+test('a text is data for a language model: its bytes, and what comes next', async (t) => {
+  const dir = folder(t);
+  writeFileSync(join(dir, 'song.txt'), 'do re mi fa so la ti '.repeat(60));
+  const r = await netwright(
+    [
+      'train',
+      join(ROOT, 'examples/char_gru.net'),
+      '--set',
+      'vocab=128',
+      '--data',
+      'song.txt',
+      '--window',
+      '20',
+      '--epochs',
+      '40',
+    ],
+    { cwd: dir },
+  );
+  t.is(r.code, 0, r.err);
+  t.regex(r.out, /56 samples of song\.txt, 6 held out/);
+  // Eight different bytes in turn, most of which follow from the one before: far below log(128) = 4.85.
+  t.true(Number(/epoch 40\/40 {2}loss ([\d.]+)/.exec(r.out)![1]) < 0.5, r.out);
 });
 
 test('build writes a module once, and --check knows when it is stale', async (t) => {

@@ -25,6 +25,7 @@ interface PredictOptions {
   readonly set?: Record<string, StaticValue>;
   readonly data?: string;
   readonly target?: string;
+  readonly window: number;
   readonly weights?: string;
   readonly method: string;
   readonly batch: number;
@@ -47,6 +48,7 @@ export function predictCommand(): Command {
     )
     .option('--data <source>', 'as for train; where it has a held-out part, that part')
     .option('--target <column>', 'the column of a CSV that is the target')
+    .option('--window <n>', 'bytes per sample of a .txt file, which a language model continues', positiveInt, 64)
     .option('--method <name>', 'the method to run', 'forward')
     .option('--batch <n>', 'samples per call', positiveInt, 256)
     .option('--holdout <fraction>', 'use only this held-out part of the data', fraction, 0)
@@ -69,7 +71,10 @@ export function predictCommand(): Command {
       }
       const source = options.data ?? artifact.train?.data ?? null;
       if (source === null) throw fault('no_data', {});
-      const all = split(loadData(source, { target: options.target ?? null, cwd: dirname(file) }), options.holdout);
+      const all = split(
+        loadData(source, { target: options.target ?? null, window: options.window, cwd: dirname(file) }),
+        options.holdout,
+      );
       if (options.holdout > 0 && !all.heldOut)
         throw fault('bad_data', {
           source,

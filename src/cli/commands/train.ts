@@ -21,6 +21,7 @@ interface TrainOptions {
   readonly set?: Record<string, StaticValue>;
   readonly data?: string;
   readonly target?: string;
+  readonly window: number;
   readonly epochs?: number;
   readonly batch?: number;
   readonly lr?: number;
@@ -40,9 +41,10 @@ export function trainCommand(): Command {
     .option('--set <name=value>', 'a hyper-parameter of the block (repeatable)', setting)
     .option(
       '--data <source>',
-      'mnist, or files: .npz .npy .safetensors .pt .csv, IDX (also .gz), a folder of IDX files; several joined by commas',
+      'mnist, or files: .npz .npy .safetensors .pt .csv .txt, IDX (also .gz), a folder of IDX files; several joined by commas',
     )
     .option('--target <column>', 'the column of a CSV that is the target (default: the last)')
+    .option('--window <n>', 'bytes per sample of a .txt file, which a language model continues', positiveInt, 64)
     .option('--epochs <n>', 'passes over the data', positiveInt)
     .option('--batch <n>', 'samples per step', positiveInt)
     .option('--lr <x>', 'learning rate', positiveNumber)
@@ -69,7 +71,10 @@ export function trainCommand(): Command {
       if (!entry) throw fault('no_train_block', { name: artifact.name });
       const source = options.data ?? entry.data;
       if (source === null) throw fault('no_data', {});
-      const data = split(loadData(source, { target: options.target ?? null, cwd: dirname(file) }), options.holdout);
+      const data = split(
+        loadData(source, { target: options.target ?? null, window: options.window, cwd: dirname(file) }),
+        options.holdout,
+      );
 
       const name = basename(path).replace(/\.net$/, '');
       const out = options.out ?? `${name}.safetensors`;

@@ -6,16 +6,19 @@ import { DataError, dataSet, type Column, type DataSet } from './dataset.ts';
 import { readIdx } from './idx.ts';
 import { readMnist } from './mnist.ts';
 import { readTensorColumns } from './tensors.ts';
+import { readText } from './text.ts';
 
 export interface DataOptions {
   /** Column of a CSV that is the target. */
   readonly target: string | null;
+  /** Bytes per sample of a text. */
+  readonly window: number;
   /** Where packages are looked for. */
   readonly cwd: string;
 }
 
 const FORMATS =
-  'the built-in "mnist", or files: .npz .npy .safetensors .pt .csv, IDX (also .gz), or a folder with MNIST-style IDX files';
+  'the built-in "mnist", or files: .npz .npy .safetensors .pt .csv .txt, IDX (also .gz), or a folder with MNIST-style IDX files';
 
 const isBuiltIn = (what: string): boolean => what === 'mnist' && !existsSync(what);
 
@@ -47,6 +50,8 @@ function readFile(path: string, options: DataOptions, name: string | null): Colu
     case '.pt':
     case '.pth':
       return readTensorColumns(bytes, own, path);
+    case '.txt':
+      return readText(bytes, options.window, path);
     case '.csv':
       return readCsv(bytes.toString('utf8'), path, options.target);
     default:
