@@ -40,7 +40,7 @@ export function assemble(
   options: LinkOptions = {},
 ): { artifact: Artifact; kernels: readonly Kernel[] } {
   const { block } = programs;
-  const { pool, linked } = linkAll(programs, programs.entries, WASM, options);
+  const { pool, linked } = linkAll(programs, programs.entries, WASM, sources, options);
   const input = { kernels: pool.kernels, programs: linked };
   const wasm = { simd: printWasm(input, { relaxed: false }), relaxed: printWasm(input, { relaxed: true }) };
   const shape = { segments: programs.segments, tensors: programs.tensors, programs: linked };
@@ -48,7 +48,7 @@ export function assemble(
     format: 1,
     name: block.name,
     doc: block.doc,
-    hash: hashHex(`${JSON.stringify(shape)}\n${[...pool.keys].join('\n')}`),
+    hash: hashHex(`${JSON.stringify(shape, withoutInfo)}\n${[...pool.keys].join('\n')}`),
     hyper: block.hyper,
     ...shape,
     stateDict: block.stateDict,
@@ -62,10 +62,13 @@ export function assemble(
   return { artifact, kernels: pool.kernels };
 }
 
+/** The same program on other lines is the same program. */
+const withoutInfo = (key: string, value: unknown): unknown => (key === 'info' ? undefined : value);
+
 /** The programs of a block for WebGPU; initial values come from those of the cpu. */
 export function assembleWebGpu(programs: Programs, sources: Sources, options: LinkOptions = {}): WebGpuCode {
   const entries = programs.entries.filter((e) => e.name !== 'init' && e.name !== 'init_state');
-  const { pool, linked } = linkAll(programs, entries, WGSL, options);
+  const { pool, linked } = linkAll(programs, entries, WGSL, sources, options);
   const entryOf = kernelEntries(sources);
   return { programs: linked, kernels: pool.kernels.map((k) => webGpuKernel(k, entryOf(k))) };
 }
@@ -81,13 +84,13 @@ function linkAll(
   programs: Programs,
   entries: readonly Entry[],
   target: Target,
+  sources: Sources,
   options: LinkOptions,
 ): { pool: KernelPool; linked: Program[] } {
   const lowered = lowerModule(programs.module, target);
   const pool = new KernelPool();
-  const linked = entries.map((e) =>
-    link(e, programs.module.funcs.get(e.func)!, lowered, (k) => pool.indexOf(k), options),
-  );
+  const all = { ...options, lineOf: lineNames(sources) };
+  const linked = entries.map((e) => link(e, programs.module.funcs.get(e.func)!, lowered, (k) => pool.indexOf(k), all));
   return { pool, linked };
 }
 

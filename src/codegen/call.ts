@@ -21,6 +21,8 @@ export interface KernelCall {
   /** Operands whose memory the kernel may reuse for a result of equal size: it reads each element before writing it. */
   readonly inPlace: readonly { readonly result: Value; readonly operand: Value }[];
   readonly origin: Origin;
+  /** Of the contraction that it computes, 2 per multiply-add. */
+  readonly flops?: Dim;
 }
 
 /** Which code is being generated. Families choose their schedule by it. */

@@ -1,11 +1,20 @@
 /** Links one program: flattens it, lets values share memory, and writes the result down as the runtime's data. */
 import { add, dim, type Dim } from '../ir/dim.ts';
 import type { Entry } from '../ir/entry.ts';
-import type { Func, TensorType } from '../ir/ir.ts';
+import type { Func, Origin, TensorType } from '../ir/ir.ts';
 import { mergeChecks, symbolsOfTypes } from '../ir/symbols.ts';
-import type { BufferEntry, Program, ProgramInput, ProgramOutput, Slot, Step, TensorSpec } from '../runtime/artifact.ts';
+import type {
+  BufferEntry,
+  Program,
+  ProgramInput,
+  ProgramOutput,
+  Slot,
+  Step,
+  StepInfo,
+  TensorSpec,
+} from '../runtime/artifact.ts';
 import { apart, coalesce, type Home } from './link/coalesce.ts';
-import type { Buffer, Instr, Place } from './link/flat.ts';
+import type { Buffer, FlatProgram, Instr, Place } from './link/flat.ts';
 import { flatten, samePlace, whole, type KernelIndex } from './link/flatten.ts';
 import type { Lowered } from './lowered.ts';
 import { sizeExpr } from './sizes.ts';
@@ -13,6 +22,8 @@ import { sizeExpr } from './sizes.ts';
 export interface LinkOptions {
   /** false: every value has memory of its own from start to end, every copy stays. What sharing is tested against. */
   readonly share?: boolean;
+  /** Names the line of an origin. Without it no call of a kernel says where it comes from. */
+  readonly lineOf?: (o: Origin) => string;
 }
 
 export function link(
@@ -25,8 +36,8 @@ export function link(
   const flat = flatten(entry, lowered, indexOf);
   const out =
     options.share === false
-      ? new Writer(apart(flat), flat.buffers, flat.end, true)
-      : new Writer(coalesce(flat), flat.buffers, flat.end, false);
+      ? new Writer(apart(flat), flat, options.lineOf, true)
+      : new Writer(coalesce(flat), flat, options.lineOf, false);
   const steps = out.steps(flat.instrs);
   const params = func.body.params;
   return {
@@ -60,13 +71,20 @@ export const tensorSpec = (t: TensorType): TensorSpec => ({ elem: t.elem, shape:
 class Writer {
   readonly slots: Slot[] = [];
   private readonly homes: ReadonlyMap<Buffer, Home>;
+  private readonly lineOf: LinkOptions['lineOf'];
   private readonly roots: readonly Buffer[];
   private readonly numbers: ReadonlyMap<Buffer, number>;
   private readonly live = new Map<Buffer, [number, number]>();
   private readonly slotNumbers = new Map<string, number>();
 
-  constructor(homes: ReadonlyMap<Buffer, Home>, buffers: readonly Buffer[], end: number, always: boolean) {
+  constructor(
+    homes: ReadonlyMap<Buffer, Home>,
+    { buffers, end }: FlatProgram,
+    lineOf: LinkOptions['lineOf'],
+    always: boolean,
+  ) {
     this.homes = homes;
+    this.lineOf = lineOf;
     this.roots = buffers.filter((b) => homes.get(b)!.root === b && (b.kind !== 'temp' || b.accesses.length > 0));
     this.numbers = new Map(this.roots.map((b, i) => [b, i]));
     for (const b of buffers) {
@@ -104,6 +122,7 @@ class Writer {
               kind: 'kernel',
               kernel: i.kernel,
               slots: i.args.map((a) => ('buffer' in a ? this.address(a) : this.size(a))),
+              ...(this.lineOf && { info: stepInfo(i, this.lineOf) }),
             },
           ];
         case 'copy': {
@@ -148,4 +167,9 @@ class Writer {
     }
     return n;
   }
+}
+
+function stepInfo(i: Instr & { kind: 'kernel' }, lineOf: (o: Origin) => string): StepInfo {
+  const bytes = i.args.reduce<Dim>((n, a) => ('buffer' in a ? add(n, a.bytes) : n), dim(0));
+  return { origin: lineOf(i.origin), flops: sizeExpr(i.flops), bytes: sizeExpr(bytes) };
 }

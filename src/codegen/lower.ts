@@ -188,7 +188,7 @@ function rebind(calls: readonly KernelCall[], from: Op, to: Op): readonly Kernel
     return { kind: 'scratch', scratch: own };
   };
   return calls.map((c) => ({
-    kernel: c.kernel,
+    ...c,
     args: c.args.map(arg),
     inPlace: c.inPlace.map((p) => ({ result: values.get(p.result)!, operand: values.get(p.operand)! })),
     origin: to.origin,

@@ -167,7 +167,7 @@ export type Slot =
   | { readonly kind: 'size'; readonly value: SizeExpr };
 
 export type Step =
-  | { readonly kind: 'kernel'; readonly kernel: number; readonly slots: readonly number[] }
+  | { readonly kind: 'kernel'; readonly kernel: number; readonly slots: readonly number[]; readonly info?: StepInfo }
   /** Copies bytes between two addresses. */
   | { readonly kind: 'copy'; readonly from: number; readonly to: number; /** slot */ readonly bytes: number }
   /** `counter`: slot of an i32[] buffer's address that receives 0, 1, ...; null when unused. */
@@ -175,6 +175,19 @@ export type Step =
   /** `flag`: slot of a bool[] buffer's address, computed by `cond`. */
   | { readonly kind: 'while'; readonly cond: readonly Step[]; readonly flag: number; readonly body: readonly Step[] }
   | { readonly kind: 'if'; readonly flag: number; readonly then: readonly Step[]; readonly else: readonly Step[] };
+
+/** What a profile says of one call of a kernel. Equal kernels are one, so the line is the call's. */
+export interface StepInfo {
+  /** `file:line` of the network, with the layer's path. */
+  readonly origin: string;
+  /** Of a contraction, 2 per multiply-add; 0 for everything else. */
+  readonly flops: SizeExpr;
+  /** Of its operands and results, each once. */
+  readonly bytes: SizeExpr;
+}
+
+/** The name under which the WebAssembly module exports a kernel: programs have names of the language. */
+export const kernelExport = (index: number): string => `#${index}`;
 
 export interface KernelEntry {
   readonly name: string;

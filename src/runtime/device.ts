@@ -1,7 +1,9 @@
 /** What every device is to the rest of the runtime, and the cpu: one WebAssembly memory that all models share. */
 import type { Elem } from './artifact.ts';
 import { hasRelaxedSimd, numericFeatures } from './features.ts';
+import { UsageError } from './errors.ts';
 import { Memory } from './memory.ts';
+import { Profile } from './profile.ts';
 import { HostStorage, type Storage } from './storage.ts';
 
 export interface Device {
@@ -14,6 +16,11 @@ export interface Device {
   readonly numerics: string;
   /** Memory for a tensor with those bytes. */
   store(bytes: Uint8Array, elem: Elem): Storage;
+  /**
+   * Times every kernel from now on, until the profile is stopped. Throws DeviceError where the device has no clock for that,
+   * UsageError where it is being profiled already.
+   */
+  profile(): Profile;
 }
 
 export class CpuDevice implements Device {
@@ -24,6 +31,8 @@ export class CpuDevice implements Device {
   readonly numerics: string;
   readonly description: string;
   readonly memory: Memory;
+  /** Set while somebody wants to know where time goes. */
+  profiling: Profile | null = null;
   private scratch = { at: 0, bytes: 0 };
 
   constructor(name = 'cpu') {
@@ -36,6 +45,13 @@ export class CpuDevice implements Device {
 
   store(bytes: Uint8Array): Storage {
     return new HostStorage(bytes);
+  }
+
+  profile(): Profile {
+    if (this.profiling) throw new UsageError(`${this.name} is being profiled already: stop that profile first`);
+    return (this.profiling = new Profile(this.name, "the host's clock around each kernel", async () => {
+      this.profiling = null;
+    }));
   }
 
   /**

@@ -9,6 +9,7 @@ import { widthOf } from './elem.ts';
 import { OutOfMemoryError, ShapeError } from './errors.ts';
 import { aligned, plan, type Plan } from './plan.ts';
 import { evaluateSize, type Binding } from './sizes.ts';
+import { runStepwise } from './stepwise.ts';
 import type { Storage } from './storage.ts';
 import { Tensor } from './tensor.ts';
 
@@ -131,7 +132,7 @@ export class CpuExecutor implements Executor {
       }
     }
     this.writeFrame(program, bound, addresses, binding);
-    (this.exports[name] as (frame: number) => void)(bound.frame);
+    this.enter(program, bound.frame, binding);
     let next = 0;
     return program.outputs.flatMap((o) => {
       if (o.role !== 'result') return [];
@@ -141,6 +142,13 @@ export class CpuExecutor implements Executor {
       bound.outputs[next++] = storage;
       return [new Tensor(o.spec.elem, shape, storage, this.device)];
     });
+  }
+
+  private enter(program: Program, frame: number, binding: Binding): void {
+    const { exports, device } = this;
+    if (!device.profiling) return (exports[program.name] as (frame: number) => void)(frame);
+    const { kernels } = this.artifact;
+    runStepwise({ program, kernels, exports, memory: device.memory, frame, binding }, device.profiling);
   }
 
   private bind(program: Program, binding: Binding): Bound {

@@ -14,6 +14,8 @@ export type { Input, Nested, Shape, TensorOptions, TensorValues } from './tensor
 export { autoDevice, device, devices } from './devices.ts';
 export type { DeviceInfo } from './devices.ts';
 export type { Device } from './device.ts';
+export { Profile } from './profile.ts';
+export type { ProfileRow, Trace, TraceEvent, Work } from './profile.ts';
 export * from './errors.ts';
 export type { Artifact, Elem } from './artifact.ts';
 export { fromBase64 } from './base64.ts';

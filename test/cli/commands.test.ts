@@ -85,6 +85,30 @@ test('train learns, saves weights, and predict uses them', async (t) => {
   t.regex(predicted.out, /1\.500|1\.49\d|1\.50\d/);
 });
 
+test('--profile tells the time of each kernel with its line, and writes a trace', async (t) => {
+  const dir = points(folder(t));
+  const trained = await netwright(
+    ['train', 'line.net', '--data', 'points.csv', '--device', 'cpu', '--epochs', '2', '--profile', 'trace.json'],
+    { cwd: dir },
+  );
+  t.is(trained.code, 0, trained.err);
+  t.regex(trained.out, /profile of cpu, by the host's clock/);
+  t.regex(trained.out, /train_step: 12 runs, [\d.]+ ms, [\d.]+ % of it in \d+ kernels/);
+  t.regex(trained.out, /matmul\w* +│ line\.net:5 net +│ +12 │ +[\d.]+ │ +[\d.]+ % │ +[\d.]+ │ +[\d.]+ GFLOP\/s/);
+  const trace = JSON.parse(readFileSync(join(dir, 'trace.json'), 'utf8')) as { traceEvents: { name: string }[] };
+  t.is(trace.traceEvents.filter((e) => e.name === 'train_step').length, 12);
+  const predicted = await netwright(['predict', 'line.net', '--data', 'points.csv', '--device', 'cpu', '--profile'], {
+    cwd: dir,
+  });
+  t.regex(predicted.out, /forward: 1 run, /);
+  const refused = await netwright(
+    ['train', 'line.net', '--data', 'points.csv', '--device', 'cpu', '--profile', 'no/such/trace.json'],
+    { cwd: dir },
+  );
+  t.is(refused.code, 1);
+  t.regex(refused.err, /NW5008.*trace\.json/);
+});
+
 test('a run that is stopped by Ctrl-C goes on to the same bits', async (t) => {
   const dir = points(folder(t));
   const whole = await netwright(

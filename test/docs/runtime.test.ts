@@ -7,18 +7,21 @@ import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import * as errors from '../../src/runtime/errors.ts';
 
+/** What the blocks of code print, in their order. */
+const PRINTED = [/Float32Array\(3\)/, /^forward mul main\.net:1 1 /];
+
 const PAGE = readFileSync('docs/runtime.md', 'utf8');
 
 test('the code of the page runs', (t) => {
   const blocks = [...PAGE.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map((m) => m[1]!);
-  t.true(blocks.length > 0);
+  t.is(blocks.length, PRINTED.length);
   const folder = mkdtempSync(join(tmpdir(), 'netwright-docs-'));
   try {
     const index = JSON.stringify(pathToFileURL(resolve('src/index.ts')).href);
     blocks.forEach((text, i) => {
       const file = join(folder, `block${i}.ts`);
       writeFileSync(file, text.replaceAll("'netwright'", index));
-      t.regex(execFileSync(process.execPath, [file], { encoding: 'utf8' }), /Float32Array\(3\)/);
+      t.regex(execFileSync(process.execPath, [file], { encoding: 'utf8' }), PRINTED[i]!);
     });
   } finally {
     rmSync(folder, { recursive: true });

@@ -8,13 +8,14 @@ import {
   KernelError,
   OutOfMemoryError,
   tensor,
+  UsageError,
   weightsToBytes,
   loadWeights,
   zeros,
   type Model,
 } from '../../src/runtime/index.ts';
 import { WebGpuDevice } from '../../src/runtime/webgpu/device.ts';
-import { GpuProfiler } from '../../src/runtime/webgpu/profiler.ts';
+import { webGpuDevices } from '../../src/runtime/webgpu/discover.ts';
 import { onAdapter } from '../support/webgpu-device.ts';
 
 const run = await onAdapter();
@@ -116,22 +117,59 @@ run('a kernel that the driver refuses is an error at its line', async (t) => {
   t.regex(error!.message, /webgpu:0 refuses the kernel \w+ of main\.net:\d+/);
 });
 
-run('time is told by kernel', async (t) => {
+run('time is told by kernel and line, and a profile changes no number', async (t) => {
   const on = await gpu();
-  if (!GpuProfiler.supported(on.gpu)) {
-    t.pass();
-    return;
-  }
-  const model = await Net.create({ device: on });
-  on.profiler = new GpuProfiler(on.gpu);
-  try {
-    await model.forward(await X.to(on)).read();
-    await on.profiler.settled();
-    t.true(on.profiler.timings.length > 0);
-    t.true(on.profiler.timings.every((x) => x.end >= x.start));
-  } finally {
-    on.profiler = null;
-  }
+  const [x, y] = [await X.to(on), await Y.to(on)];
+  const [plain, watched] = [await Net.create({ seed: 1, device: on }), await Net.create({ seed: 1, device: on })];
+  for (const m of [plain, watched]) m.train_step(x, y);
+  plain.train_step(x, y);
+  const profile = on.profile();
+  t.throws(() => on.profile(), { instanceOf: UsageError, message: /being profiled already/ });
+  const before = on.counters.dispatches;
+  watched.train_step(x, y);
+  const dispatches = on.counters.dispatches - before;
+  await profile.stop();
+  t.deepEqual(await snapshot(watched), await snapshot(plain));
+  const rows = profile.rows();
+  t.is(
+    rows.reduce((n, r) => n + r.calls, 0),
+    dispatches,
+  );
+  for (const r of rows)
+    t.true(r.ms >= 0 && (r.kernel === 'copy' || /^(main\.net|std\/\w+):\d+/.test(r.origin)), r.kernel);
+  // Two linear layers: forward, weight gradients, and the gradient of the second one's input.
+  t.is(
+    rows.reduce((n, r) => n + r.flops, 0),
+    2 * 2 * (2 * 4 * 8 + 3 * 8 * 3),
+  );
+  t.true(profile.trace().traceEvents.some((e) => e.cat === 'program' && e.name === 'train_step'));
+});
+
+run('more dispatches than a query set holds are all timed', async (t) => {
+  const on = await gpu();
+  const { blocks: loops } = compile(
+    `export block Long { forward(x: f32[4]) -> f32[4] { for i in 0..2500 { x = x + 1.0 }; x } }`,
+    { targets: ['wasm', 'webgpu'] },
+  );
+  const model = await loops['Long']!.create({ device: on });
+  const profile = on.profile();
+  t.deepEqual(await model.forward(zeros([4], { device: on })).toArray(), [2500, 2500, 2500, 2500]);
+  await profile.stop();
+  t.true(profile.rows().reduce((n, r) => n + r.calls, 0) >= 2500);
+});
+
+run('a device without timestamps says that it cannot be profiled', async (t) => {
+  const [found] = await webGpuDevices();
+  const without = new Proxy(found!.adapter!, {
+    get(adapter, key) {
+      if (key === 'features') return new Set<string>();
+      const value: unknown = Reflect.get(adapter, key);
+      return typeof value === 'function' ? (value.bind(adapter) as unknown) : value;
+    },
+  });
+  const on = await WebGpuDevice.open(without, found!);
+  t.throws(() => on.profile(), { instanceOf: DeviceError, message: /webgpu:0 has no timestamps/ });
+  on.destroy();
 });
 
 run('a lost device says so, and a model goes on from its last state on a new one', async (t) => {

@@ -17,6 +17,7 @@ import { chooseDevice, DEVICE_HELP } from '../device.ts';
 import { fault } from '../fault.ts';
 import { fraction, positiveInt, setting, wholeNumber } from '../options.ts';
 import { checkOutput } from '../output.ts';
+import { PROFILE_HELP, startProfile } from '../profile.ts';
 import { compileBlock } from '../program.ts';
 import { InputTensors } from '../trainer.ts';
 
@@ -34,6 +35,7 @@ interface PredictOptions {
   readonly show: number;
   readonly out?: string;
   readonly device: string;
+  readonly profile?: string | true;
 }
 
 export function predictCommand(): Command {
@@ -56,6 +58,7 @@ export function predictCommand(): Command {
     .option('--show <n>', 'how many results to print', positiveInt, 10)
     .option('-o, --out <file>', 'save all results as safetensors (tensor "result")')
     .option('--device <name>', DEVICE_HELP, 'auto')
+    .option('--profile [trace]', PROFILE_HELP)
     .addHelpText('after', '\nExample:\n  netwright predict examples/lenet.net --weights lenet.safetensors --data mnist')
     .action(async (file: string, options: PredictOptions) => {
       const { device, targets } = await chooseDevice(options.device);
@@ -81,12 +84,8 @@ export function predictCommand(): Command {
           problem: `of ${count(all.train.count, 'row')} none is held out by --holdout ${options.holdout}`,
         });
       const data = all.heldOut ?? all.train;
-      if (options.out !== undefined)
-        checkOutput(options.out, [
-          file,
-          ...dataFiles(source),
-          ...(options.weights === undefined ? [] : [options.weights]),
-        ]);
+      const inputs = [file, ...dataFiles(source), ...(options.weights === undefined ? [] : [options.weights])];
+      for (const path of [options.out, options.profile]) if (typeof path === 'string') checkOutput(path, inputs);
       const model = await modelClass(artifact).create({ seed: options.seed, device });
       if (options.weights !== undefined) await model.load(options.weights);
       else
@@ -94,6 +93,7 @@ export function predictCommand(): Command {
           `${pc.yellow('note')} no --weights: these are the initial values of seed ${options.seed}\n`,
         );
 
+      const profiling = options.profile === undefined ? null : startProfile(device, options.profile);
       const rows = await predict(model, method, data, options.batch);
       if (options.out !== undefined) {
         const bytes = new Uint8Array(rows.values.buffer);
@@ -103,9 +103,10 @@ export function predictCommand(): Command {
           writeSafetensors(new Map([['result', { dtype, shape: rows.shape, bytes }]])),
         );
         process.stdout.write(`${pc.green('wrote')} ${options.out}: result [${rows.shape.join(', ')}]\n`);
-        return;
+      } else {
+        process.stdout.write(`${printRows(rows, data, options.show)}\n`);
       }
-      process.stdout.write(`${printRows(rows, data, options.show)}\n`);
+      await profiling?.finish();
     });
 }
 

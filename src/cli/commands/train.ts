@@ -13,6 +13,7 @@ import { EXIT, fault } from '../fault.ts';
 import { fraction, positiveInt, positiveNumber, setting, wholeNumber } from '../options.ts';
 import { checkOutput } from '../output.ts';
 import { createProgress, duration } from '../progress.ts';
+import { PROFILE_HELP, startProfile } from '../profile.ts';
 import { compileBlock } from '../program.ts';
 import { train } from '../trainer.ts';
 
@@ -31,6 +32,7 @@ interface TrainOptions {
   readonly out?: string;
   readonly resume?: string | true;
   readonly device: string;
+  readonly profile?: string | true;
 }
 
 export function trainCommand(): Command {
@@ -59,6 +61,7 @@ export function trainCommand(): Command {
     .option('-o, --out <file>', 'where the weights go (default: NAME.safetensors)')
     .option('--resume [run]', 'go on from a run (default: NAME.run.safetensors, written after every epoch)')
     .option('--device <name>', DEVICE_HELP, 'auto')
+    .option('--profile [trace]', PROFILE_HELP)
     .addHelpText(
       'after',
       '\nExamples:\n  netwright train examples/lenet.net\n  netwright train examples/lenet.net --epochs 3 --lr 0.02 --out my.safetensors\n  netwright train examples/mlp.net --data digits.npz --resume',
@@ -83,6 +86,7 @@ export function trainCommand(): Command {
       const runBefore = options.resume === undefined ? null : options.resume === true ? runFile : options.resume;
       checkOutput(out, runBefore === null ? inputs : [...inputs, runBefore]);
       checkOutput(runFile, inputs);
+      if (typeof options.profile === 'string') checkOutput(options.profile, inputs);
       const model = await modelClass(artifact).create({
         seed: options.seed ?? entry.seed ?? 0,
         device,
@@ -106,6 +110,7 @@ export function trainCommand(): Command {
           `nothing left to train: the run has done ${count(start.epoch, 'epoch')}; more with --epochs\n`,
         );
 
+      const profiling = options.profile === undefined ? null : startProfile(device, options.profile);
       const stop = listenForStop();
       const progress = createProgress(epochs, epochs * steps, process.stdout);
       try {
@@ -129,6 +134,7 @@ export function trainCommand(): Command {
           process.stdout.write(
             `stopped at step ${model.step}; the run is in ${runFile}\ngo on with: netwright ${resumeArguments()}\n`,
           );
+          await profiling?.finish();
           process.exitCode = stop.exitCode();
           return;
         }
@@ -138,6 +144,7 @@ export function trainCommand(): Command {
           `${pc.green('done')} in ${duration(result.seconds)} of training${metric}\nweights: ${out} (PyTorch's keys)   run: ${runFile}\n\nnext:\n` +
             `  netwright predict ${file}${options.block === undefined ? '' : ` --block ${artifact.name}`} --weights ${out} --data ${source}\n  netwright build ${file}          # a typed module for your program\n`,
         );
+        await profiling?.finish();
       } finally {
         progress.stop();
         stop.close();

@@ -42,7 +42,14 @@ export interface Place {
 }
 
 export type Instr =
-  | { readonly kind: 'kernel'; readonly time: number; readonly kernel: number; readonly args: readonly (Place | Dim)[] }
+  | {
+      readonly kind: 'kernel';
+      readonly time: number;
+      readonly kernel: number;
+      readonly args: readonly (Place | Dim)[];
+      readonly origin: Origin;
+      readonly flops: Dim;
+    }
   | { readonly kind: 'copy'; readonly time: number; readonly from: Place; readonly to: Place }
   | { readonly kind: 'for'; readonly count: Dim; readonly counter: Place; readonly body: readonly Instr[] }
   | { readonly kind: 'while'; readonly cond: readonly Instr[]; readonly flag: Place; readonly body: readonly Instr[] }
@@ -65,5 +72,4 @@ export interface FlatProgram {
   /** Where each result of the entry ends up. */
   readonly outputs: readonly Place[];
   readonly end: number;
-  readonly origins: ReadonlyMap<number, Origin>;
 }

@@ -4,7 +4,7 @@
  */
 import { add, dim, mul, product, substitute, type Dim } from '../../ir/dim.ts';
 import type { Entry } from '../../ir/entry.ts';
-import type { DimCheck, Origin, TensorType, Value } from '../../ir/ir.ts';
+import type { DimCheck, TensorType, Value } from '../../ir/ir.ts';
 import { bindSymbols, substituteCheck, type SymbolEnv } from '../../ir/symbols.ts';
 import type { CallArg, Scratch } from '../call.ts';
 import type { Kernel } from '../kernel.ts';
@@ -39,7 +39,6 @@ class Flattener {
   private readonly inPlace: InPlace[] = [];
   private readonly wishes: Copy[] = [];
   private readonly checks: DimCheck[] = [];
-  private readonly origins = new Map<number, Origin>();
   private instrs: Instr[] = [];
   private region: Region = { parent: null };
   private time = 0;
@@ -68,9 +67,9 @@ class Flattener {
       program.body.results.map((v) => this.place(v, scope)),
       segments,
     );
-    const { buffers, instrs, inPlace, wishes, time, origins, checks } = this;
+    const { buffers, instrs, inPlace, wishes, time, checks } = this;
     // Outer wishes first: the parts of a pack can only move into an arena where the pack has.
-    return { buffers, instrs, inPlace, wishes: [...wishes].reverse(), inputs, outputs, end: time, origins, checks };
+    return { buffers, instrs, inPlace, wishes: [...wishes].reverse(), inputs, outputs, end: time, checks };
   }
 
   /** Puts each result where it is to be found: in its arena, or in memory that is no argument, arena or other result. */
@@ -225,8 +224,9 @@ class Flattener {
         operand: this.place(pair.operand, scope),
       });
     }
-    this.origins.set(this.time, call.origin);
-    this.instrs.push({ kind: 'kernel', time: this.time++, kernel: this.indexOf(call.kernel), args });
+    const flops = substitute(call.flops ?? dim(0), scope.env);
+    const kernel = this.indexOf(call.kernel);
+    this.instrs.push({ kind: 'kernel', time: this.time++, kernel, args, origin: call.origin, flops });
   }
 
   /** Runs `body` into an instruction list and a region of their own. */

@@ -13,7 +13,8 @@ export interface WasmFunction {
   readonly locals: readonly ValueType[];
   /** Instructions without the final `end`. No function here returns a value. */
   readonly code: Bytes;
-  readonly exported: boolean;
+  /** null where only the module itself calls it. */
+  readonly exportName: string | null;
 }
 
 export interface WasmGlobal {
@@ -70,7 +71,7 @@ export function encodeModule(functions: readonly WasmFunction[], globals: readon
     globals.map((g) => (b: Bytes) => b.u8(I32_TYPE, 1, 0x41).s32(g.init).u8(END)),
   );
   const exports = [
-    ...functions.flatMap((f, i) => (f.exported ? [{ name: f.name, kind: KIND.func, index: i }] : [])),
+    ...functions.flatMap((f, i) => (f.exportName === null ? [] : [{ name: f.exportName, kind: KIND.func, index: i }])),
     ...globals.map((g, i) => ({ name: g.name, kind: KIND.global, index: i })),
   ];
   section(

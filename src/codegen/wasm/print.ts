@@ -1,11 +1,11 @@
 /**
- * Prints kernels and programs as one WebAssembly module. Kernels are internal functions; each program is an exported
- * driver `(frame: i32)` that loads the arguments of its kernels from the frame and calls them in order.
+ * Prints kernels and programs as one WebAssembly module. Each program is an exported driver `(frame: i32)` that loads the
+ * arguments of its kernels from the frame and calls them in order. Kernels are exported too: a profile calls them one by one.
  *
  * Memory: the first page (64 KiB) belongs to the kernels' private and shared arrays, at the exported global `sp`; data
  * starts above it. Threads would each have their own `sp`.
  */
-import type { Step } from '../../runtime/artifact.ts';
+import { kernelExport, type Step } from '../../runtime/artifact.ts';
 import type { KBuffer, Kernel, KStmt } from '../kernel.ts';
 import { arraysOf } from '../walk.ts';
 import type { WasmFunction } from './encoder.ts';
@@ -34,12 +34,12 @@ const SP = 0;
 
 /** `relaxed`: `fma` is one relaxed instruction; otherwise a multiplication and an addition. */
 export function printWasm(input: WasmInput, options: { readonly relaxed: boolean }): Uint8Array {
-  const kernels = input.kernels.map((k) => printKernel(k, options.relaxed));
+  const kernels = input.kernels.map((k, i) => printKernel(k, kernelExport(i), options.relaxed));
   const drivers = input.programs.map((p) => printDriver(p, input.kernels));
   return encodeModule([...kernels, ...drivers], [{ name: 'sp', init: 0 }]);
 }
 
-function printKernel(kernel: Kernel, relaxed: boolean): WasmFunction {
+function printKernel(kernel: Kernel, exportName: string, relaxed: boolean): WasmFunction {
   const f = new FunctionWriter();
   const params = new Map<KBuffer, number>();
   const arrays = placeArrays(kernel);
@@ -60,7 +60,7 @@ function printKernel(kernel: Kernel, relaxed: boolean): WasmFunction {
     f.op(OP.globalGet, SP).set(sp);
   }
   statements(e, kernel.body);
-  return { name: kernel.name, params: f.params, locals: f.locals, code: f.code, exported: false };
+  return { name: kernel.name, params: f.params, locals: f.locals, code: f.code, exportName };
 }
 
 /** Offsets of the kernel's own arrays in the scratch page. */
@@ -207,5 +207,5 @@ function printDriver(program: WasmProgram, kernels: readonly Kernel[]): WasmFunc
     }
   };
   program.steps.forEach(step);
-  return { name: program.name, params: f.params, locals: f.locals, code: f.code, exported: true };
+  return { name: program.name, params: f.params, locals: f.locals, code: f.code, exportName: program.name };
 }

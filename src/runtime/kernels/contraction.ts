@@ -9,6 +9,7 @@ import { loadAt } from '../../codegen/gather.ts';
 import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
 import { Scope } from '../../codegen/scope.ts';
 import type { Dim } from '../../ir/dim.ts';
+import * as D from '../../ir/dim.ts';
 import type { Op, Region, Value } from '../../ir/ir.ts';
 import { ints2, ints4, num } from '../../ir/ops/attrs.ts';
 import { tileGroups } from '../../ir/passes/fuse-epilogue.ts';
@@ -27,7 +28,26 @@ export function contractionKernels(op: Op, target: Target): readonly KernelCall[
   const [x, y] = core.operands.map((v) => op.operands[region.params.indexOf(v)]!) as [Value, Value];
   const left = sourceOf({ kind: 'value', value: x }, x.type.elem, 'a');
   const right = sourceOf({ kind: 'value', value: y }, y.type.elem, 'b');
-  return callsOf(core, x, y, left, right, epilogueOf(op, region, core, target), target, originsOf(op));
+  const epilogue = epilogueOf(op, region, core, target);
+  const [first, ...rest] = callsOf(core, x, y, left, right, epilogue, target, originsOf(op));
+  // The first kernel multiplies; where there is a second it adds parts.
+  return [{ ...first!, flops: flopsOf(core) }, ...rest];
+}
+
+/** Two for each multiplication and addition, those with padding included. */
+function flopsOf(core: Op): Dim {
+  const [a, b] = core.operands.map((v) => v.type.shape) as [readonly Dim[], readonly Dim[]];
+  const out = core.results[0]!.type.shape;
+  switch (core.kind) {
+    case 'matmul':
+      return D.product([2, ...out, a.at(core.attrs['transpose_a'] === true ? -2 : -1)!]);
+    case 'conv2d': // each result: a kernel's worth
+      return D.product([2, ...out, ...b.slice(1)]);
+    case 'conv2d_input_grad': // each gradient of a result: a kernel's worth
+      return D.product([2, ...a, ...b.slice(1)]);
+    default: // weight gradient: each gradient of a result meets a kernel's worth of weights
+      return D.product([2, ...b, ...out.slice(1)]);
+  }
 }
 
 function callsOf(

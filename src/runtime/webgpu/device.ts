@@ -1,7 +1,7 @@
 /** One GPU: its memory, its pipelines, its queue, and what has gone wrong on it. */
 import type { Elem, WebGpuKernel } from '../artifact.ts';
 import type { Device } from '../device.ts';
-import { DeviceLostError, KernelError, NetwrightError, OutOfMemoryError } from '../errors.ts';
+import { DeviceError, DeviceLostError, KernelError, NetwrightError, OutOfMemoryError, UsageError } from '../errors.ts';
 import type { Storage } from '../storage.ts';
 import { PREDICATE } from './builtins.ts';
 import { BUFFER, COMPUTE } from './constants.ts';
@@ -9,7 +9,8 @@ import { USED_FEATURES, USED_LIMITS, type FoundDevice } from './discover.ts';
 import { GpuMemory, type Region } from './memory.ts';
 import { GpuStorage } from './storage.ts';
 import { Order } from './order.ts';
-import type { GpuProfiler } from './profiler.ts';
+import { Profile } from '../profile.ts';
+import { GpuProfiler } from './profiler.ts';
 import { Staging } from './staging.ts';
 
 /** Bytes for a buffer (null: the memory), or a copy inside the memory. */
@@ -29,9 +30,9 @@ export class WebGpuDevice implements Device {
   /** With the grids of switchable dispatches at binding 2. */
   readonly predicateLayout: GPUBindGroupLayout;
   readonly lost: Promise<DeviceLostError>;
-  /** Counted for tests and profiles. */
   /** Set while somebody wants to know where time goes. */
   profiler: GpuProfiler | null = null;
+  /** Counted for tests. */
   readonly counters = { submits: 0, dispatches: 0, buffers: 0 };
   private readonly pipelineLayout: GPUPipelineLayout;
   private readonly compiling = new Map<string, Promise<GPUComputePipeline>>();
@@ -103,6 +104,24 @@ export class WebGpuDevice implements Device {
     const storage = new GpuStorage(this, region, 0, bytes.length, elem === 'i32' ? bytes.slice() : null);
     this.write(region.at, bytes);
     return storage;
+  }
+
+  profile(): Profile {
+    if (this.profiler) throw new UsageError(`${this.name} is being profiled already: stop that profile first`);
+    if (!this.gpu.features.has('timestamp-query')) {
+      throw new DeviceError(
+        `${this.name} has no timestamps (feature timestamp-query): what its kernels take cannot be told apart; profile on another device`,
+      );
+    }
+    const profile = new Profile(this.name, 'timestamps of the GPU around each dispatch', async () => {
+      const { profiler } = this;
+      // A `while` that is under way submits more.
+      await new Promise<void>((done) => this.perform([], done));
+      this.profiler = null;
+      await profiler?.settled();
+    });
+    this.profiler = new GpuProfiler(this.gpu, profile);
+    return profile;
   }
 
   /** Working memory that all programs of the device share: they run one after another. */

@@ -1,72 +1,79 @@
-/** Time of each kernel, by timestamps around every dispatch. Only while it is wanted: each dispatch becomes a pass of its own. */
-import type { WebGpuKernel } from '../artifact.ts';
+/** Time of each dispatch, by timestamps around it. Only while it is wanted: each dispatch becomes a pass of its own. */
+import type { Profile, Work } from '../profile.ts';
 import { BUFFER, MAP_READ } from './constants.ts';
-
-/** One dispatch, in nanoseconds of the device's clock. */
-export interface Timing {
-  readonly kernel: WebGpuKernel;
-  readonly start: number;
-  readonly end: number;
-}
 
 /** The most timestamps that a query set holds. */
 const MAX_QUERIES = 4096;
+const BYTES = 8;
 
 export class GpuProfiler {
-  readonly timings: Timing[] = [];
   private readonly gpu: GPUDevice;
+  private readonly profile: Profile;
   private readonly pending = new Set<Promise<void>>();
-  private queries: GPUQuerySet | null = null;
-  private kernels: WebGpuKernel[] = [];
+  /** As many as the longest command buffer has needed. */
+  private readonly sets: GPUQuerySet[] = [];
+  /** Dispatches of the command buffer that is being written. */
+  private works: Work[] = [];
 
-  constructor(gpu: GPUDevice) {
+  constructor(gpu: GPUDevice, profile: Profile) {
     this.gpu = gpu;
+    this.profile = profile;
   }
 
-  static supported(gpu: GPUDevice): boolean {
-    return gpu.features.has('timestamp-query');
-  }
-
-  pass(encoder: GPUCommandEncoder, kernel: WebGpuKernel): GPUComputePassEncoder {
-    this.queries ??= this.gpu.createQuerySet({ type: 'timestamp', count: MAX_QUERIES });
-    const at = 2 * this.kernels.length;
-    if (at + 2 > MAX_QUERIES) return encoder.beginComputePass(); // what is more than that goes without time
-    this.kernels.push(kernel);
+  pass(encoder: GPUCommandEncoder, work: Work): GPUComputePassEncoder {
+    const at = 2 * this.works.length;
+    const querySet = (this.sets[Math.floor(at / MAX_QUERIES)] ??= this.gpu.createQuerySet({
+      type: 'timestamp',
+      count: MAX_QUERIES,
+    }));
+    this.works.push(work);
+    const beginningOfPassWriteIndex = at % MAX_QUERIES;
     return encoder.beginComputePass({
-      timestampWrites: { querySet: this.queries, beginningOfPassWriteIndex: at, endOfPassWriteIndex: at + 1 },
+      timestampWrites: {
+        querySet,
+        beginningOfPassWriteIndex,
+        endOfPassWriteIndex: beginningOfPassWriteIndex + 1,
+      },
     });
   }
 
   /** Ends the list of a command buffer; what it gives is to be called after the submission. */
   finish(encoder: GPUCommandEncoder): () => void {
-    const { kernels, queries } = this;
-    this.kernels = [];
-    if (!queries || kernels.length === 0) return () => undefined;
-    const bytes = 16 * kernels.length;
-    const resolved = this.gpu.createBuffer({ size: bytes, usage: BUFFER.QUERY_RESOLVE | BUFFER.COPY_SRC });
-    const staging = this.gpu.createBuffer({ size: bytes, usage: BUFFER.MAP_READ | BUFFER.COPY_DST });
-    encoder.resolveQuerySet(queries, 0, 2 * kernels.length, resolved, 0);
-    encoder.copyBufferToBuffer(resolved, 0, staging, 0, bytes);
+    const { works } = this;
+    this.works = [];
+    if (works.length === 0) return () => undefined;
+    const stamps = 2 * works.length;
+    const size = BYTES * stamps;
+    const resolved = this.gpu.createBuffer({ size, usage: BUFFER.QUERY_RESOLVE | BUFFER.COPY_SRC });
+    const staging = this.gpu.createBuffer({ size, usage: BUFFER.MAP_READ | BUFFER.COPY_DST });
+    for (let at = 0; at < stamps; at += MAX_QUERIES) {
+      const count = Math.min(MAX_QUERIES, stamps - at);
+      encoder.resolveQuerySet(this.sets[at / MAX_QUERIES]!, 0, count, resolved, BYTES * at);
+    }
+    encoder.copyBufferToBuffer(resolved, 0, staging, 0, size);
     return () => {
-      const read = this.collect(kernels, staging).finally(() => {
-        resolved.destroy();
-        staging.destroy();
-        this.pending.delete(read);
-      });
+      const read = this.collect(works, staging)
+        .catch(() => undefined) // the device is gone: `lost` tells
+        .finally(() => {
+          resolved.destroy();
+          staging.destroy();
+          this.pending.delete(read);
+        });
       this.pending.add(read);
     };
   }
 
-  private async collect(kernels: readonly WebGpuKernel[], staging: GPUBuffer): Promise<void> {
+  private async collect(works: readonly Work[], staging: GPUBuffer): Promise<void> {
     await staging.mapAsync(MAP_READ);
-    const times = new BigUint64Array(staging.getMappedRange());
-    kernels.forEach((kernel, i) => {
-      this.timings.push({ kernel, start: Number(times[2 * i]), end: Number(times[2 * i + 1]) });
-    });
+    // Nanoseconds of the device's clock.
+    const times = Array.from(new BigUint64Array(staging.getMappedRange()), (t) => Number(t) / 1e6);
+    works.forEach((work, i) => this.profile.kernel(work, times[2 * i]!, times[2 * i + 1]!));
+    this.profile.run(works[0]!.program, Math.min(...times), Math.max(...times));
   }
 
   /** Waits for what was submitted. */
   async settled(): Promise<void> {
     await Promise.all(this.pending);
+    for (const s of this.sets) s.destroy();
   }
 }

@@ -79,7 +79,7 @@ export class Runner {
     this.bind();
     if (profiler) {
       for (const d of list) {
-        const pass = profiler.pass(encoder, d.kernel);
+        const pass = profiler.pass(encoder, d.work);
         this.encode(pass, [d]);
         pass.end();
       }

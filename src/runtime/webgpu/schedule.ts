@@ -3,13 +3,15 @@
  * a known count are unrolled. Regions under a condition are dispatched indirectly, by grids that a predicate fills or empties.
  * Only a `while` needs the host: it stays a part of its own.
  */
-import type { Program, Step, WebGpuCode, WebGpuKernel } from '../artifact.ts';
+import type { Program, Step, StepInfo, WebGpuCode, WebGpuKernel } from '../artifact.ts';
+import { workOf, type Work } from '../profile.ts';
 import { evaluateSize, type Binding } from '../sizes.ts';
 import { ALWAYS, COPY, COPY_WORDS, PREDICATE, SET } from './builtins.ts';
 import { ARGUMENT_BYTES } from './constants.ts';
 
 export interface Dispatch {
   readonly kernel: WebGpuKernel;
+  readonly work: Work;
   /** Byte offset of its arguments in the arena. */
   readonly args: number;
   readonly groups: readonly [number, number, number];
@@ -226,12 +228,14 @@ class Scheduler {
       return value;
     });
     const [x, y, z] = kernel.grid.extents.map((e) => evaluateSize(e, values)) as [number, number, number];
-    return this.dispatch(kernel, args, kernel.grid.folded ? folded(x * y * z) : [x, y, z], context);
+    const groups = kernel.grid.folded ? folded(x * y * z) : ([x, y, z] as const);
+    return this.dispatch(kernel, args, groups, context, s.info);
   }
 
   private copy(from: Argument, to: Argument, bytes: number, context: Context | null): Dispatch | null {
     const words = Math.ceil(bytes / 4);
-    return this.dispatch(COPY, [from, to, words], folded(Math.ceil(words / COPY_WORDS)), context);
+    const info = { origin: '', flops: 0, bytes: 2 * bytes };
+    return this.dispatch(COPY, [from, to, words], folded(Math.ceil(words / COPY_WORDS)), context, info);
   }
 
   /** null where the grid is empty. */
@@ -240,10 +244,12 @@ class Scheduler {
     args: readonly Argument[],
     groups: readonly [number, number, number],
     context: Context | null,
+    info?: StepInfo,
   ): Dispatch | null {
     if (groups.includes(0)) return null;
     this.count++;
-    const made: Dispatch = { kernel, args: this.block(kernel, args), groups, slot: null };
+    const work = workOf(this.input.program.name, kernel.name, info, this.input.binding);
+    const made: Dispatch = { kernel, work, args: this.block(kernel, args), groups, slot: null };
     context?.slots?.push(made);
     return made;
   }

@@ -2,7 +2,7 @@
   (type (;0;) (func (param i32 i32 i32)))
   (type (;1;) (func (param i32)))
   (import "env" "memory" (memory (;0;) 1))
-  (func $axpy (type 0) (param i32 i32 i32)
+  (func $axpy (export "#0") (type 0) (param i32 i32 i32)
     (local i32 i32 i32)
     i32.const 0
     local.set 3
