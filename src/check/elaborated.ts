@@ -2,6 +2,7 @@
  * What the checker makes of one exported block: its tree of instances, its tensors, and its methods as net IR functions.
  * Everything later (programs, code generation, the typed module, `summary`) reads this and never the AST.
  */
+import type { TrainNumber } from '../runtime/artifact.ts';
 import type { Dim } from '../ir/dim.ts';
 import type { Module, Origin, TensorType } from '../ir/ir.ts';
 
@@ -107,8 +108,10 @@ export interface TrainPlan {
   readonly groups: readonly { readonly tensors: readonly number[]; readonly hyper: Readonly<Record<string, number>> }[];
   /** (step: i32[]) -> f32[]: the factor of lr, or null. Steps count from 0. */
   readonly schedule: string | null;
-  readonly clipNorm: number | null;
-  readonly clipValue: number | null;
+  /** `clip_norm`, `clip_value` and `ema`, where they are given: numbers of the running program. */
+  readonly limits: Readonly<Partial<Record<TrainNumber, number>>>;
+  /** Calls of `train_step` per update; 1 where each one updates. */
+  readonly accumulate: number;
   readonly epochs: number | null;
   readonly batchSize: number | null;
   /** The data set that `netwright train` takes when no --data is given. */

@@ -28,6 +28,8 @@ const SETTINGS = [
   'schedule',
   'clip_norm',
   'clip_value',
+  'accumulate',
+  'ema',
   'epochs',
   'batch_size',
   'data',
@@ -78,13 +80,13 @@ export function planTraining(
   const metric = settings.has('metric')
     ? methodNamed(cx, root, methods, settings.get('metric')!, 'metric', train)
     : null;
-  const number = (name: string, whole: boolean, least: number): number | null => {
+  const number = (name: string, whole: boolean, least: number, below = Infinity): number | null => {
     const e = settings.get(name);
     if (!e) return null;
     const v = evaluate(inner, e);
     const x = numberOf(v);
-    if (x !== null && (!whole || v.kind === 'int') && x >= least) return x;
-    const wanted = `${whole ? 'an int' : 'a number'} of at least ${least}`;
+    if (x !== null && (!whole || v.kind === 'int') && x >= least && x < below) return x;
+    const wanted = `${whole ? 'an int' : 'a number'} of at least ${least}${below < Infinity ? ` and below ${below}` : ''}`;
     if (!isPoison(v)) report(cx, 'type_mismatch', { what: `\`${name}\``, wanted, found: describe(v) }, e.span);
     return null;
   };
@@ -92,9 +94,13 @@ export function planTraining(
     epochs: number('epochs', true, 1),
     batchSize: number('batch_size', true, 1),
     seed: number('seed', true, 0),
-    clipNorm: number('clip_norm', false, 0),
-    clipValue: number('clip_value', false, 0),
+    accumulate: number('accumulate', true, 1) ?? 1,
   };
+  const limits = given({
+    clip_norm: number('clip_norm', false, 0),
+    clip_value: number('clip_value', false, 0),
+    ema: number('ema', false, 0, 1),
+  });
   const data = dataName(cx, inner, settings.get('data') ?? null);
   const opt = optimizerOf(cx, inner, settings.get('optimizer') ?? null, train);
   const schedule = settings.has('schedule') ? lowerSchedule(cx, inner, settings.get('schedule')!) : null;
@@ -111,10 +117,16 @@ export function planTraining(
     optimizer,
     groups,
     schedule,
+    limits,
     ...plan,
     data,
     origin: { span: train.span, path: '' },
   };
+}
+
+/** Without the settings that are not there. */
+function given<K extends string>(all: Readonly<Record<K, number | null>>): Partial<Record<K, number>> {
+  return Object.fromEntries(Object.entries(all).filter(([, v]) => v !== null)) as Partial<Record<K, number>>;
 }
 
 function readSettings(cx: Cx, train: Train): Map<string, Expr> {

@@ -207,8 +207,12 @@ function trainEntry(programs: Programs): TrainEntry | null {
     groups: train.groups.map((g, i) => ({
       segment: `params.${i}`,
       hyper: { ...Object.fromEntries(train.optimizer.floats.map((f) => [f.name, f.default])), ...g.hyper },
-      state: programs.state[i] ?? [],
+      state: programs.state[i]!.optimizer,
+      accumulated: programs.state[i]!.accumulated,
+      ema: programs.state[i]!.ema,
     })),
+    accumulate: train.accumulate,
+    settings: train.limits,
     epochs: train.epochs,
     batchSize: train.batchSize,
     data: train.data,

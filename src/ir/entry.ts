@@ -1,6 +1,6 @@
 /** A program before code generation: a function of the module and what each of its parameters and results is. */
 import type { Elaborated, ValueSpec } from '../check/elaborated.ts';
-import type { Elem, Segment, TensorEntry } from '../runtime/artifact.ts';
+import type { Elem, Segment, TensorEntry, TrainNumber } from '../runtime/artifact.ts';
 import type { DimCheck, Module } from './ir.ts';
 
 export type EntryInput =
@@ -8,7 +8,10 @@ export type EntryInput =
   | { readonly role: 'segment'; readonly segment: string }
   | { readonly role: 'key' }
   | { readonly role: 'step' }
-  | { readonly role: 'hyper'; readonly group: number; readonly name: string };
+  | { readonly role: 'hyper'; readonly group: number; readonly name: string }
+  /** i32[]: calls of `train_step` since the last update. */
+  | { readonly role: 'microbatch' }
+  | { readonly role: 'setting'; readonly name: TrainNumber };
 
 export type EntryOutput =
   | { readonly role: 'result'; readonly name: string }
@@ -31,8 +34,18 @@ export interface Programs {
   readonly segments: readonly Segment[];
   readonly tensors: readonly TensorEntry[];
   readonly checks: readonly DimCheck[];
-  /** State segments per optimizer group. */
-  readonly state: readonly (readonly string[])[];
+  /** What training keeps from step to step, per optimizer group; empty where the block is not trained. */
+  readonly state: readonly GroupState[];
+}
+
+/** Names of a group's segments. */
+export interface GroupState {
+  /** Of the optimizer, in the order of its plan. */
+  readonly optimizer: readonly string[];
+  /** The sum of gradients since the last update. */
+  readonly accumulated: string | null;
+  /** Averaged parameters. */
+  readonly ema: string | null;
 }
 
 export type { Elem, ValueSpec };

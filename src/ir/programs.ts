@@ -8,13 +8,14 @@
  */
 import type { Elaborated, MethodFunc, MethodInfo } from '../check/elaborated.ts';
 import type { Segment } from '../runtime/artifact.ts';
-import type { Entry, EntryOutput, Programs } from './entry.ts';
+import type { Entry, EntryOutput, GroupState, Programs } from './entry.ts';
 import { hashWords } from './hash.ts';
 import type { Func, Value } from './ir.ts';
 import { vjp } from './passes/autodiff.ts';
 import { layoutArena, type Arena, type ArenaGroup } from './programs/arena.ts';
 import { Draft, leaves } from './programs/draft.ts';
-import { initialState, stateSegments, updateGroups } from './programs/update.ts';
+import { initialState, layoutState, type Contents, type TrainState } from './programs/state.ts';
+import { accumulate, update } from './programs/step.ts';
 
 /** The block's functions should have gone through `prepareMethods`: autodiff works on what it finds, function by function. */
 export function buildPrograms(block: Elaborated): Programs {
@@ -53,7 +54,7 @@ class Assembly {
   private readonly funcs: Map<string, Func>;
   private readonly entries: Entry[] = [];
   private readonly segments: Segment[];
-  private state: readonly (readonly string[])[] = [];
+  private state: readonly GroupState[] = [];
 
   constructor(block: Elaborated) {
     this.block = block;
@@ -75,7 +76,7 @@ class Assembly {
   }
 
   private draft(): Draft {
-    return new Draft(this.block, this.arena, this.funcs);
+    return new Draft(this.block, this.arena, this.segments, this.funcs);
   }
 
   private entry(name: string, d: Draft, results: readonly Value[], outputs: readonly EntryOutput[]): void {
@@ -161,29 +162,48 @@ class Assembly {
     );
   }
 
-  /** One program: forward, backward, clipping, the update of every group, the buffers. */
+  /**
+   * `train_step`, one program: forward, backward, clipping, the update of every group, the buffers. With gradient
+   * accumulation `train_step.accumulate` runs in its place until an update is due.
+   */
   trainStep(m: MethodInfo): void {
     const train = this.block.train!;
-    const segments = stateSegments(this.arena, train.optimizer);
-    this.segments.push(...segments.flat());
-    this.state = segments.map((list) => list.map((s) => s.name));
+    const state = layoutState(this.arena, train);
+    this.segments.push(...state.segments);
+    this.state = state.groups;
 
     const first = this.draft();
-    const initial = initialState(first, this.arena, train.optimizer, this.funcs);
+    const initial = initialState(first, this.arena, train, state, this.funcs);
     this.entry('init_state', first, initial.values, initial.outputs);
+    if (train.limits.ema !== undefined) this.initAverages(state);
+    if (train.accumulate > 1) this.step('train_step.accumulate', m, (d, grads) => accumulate(d, state, grads));
+    this.step('train_step', m, (d, grads) => update(d, this.block, this.arena, state, grads));
+  }
 
+  /** The averaged weights begin as the weights. Not in `init_state`, which runs on the cpu, where they need not be. */
+  private initAverages(state: TrainState): void {
+    const d = this.draft();
+    const values = this.arena.groups.map((g) => d.segment(g.params));
+    this.entry(
+      'init_ema',
+      d,
+      values,
+      state.groups.map((g) => ({ role: 'segment', segment: g.ema! })),
+    );
+  }
+
+  /** The loss, what is made of its gradients, and the buffers. */
+  private step(name: string, m: MethodInfo, use: (d: Draft, grads: readonly Value[]) => Contents): void {
     const d = this.draft();
     const { loss, grads, updated } = this.differentiate(d, m);
-    d.b.origin = train.origin;
-    const next = updateGroups(
+    d.b.origin = this.block.train!.origin;
+    const next = use(
       d,
-      this.block,
-      this.arena,
       this.arena.groups.map((g) => this.packGrads(d, g, grads)),
     );
     const packed = d.packSegments(updated);
     this.entry(
-      'train_step',
+      name,
       d,
       [loss, ...next.values, ...packed.values],
       [{ role: 'result', name: 'loss' }, ...next.outputs, ...packed.outputs],

@@ -139,7 +139,14 @@ export type ProgramInput =
   /** i32[]: steps taken so far. */
   | { readonly role: 'step'; readonly buffer: number }
   /** f32[]: a hyper-parameter of the optimizer for a group. */
-  | { readonly role: 'hyper'; readonly group: number; readonly name: string; readonly buffer: number };
+  | { readonly role: 'hyper'; readonly group: number; readonly name: string; readonly buffer: number }
+  /** i32[]: calls of `train_step` since the last update. */
+  | { readonly role: 'microbatch'; readonly buffer: number }
+  /** f32[]: a number of the `train` block; for `ema` it is 1 - decay, rounded once. */
+  | { readonly role: 'setting'; readonly name: TrainNumber; readonly buffer: number };
+
+/** Settings of a `train` block that may change while it runs. */
+export type TrainNumber = 'clip_norm' | 'clip_value' | 'ema';
 
 /** A segment's output may share its input's buffer (updated in place); otherwise the runtime copies it back. */
 export type ProgramOutput =
@@ -203,7 +210,13 @@ export interface TrainEntry {
     readonly segment: string;
     readonly hyper: Readonly<Record<string, number>>;
     readonly state: readonly string[];
+    /** Segments laid out as the parameters: the sum of gradients since the last update, the averaged weights. */
+    readonly accumulated: string | null;
+    readonly ema: string | null;
   }[];
+  /** Calls of `train_step` per update. */
+  readonly accumulate: number;
+  readonly settings: Readonly<Partial<Record<TrainNumber, number>>>;
   readonly epochs: number | null;
   readonly batchSize: number | null;
   readonly data: string | null;

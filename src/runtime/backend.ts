@@ -13,8 +13,11 @@ export interface Executor {
   hasProgram(name: string): boolean;
   /** The segment has been needed already. */
   hasSegment(name: string): boolean;
-  /** Runs or enqueues a program and gives a tensor for each of its results. */
-  run(name: string, binding: Binding, source: InputSource): Tensor[];
+  /**
+   * Runs or enqueues a program and gives a tensor for each of its results. `instead` are segments to be read in the place of
+   * others of the same layout.
+   */
+  run(name: string, binding: Binding, source: InputSource, instead?: ReadonlyMap<string, string>): Tensor[];
   /** A storage over part of a segment: what parameters and their gradients are. */
   slice(segment: string, start: number, bytes: number): Storage;
 }

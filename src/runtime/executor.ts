@@ -108,7 +108,7 @@ export class CpuExecutor implements Executor {
   }
 
   /** Runs a program and gives a tensor for each of its results. */
-  run(name: string, binding: Binding, source: InputSource): Tensor[] {
+  run(name: string, binding: Binding, source: InputSource, instead?: ReadonlyMap<string, string>): Tensor[] {
     const program = this.program(name);
     const bound = this.bind(program, binding);
     const { memory } = this.device;
@@ -117,7 +117,7 @@ export class CpuExecutor implements Executor {
     const workspace = this.device.workspace(bound.plan.workspace);
     const addresses = program.buffers.map((b, i) => {
       if (b.kind === 'temp') return workspace + bound.plan.offsets[i]!;
-      if (b.kind === 'segment') return this.segment(b.segment!);
+      if (b.kind === 'segment') return this.segment(instead?.get(b.segment!) ?? b.segment!);
       return bound.regions.get(i)!.at;
     });
     for (const input of program.inputs) {

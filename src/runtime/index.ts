@@ -7,6 +7,8 @@ export type { CallOptions, CreateOptions, StepOptions } from './options.ts';
 export { Parameter } from './parameter.ts';
 export { ModuleNode } from './tree.ts';
 export { Optimizer } from './optimizer.ts';
+export { AveragedWeights } from './ema.ts';
+export type { Weights } from './ema.ts';
 export { rand, randn } from './random.ts';
 export type { RandomOptions } from './random.ts';
 export { full, ones, Tensor, tensor, zeros } from './tensor.ts';

@@ -5,6 +5,7 @@ import { createExecutor, type Executor } from './backend.ts';
 import type { Device } from './device.ts';
 import { autoDevice, cpuDevice, device as findDevice } from './devices.ts';
 import { encode } from './elem.ts';
+import { AveragedWeights } from './ema.ts';
 import { DTypeError, UsageError } from './errors.ts';
 import { Optimizer } from './optimizer.ts';
 import { checkOptions, optionsOf, type CallOptions, type CreateOptions, type StepOptions } from './options.ts';
@@ -26,13 +27,19 @@ export class Model {
   seed: number;
   /** Null where the block has no `train` block. */
   readonly optimizer: Optimizer | null;
-  /** Training steps taken. */
+  /** The averaged weights; null where the `train` block has no `ema`. */
+  readonly ema: AveragedWeights | null;
+  /** Updates of the parameters made. */
   step = 0;
+  /** Calls of `train_step` since the last update: with gradient accumulation only. */
+  microbatch = 0;
+  /** Direct calls made without a seed of their own: each draws its own numbers. */
+  calls = 0;
   readonly #executor: Executor;
   readonly #params: readonly Parameter[];
   readonly #nodes: ReadonlyMap<string, ModuleNode>;
   readonly #methods: ReadonlyMap<string, MethodEntry>;
-  #calls = 0;
+  #hasState = false;
 
   /** Use `create`. */
   constructor(executor: Executor, artifact: Artifact, seed: number) {
@@ -50,6 +57,10 @@ export class Model {
     this.#nodes = buildTree(artifact, parameter);
     this.#methods = new Map(artifact.methods.map((m) => [m.name, m]));
     this.optimizer = artifact.train ? new Optimizer(artifact.train) : null;
+    this.ema =
+      this.optimizer && artifact.train?.settings.ema !== undefined
+        ? new AveragedWeights(executor, artifact, this.optimizer, this.#params, () => this.#prepareState())
+        : null;
     const root = this.#nodes.get('')!;
     attach(this, artifact.tree, ModuleNode.children(root), ownTensors(artifact.tree, parameter));
   }
@@ -77,16 +88,20 @@ export class Model {
         `${this.artifact.name} has no method ${name}; it has ${[...this.#methods.keys()].join(', ')}`,
       );
     }
-    checkOptions(`${this.artifact.name}.${name}`, options, ['training', 'seed']);
+    checkOptions(`${this.artifact.name}.${name}`, options, ['training', 'seed', 'ema']);
+    if (options.ema && !this.ema)
+      throw new UsageError(`${this.artifact.name} has no averaged weights: its train block has no \`ema\``);
+    if (options.ema) this.#prepareState();
     const { binding, tensors } = bindArguments(this.artifact.name, method, args, this.device);
     const key = foldIn(
       foldIn(keyOf(options.seed ?? this.seed), KEY.call),
-      options.seed === undefined ? this.#calls++ : 0,
+      options.seed === undefined ? this.calls++ : 0,
     );
     const results = this.#executor.run(
       options.training ? method.training : method.eval,
       binding,
       this.#inputs(tensors, key, {}),
+      options.ema ? this.ema!.segments : undefined,
     );
     let next = 0;
     const rebuild = (s: Spec): Result => {
@@ -99,6 +114,7 @@ export class Model {
 
   /**
    * One step of the block's `train` block: forward, backward, update, in one program. Arguments are the loss method's.
+   * With gradient accumulation only every `accumulate`-th call updates, by the mean over the calls since the last update.
    * Returns the loss before the update: f32[].
    */
   train_step(...args: readonly [...unknown[]]): { readonly loss: Tensor<'f32', []> } {
@@ -107,7 +123,7 @@ export class Model {
       throw new UsageError(`${this.artifact.name} has no train block: there is no train_step`);
     const method = this.#methods.get(train.loss)!;
     const options: StepOptions = optionsOf(`${this.artifact.name}.train_step`, method, args);
-    checkOptions(`${this.artifact.name}.train_step`, options, ['lr']);
+    checkOptions(`${this.artifact.name}.train_step`, options, ['lr', 'update']);
     if (options.lr !== undefined && !Number.isFinite(options.lr))
       throw new UsageError(`${this.artifact.name}.train_step: lr is ${options.lr}, no finite number`);
     const { binding, tensors } = bindArguments(
@@ -116,10 +132,14 @@ export class Model {
       args.slice(0, method.args.length),
       this.device,
     );
+    const due = options.update ?? this.microbatch + 1 >= this.optimizer.accumulate;
+    if (!due && train.accumulate === 1)
+      throw new UsageError(`${this.artifact.name} was compiled without \`accumulate\`: every train_step updates`);
     this.#prepareState();
-    const key = foldIn(foldIn(keyOf(this.seed), KEY.step), this.step);
-    const [loss] = this.#executor.run('train_step', binding, this.#inputs(tensors, key, options));
-    this.step++;
+    const program = due ? 'train_step' : 'train_step.accumulate';
+    const [loss] = this.#executor.run(program, binding, this.#inputs(tensors, this.#stepKey(), options));
+    if (due) this.step++;
+    this.microbatch = due ? 0 : this.microbatch + 1;
     return { loss: loss as Tensor<'f32', []> };
   }
 
@@ -130,19 +150,23 @@ export class Model {
     if (!method || !this.#executor.hasProgram('backward'))
       throw new UsageError(`${this.artifact.name} has no loss method to differentiate`);
     const { binding, tensors } = bindArguments(this.artifact.name, method, args, this.device);
-    const key = foldIn(foldIn(keyOf(this.seed), KEY.step), this.step);
-    const [loss] = this.#executor.run('backward', binding, this.#inputs(tensors, key, {}));
+    const [loss] = this.#executor.run('backward', binding, this.#inputs(tensors, this.#stepKey(), {}));
     return { loss: loss as Tensor<'f32', []> };
   }
 
-  /** Optimizer state is made when the first step needs it. */
-  #prepareState(): void {
-    if (!this.#hasState()) this.#executor.run('init_state', new Map(), () => new Uint8Array(8));
+  /** Every microbatch draws its own numbers. */
+  #stepKey(): Key {
+    const key = foldIn(foldIn(keyOf(this.seed), KEY.step), this.step);
+    return (this.artifact.train?.accumulate ?? 1) > 1 ? foldIn(key, this.microbatch) : key;
   }
 
-  #hasState(): boolean {
-    const first = this.artifact.train?.groups.flatMap((g) => g.state)[0];
-    return first === undefined || this.#executor.hasSegment(first);
+  /** What training keeps is made when the first step, or a file, needs it. */
+  #prepareState(): void {
+    if (this.#hasState) return;
+    this.#hasState = true;
+    for (const name of ['init_state', 'init_ema'])
+      if (name === 'init_state' || this.#executor.hasProgram(name))
+        this.#executor.run(name, new Map(), () => new Uint8Array(8));
   }
 
   #inputs(tensors: readonly Tensor[], key: Key, options: StepOptions): (input: ProgramInput) => Uint8Array | Storage {
@@ -155,6 +179,12 @@ export class Model {
           return keyBytes(key);
         case 'step':
           return new Uint8Array(new Int32Array([this.step]).buffer);
+        case 'microbatch':
+          return new Uint8Array(new Int32Array([this.microbatch]).buffer);
+        case 'setting': {
+          const value = this.optimizer!.settings().get(input.name)!;
+          return new Uint8Array(new Float32Array([input.name === 'ema' ? 1 - value : value]).buffer);
+        }
         case 'hyper': {
           const group = this.optimizer!.groups[input.group]!;
           const value = input.name === 'lr' && options.lr !== undefined ? options.lr : group[input.name];
@@ -266,13 +296,15 @@ export class Model {
     const make = this.constructor as new (executor: Executor, artifact: Artifact, seed: number) => this;
     const moved = new make(await createExecutor(this.artifact, on), this.artifact, this.seed);
     const pairs = this.#params.map((p, i): [Tensor, Tensor] => [p.data, moved.#params[i]!.data]);
-    if (this.#hasState()) {
-      const state = moved.optimizerState();
-      for (const [name, t] of this.optimizerState()) pairs.push([t, state.get(name)!]);
+    if (this.#hasState) {
+      const state = moved.trainState();
+      for (const [name, t] of this.trainState()) pairs.push([t, state.get(name)!]);
     }
     await Promise.all(pairs.map(async ([from, to]) => to.storage.write(0, await from.storage.fetch(0, from.nbytes))));
     moved.step = this.step;
-    moved.optimizer?.groups.forEach((g, i) => Object.assign(g, this.optimizer!.groups[i]));
+    moved.microbatch = this.microbatch;
+    moved.calls = this.calls;
+    moved.optimizer?.assign(this.optimizer!);
     return moved;
   }
 
@@ -298,11 +330,11 @@ export class Model {
     return loadWeights(this, await openCheckpoint(path), { ...options, file: path });
   }
 
-  /** Raw bytes of the optimizer's state, by segment: for checkpoints of a run. */
-  optimizerState(): Map<string, Tensor> {
-    this.#prepareState();
-    const names = this.artifact.train?.groups.flatMap((g) => g.state) ?? [];
-    return new Map(names.map((n) => [n, this.#segmentTensor(n)]));
+  /** All that training keeps beside the parameters, by segment: for checkpoints of a run. */
+  trainState(): Map<string, Tensor> {
+    if (this.artifact.train) this.#prepareState();
+    const kept = this.artifact.segments.filter((s) => s.role === 'state');
+    return new Map(kept.map((s) => [s.name, this.#segmentTensor(s.name)]));
   }
 
   #segmentTensor(name: string): Tensor {

@@ -16,11 +16,18 @@ export interface CallOptions {
   readonly training?: boolean;
   /** Of the random draws in this call. */
   readonly seed?: number;
+  /** With the averaged weights: for blocks whose `train` block has `ema`. */
+  readonly ema?: boolean;
 }
 
 export interface StepOptions {
   /** Learning rate of this step for every group, instead of `model.optimizer`'s. */
   readonly lr?: number;
+  /**
+   * With gradient accumulation: whether this call updates. Default: every `accumulate`-th does. The last batches of an epoch
+   * may be fewer: `true` updates by the mean over those that there were.
+   */
+  readonly update?: boolean;
 }
 
 /** What follows the arguments. A tensor too many must not be ignored. */

@@ -7,6 +7,7 @@ import type { TensorEntry } from './artifact.ts';
 import { encode, widthOf } from './elem.ts';
 import { CheckpointError } from './errors.ts';
 import type { Model } from './model.ts';
+import { runNumbers } from './run-numbers.ts';
 import { readSafetensorsFile } from './formats/safetensors-file.ts';
 import { writeSafetensors } from './safetensors.ts';
 import { windowOf, type Storage } from './storage.ts';
@@ -26,23 +27,22 @@ export interface RunPosition {
 }
 
 const KIND = 'netwright-run';
-const NUMBERS = ['step', 'epoch', 'batch', 'seed'] as const;
+const NUMBERS = ['epoch', 'batch', 'seed'] as const;
 
 /** A run as a file, in pieces, for `writeFileAtomic`. */
 export async function runToBytes(model: Model, position: RunPosition): Promise<Uint8Array[]> {
   const tensors = new Map(
     await Promise.all(
-      [...pieces(model)].map(async ({ name, live, stored }) => [name, await toStored(live, stored)] as const),
+      [...pieces(model, model.microbatch > 0)].map(
+        async ({ name, live, stored }) => [name, await toStored(live, stored)] as const,
+      ),
     ),
   );
   const metadata = new Map([
     ['kind', KIND],
     ['backend', backendIdentity(model)],
-    ['model_seed', String(model.seed)],
     // JavaScript prints the shortest decimal that reads back as the same number.
-    ...(model.optimizer?.groups ?? []).flatMap((g, i) =>
-      Object.entries(g).map(([k, v]): [string, string] => [`hyper.${i}.${k}`, String(v)]),
-    ),
+    ...runNumbers(model).map((n): [string, string] => [n.key, String(n.value)]),
     ...NUMBERS.map((k): [string, string] => [k, String(position[k])]),
     ...Object.entries(position.extra).map(([k, v]): [string, string] => [`extra.${k}`, v]),
   ]);
@@ -60,28 +60,18 @@ export const backendIdentity = (model: Model): string =>
 export function loadRun(model: Model, bytes: Uint8Array, file = ''): { position: RunPosition; warnings: string[] } {
   const { tensors, metadata } = readSafetensorsFile(bytes, file);
   if (metadata.get('kind') !== KIND) throw new CheckpointError(file, 'this holds weights only, not a training run');
-  const number = (key: string): number => {
-    const value = Number(metadata.get(key));
-    if (Number.isSafeInteger(value) && value >= 0) return value;
-    throw new CheckpointError(file, `its ${key} is ${metadata.get(key) ?? 'missing'}, no whole number`);
+  const number = (key: string, whole = true): number => {
+    const text = metadata.get(key);
+    const value = Number(text);
+    if (text !== undefined && text !== '' && (whole ? Number.isSafeInteger(value) && value >= 0 : !Number.isNaN(value)))
+      return value;
+    throw new CheckpointError(file, `its ${key} is ${text ?? 'missing'}, no ${whole ? 'whole number' : 'number'}`);
   };
-  const [step = 0, epoch = 0, batch = 0, seed = 0] = NUMBERS.map(number);
-  const modelSeed = number('model_seed');
-
-  const hyper = (model.optimizer?.groups ?? []).map((group, i) =>
-    Object.fromEntries(
-      Object.entries(group).map(([k, own]) => {
-        const value = Number(metadata.get(`hyper.${i}.${k}`) ?? own);
-        if (Number.isFinite(value)) return [k, value];
-        throw new CheckpointError(file, `its ${k} is ${metadata.get(`hyper.${i}.${k}`)}, no number`);
-      }),
-    ),
-  );
-
+  const [epoch = 0, batch = 0, seed = 0] = NUMBERS.map((k) => number(k));
   const wrong: string[] = [];
   const known = new Set<string>();
   const ready: (readonly [Storage, Uint8Array])[] = [];
-  for (const { name, live } of pieces(model)) {
+  for (const { name, live } of pieces(model, metadata.get('microbatch') !== '0')) {
     known.add(name);
     const s = tensors.get(name);
     const have = s?.shape.join(', ');
@@ -94,17 +84,17 @@ export function loadRun(model: Model, bytes: Uint8Array, file = ''): { position:
     throw new CheckpointError(file, `the run is of another network or optimizer: ${wrong.slice(0, 5).join('; ')}`);
   }
 
+  const numbers = runNumbers(model).map((n) => ({ ...n, value: number(n.key, n.whole) }));
+
   for (const [storage, content] of ready) storage.write(0, content);
-  model.step = step;
-  model.seed = modelSeed;
-  hyper.forEach((values, i) => Object.assign(model.optimizer!.groups[i]!, values));
+  for (const n of numbers) n.restore(n.value);
   const [there, here] = [metadata.get('backend'), backendIdentity(model)];
   const warnings =
     there === here ? [] : [`the run was made on ${there}, this is ${here}: the numbers will not be bit-identical`];
   const extra = Object.fromEntries(
     [...metadata].flatMap(([k, v]) => (k.startsWith('extra.') ? [[k.slice(6), v]] : [])),
   );
-  return { position: { step, epoch, batch, seed, extra }, warnings };
+  return { position: { step: model.step, epoch, batch, seed, extra }, warnings };
 }
 
 /** One tensor of a run, live in the model. */
@@ -114,23 +104,33 @@ interface Piece {
   readonly stored: 'i64' | null;
 }
 
-/** Weights under their own names, so that a run can be read as weights; constants and optimizer state beside them. */
-function* pieces(model: Model): Generator<Piece> {
+/**
+ * Weights under their own names, so that a run can be read as weights; constants and what training keeps beside them. Sums
+ * of gradients only where an update is `pending`: after one they are of no use.
+ */
+function* pieces(model: Model, pending: boolean): Generator<Piece> {
   const { artifact } = model;
   const live = new Map([...model.named_parameters(), ...model.named_buffers(), ...model.named_constants()]);
   for (const t of artifact.tensors) {
     yield { name: t.role === 'const' ? `constant/${t.name}` : t.name, live: live.get(t.name)!.data, stored: t.stored };
   }
-  const state = model.optimizerState();
+  const state = model.trainState();
   for (const [g, group] of (artifact.train?.groups ?? []).entries()) {
     const members = artifact.tensors.filter((t) => t.segment === group.segment);
     const length = artifact.segments.find((s) => s.name === group.segment)!.length;
+    const like = (whole: Tensor, name: string): Piece[] =>
+      members.map((t) => ({ name: `${name}/${t.name}`, live: stateOf(whole, t), stored: null }));
     for (const segment of group.state) {
       const whole = state.get(segment)!;
       const name = `optimizer/${segment.split('.').slice(2).join('.')}`; // state.<group>.<name>
       if (whole.size !== length) yield { name: `${name}/group${g}`, live: whole, stored: null };
-      else for (const t of members) yield { name: `${name}/${t.name}`, live: stateOf(whole, t), stored: null };
+      else yield* like(whole, name);
     }
+    if (group.ema !== null) yield* like(state.get(group.ema)!, 'ema');
+    if (group.accumulated !== null && pending) yield* like(state.get(group.accumulated)!, 'accumulated');
+  }
+  for (const [name, whole] of state) {
+    if (name.startsWith('run.')) yield { name: `run/${name.slice(4)}`, live: whole, stored: null };
   }
 }
 

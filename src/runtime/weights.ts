@@ -4,6 +4,7 @@ import { CheckpointError, DTypeError, NetwrightError } from './errors.ts';
 import type { CheckpointFile, FileTensor } from './formats/checkpoint.ts';
 import { valuesOf } from './formats/dtypes.ts';
 import { readSafetensorsFile } from './formats/safetensors-file.ts';
+import type { Weights } from './ema.ts';
 import type { Model } from './model.ts';
 import { writeSafetensors, type TensorBytes } from './safetensors.ts';
 import { Tensor, tensor } from './tensor.ts';
@@ -22,7 +23,7 @@ const NAMES: Readonly<Record<Elem, string>> = {
  * metadata with the name that it equals, as Hugging Face's writer does. PyTorch's keys and shapes.
  */
 export async function weightsToBytes(
-  model: Model,
+  model: Weights,
   metadata: ReadonlyMap<string, string> = new Map(),
 ): Promise<Uint8Array[]> {
   const tensors = new Map<string, Promise<TensorBytes>>();

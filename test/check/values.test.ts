@@ -94,7 +94,7 @@ test('groups hold parameters of equal hyper-parameters; frozen ones are in none'
     { tensors: ['b.weight'], hyper: { lr: 0.1, eps: 1e-8, weight_decay: 0.01 } },
     { tensors: ['b.bias'], hyper: { lr: 0.1, eps: 1e-8, weight_decay: 0 } },
   ]);
-  t.deepEqual([train!.clipNorm, train!.epochs, train!.loss], [1, 3, 'loss']);
+  t.deepEqual([train!.limits.clip_norm, train!.epochs, train!.loss], [1, 3, 'loss']);
   t.is(tensors[0]!.trainable, false);
 });
 

@@ -11,13 +11,14 @@ export class Interpreted {
   private readonly segments = new Map<string, NdArray>();
   private readonly key: NdArray;
   private step = 0;
+  private microbatch = 0;
 
   /** `key` is what programs that draw receive. */
   constructor(programs: Programs, key: readonly [number, number] = [7, 0]) {
     this.programs = programs;
     this.key = ndarray('u32', [2], key);
     for (const s of programs.segments) this.segments.set(s.name, ndarray(s.elem, [s.length]));
-    if (this.has('init_state')) this.run('init_state', new Map());
+    for (const first of ['init_state', 'init_ema']) if (this.has(first)) this.run(first, new Map());
   }
 
   has(entry: string): boolean {
@@ -62,6 +63,12 @@ export class Interpreted {
           return this.key;
         case 'step':
           return ndarray('i32', [], [this.step]);
+        case 'microbatch':
+          return ndarray('i32', [], [this.microbatch]);
+        case 'setting': {
+          const value = block.train!.limits[role.name]!;
+          return ndarray('f32', [], [role.name === 'ema' ? 1 - value : value]);
+        }
         case 'hyper': {
           const own = block.train?.groups[role.group]?.hyper[role.name];
           const standard = block.train?.optimizer.floats.find((f) => f.name === role.name)?.default;
@@ -76,6 +83,7 @@ export class Interpreted {
       else named.set(role.name, results[i]!);
     });
     if (name === 'train_step') this.step++;
+    if (name.startsWith('train_step')) this.microbatch = name === 'train_step' ? 0 : this.microbatch + 1;
     return named;
   }
 

@@ -11,7 +11,7 @@ export type Form = 'ts' | 'js' | 'dts';
 const RESERVED: ReadonlySet<string> = new Set([
   ...Object.getOwnPropertyNames(Model.prototype),
   ...OBJECT_MEMBERS,
-  ...['artifact', 'device', 'seed', 'optimizer', 'step'],
+  ...['artifact', 'device', 'seed', 'optimizer', 'ema', 'step', 'microbatch', 'calls'],
 ]);
 
 /** The constant of the module that holds a block's artifact. */
@@ -24,6 +24,7 @@ export function classText(artifact: Artifact, form: Form): string {
   const layers = new LayerTypes(artifact);
   const fields = layers.members(artifact.tree, (name) => RESERVED.has(name));
   if (artifact.train) fields.push({ key: 'optimizer', type: '$Optimizer' });
+  if (artifact.train?.settings.ema !== undefined) fields.push({ key: 'ema', type: "NonNullable<$Model['ema']>" });
   const name = bindingName(artifact.name);
   const exported = name === artifact.name;
   const members = [

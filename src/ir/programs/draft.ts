@@ -1,5 +1,6 @@
 /** One program's function under construction: its inputs by role, segments and the views of tensors read through them. */
 import type { Elaborated, MethodFunc, MethodInfo, ValueSpec } from '../../check/elaborated.ts';
+import type { Segment } from '../../runtime/artifact.ts';
 import { IrBuilder, tensor, value } from '../builder.ts';
 import { dim } from '../dim.ts';
 import type { EntryInput, EntryOutput } from '../entry.ts';
@@ -12,12 +13,15 @@ export class Draft {
   readonly inputs: EntryInput[] = [];
   readonly params: Value[] = [];
   private readonly arena: Arena;
+  private readonly known: ReadonlyMap<string, Segment>;
   private readonly funcs: ReadonlyMap<string, Func>;
   private readonly segments = new Map<string, Value>();
   private readonly views = new Map<number, Value>();
 
-  constructor(block: Elaborated, arena: Arena, funcs: ReadonlyMap<string, Func>) {
+  /** `known` are the segments that may be asked for. */
+  constructor(block: Elaborated, arena: Arena, known: readonly Segment[], funcs: ReadonlyMap<string, Func>) {
     this.arena = arena;
+    this.known = new Map(known.map((s) => [s.name, s]));
     this.funcs = funcs;
     this.b = new IrBuilder(block.origin);
   }
@@ -32,11 +36,16 @@ export class Draft {
   segment(name: string): Value {
     let v = this.segments.get(name);
     if (!v) {
-      const s = this.arena.segments.find((x) => x.name === name)!;
+      const s = this.known.get(name)!;
       v = this.input({ role: 'segment', segment: name }, tensor(s.elem, [s.length]), name);
       this.segments.set(name, v);
     }
     return v;
+  }
+
+  /** A segment of one element, as a scalar. */
+  scalar(name: string): Value {
+    return this.b.one('reshape', [this.segment(name)], { shape: [] });
   }
 
   /** The tensor as the program found it. */

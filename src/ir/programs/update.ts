@@ -1,62 +1,44 @@
-/** The part of a training step after the gradients: clipping and the optimizer's update, group by group over the arena. */
+/** The optimizer's update, group by group over the arena. */
 import type { Elaborated, OptimizerPlan } from '../../check/elaborated.ts';
-import type { Segment } from '../../runtime/artifact.ts';
 import { tensor } from '../builder.ts';
-import type { IrBuilder } from '../builder.ts';
-import { cloneRegion } from '../clone.ts';
 import { dim } from '../dim.ts';
-import type { EntryOutput } from '../entry.ts';
-import type { Func, Value } from '../ir.ts';
-import { bindSymbols } from '../symbols.ts';
+import type { GroupState } from '../entry.ts';
+import type { Value } from '../ir.ts';
 import { lengthOf, type Arena, type ArenaGroup } from './arena.ts';
 import type { Draft } from './draft.ts';
+import { asSegment } from './state.ts';
 
-export interface Updated {
-  readonly values: readonly Value[];
-  readonly outputs: readonly EntryOutput[];
+/** A segment's content before and after. */
+export interface Change {
+  readonly segment: string;
+  readonly old: Value;
+  readonly next: Value;
 }
 
-const stateSegment = (group: number, name: string): string => `state.${group}.${name}`;
-const stateLength = (o: OptimizerPlan['state'][number], g: ArenaGroup): number => (o.like === 'param' ? g.length : 1);
-
-export function stateSegments(arena: Arena, o: OptimizerPlan): Segment[][] {
-  return arena.groups.map((group, g) =>
-    o.state.map((s) => ({ name: stateSegment(g, s.name), role: 'state', elem: s.elem, length: stateLength(s, group) })),
-  );
-}
-
-/** New parameters and state of every group. Gradients come flat, one per group. */
-export function updateGroups(d: Draft, block: Elaborated, arena: Arena, flat: readonly Value[]): Updated {
-  const train = block.train!;
-  const o = train.optimizer;
-  const b = d.b;
-  let grads = flat;
-  const { clipValue, clipNorm } = train;
-  if (clipValue !== null) grads = grads.map((g) => clipByValue(b, g, clipValue));
-  if (clipNorm !== null) grads = clipByNorm(b, grads, clipNorm);
-  const factor = train.schedule
-    ? d.call(train.schedule, [d.input({ role: 'step' }, tensor('i32', []), 'step')])[0]!
-    : null;
-
-  const values: Value[] = [];
-  const outputs: EntryOutput[] = [];
-  arena.groups.forEach((group, g) => {
-    const floats = o.floats.map((f) => {
+/** New parameters and optimizer state of every group. Gradients come flat, one per group. */
+export function updateGroups(
+  d: Draft,
+  block: Elaborated,
+  arena: Arena,
+  state: readonly GroupState[],
+  grads: readonly Value[],
+): Change[] {
+  const { optimizer, schedule } = block.train!;
+  const factor = schedule ? d.call(schedule, [d.input({ role: 'step' }, tensor('i32', []), 'step')])[0]! : null;
+  return arena.groups.flatMap((group, g) => {
+    const floats = optimizer.floats.map((f) => {
       const v = d.input({ role: 'hyper', group: g, name: f.name }, tensor('f32', []), `${f.name}_${g}`);
-      return f.name === 'lr' && factor ? b.one('mul', [v, factor]) : v;
+      return f.name === 'lr' && factor ? d.b.one('mul', [v, factor]) : v;
     });
-    const state = o.state.map((s) => {
-      const name = stateSegment(g, s.name);
-      const seg = d.input({ role: 'segment', segment: name }, tensor(s.elem, [stateLength(s, group)]), name);
-      return s.like === 'param' ? seg : b.one('reshape', [seg], { shape: [] });
-    });
-    const next = updateGroup(d, block, o, group, grads[g]!, state, floats);
-    [group.params, ...o.state.map((s) => stateSegment(g, s.name))].forEach((segment, i) => {
-      values.push(asSegment(b, next[i]!));
-      outputs.push({ role: 'segment', segment });
-    });
+    const segments = state[g]!.optimizer;
+    const own = segments.map((name, i) => (optimizer.state[i]!.like === 'param' ? d.segment(name) : d.scalar(name)));
+    const next = updateGroup(d, block, optimizer, group, grads[g]!, own, floats);
+    return [group.params, ...segments].map((segment, i) => ({
+      segment,
+      old: d.segment(segment),
+      next: asSegment(d.b, next[i]!),
+    }));
   });
-  return { values, outputs };
 }
 
 /** (p', state'...) of a group: one call over the flat arena where the optimizer is elementwise, else tensor by tensor. */
@@ -91,39 +73,4 @@ function updateGroup(
           steps.map((p) => p[i]!),
         ),
   );
-}
-
-/** First values of the state. Apart from `init`: a model that only infers pays for no optimizer. */
-export function initialState(d: Draft, arena: Arena, o: OptimizerPlan, funcs: ReadonlyMap<string, Func>): Updated {
-  const values: Value[] = [];
-  const outputs: EntryOutput[] = [];
-  arena.groups.forEach((group, g) =>
-    o.state.forEach((s) => {
-      const { body } = funcs.get(s.init)!;
-      // No operand could bind the length: the result does.
-      const made = body.results[0]!.type;
-      const env = s.like === 'param' ? bindSymbols([made], [tensor(s.elem, [group.length])]) : new Map<string, never>();
-      const copy = cloneRegion(body, new Map(), env);
-      d.b.ops.push(...copy.ops);
-      values.push(asSegment(d.b, copy.results[0]!));
-      outputs.push({ role: 'segment', segment: stateSegment(g, s.name) });
-    }),
-  );
-  return { values, outputs };
-}
-
-const asSegment = (b: IrBuilder, v: Value): Value =>
-  v.type.shape.length === 0 ? b.one('reshape', [v], { shape: [dim(1)] }) : v;
-
-function clipByValue(b: IrBuilder, g: Value, limit: number): Value {
-  return b.one('minimum', [b.one('maximum', [g, b.constant(-limit)]), b.constant(limit)]);
-}
-
-/** torch.nn.utils.clip_grad_norm_: scale by min(1, limit / (norm + 1e-6)), one norm over all groups. */
-function clipByNorm(b: IrBuilder, grads: readonly Value[], limit: number): Value[] {
-  const squares = grads.map((g) => b.one('sum', [b.one('mul', [g, g])], { axes: [0], keepdims: false }));
-  const norm = b.one('sqrt', [squares.reduce((x, y) => b.one('add', [x, y]))]);
-  const scale = b.one('div', [b.constant(limit), b.one('add', [norm, b.constant(1e-6)])]);
-  const coef = b.one('minimum', [scale, b.constant(1)]);
-  return grads.map((g) => b.one('mul', [g, coef]));
 }

@@ -6,7 +6,7 @@ import { isIndex, readCheckpoint } from '../formats/read.ts';
 import { readIndex, readSharded } from '../formats/sharded.ts';
 import { TorchTensor } from '../formats/torch-tensor.ts';
 import { torchTensor, writeTorchStateDict } from '../formats/torch-write.ts';
-import type { Model } from '../model.ts';
+import type { Weights } from '../ema.ts';
 import { toStored, weightsToBytes } from '../weights.ts';
 import { readBytes, writeFileAtomic } from './files.ts';
 
@@ -23,11 +23,11 @@ export async function openCheckpoint(path: string): Promise<CheckpointFile> {
   return readSharded(index, shards, path);
 }
 
-export async function saveWeights(model: Model, path: string): Promise<void> {
+export async function saveWeights(model: Weights, path: string): Promise<void> {
   await writeFileAtomic(path, await pieces(model, extname(path)));
 }
 
-async function pieces(model: Model, extension: string): Promise<Uint8Array[]> {
+async function pieces(model: Weights, extension: string): Promise<Uint8Array[]> {
   if (extension === '.npz') return writeNpz(await stateOf(model));
   return extension === '.pt' || extension === '.pth'
     ? writeTorchStateDict(await stateOf(model))
@@ -35,7 +35,7 @@ async function pieces(model: Model, extension: string): Promise<Uint8Array[]> {
 }
 
 /** The state dict as tensors of a file: tied names share one storage, and a transposed tie is a view of it. */
-async function stateOf(model: Model): Promise<Map<string, FileTensor>> {
+async function stateOf(model: Weights): Promise<Map<string, FileTensor>> {
   const live = new Map([...model.named_parameters(), ...model.named_buffers()]);
   const fetched = [...new Set(model.artifact.stateDict.map((e) => e.tensor))].map(async (tensor) => {
     const entry = model.artifact.tensors[tensor]!;

@@ -88,13 +88,16 @@ export class BoundProgram {
     this.runner = new Runner(device, this.schedule, program.name);
   }
 
-  run(source: InputSource): { spec: ResultOutput['spec']; storage: GpuStorage }[] {
+  run(
+    source: InputSource,
+    instead?: ReadonlyMap<string, string>,
+  ): { spec: ResultOutput['spec']; storage: GpuStorage }[] {
     const { device } = this;
     this.leaveResults();
     const workspace = device.workspace(this.plan.workspace);
     const addresses = this.program.buffers.map((b, i) => {
       if (b.kind === 'temp') return workspace + this.plan.offsets[i]!;
-      if (b.kind === 'segment') return this.segment(b.segment!);
+      if (b.kind === 'segment') return this.segment(instead?.get(b.segment!) ?? b.segment!);
       return this.regions.get(i)!.at;
     });
     for (let i = addresses.length; this.regions.has(i); i++) addresses.push(this.regions.get(i)!.at);

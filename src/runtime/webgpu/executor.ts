@@ -83,13 +83,13 @@ export class WebGpuExecutor implements Executor {
     return new SegmentStorage(this.device, () => this.segment(segment) + start, bytes);
   }
 
-  run(name: string, binding: Binding, source: InputSource): Tensor[] {
+  run(name: string, binding: Binding, source: InputSource, instead?: ReadonlyMap<string, string>): Tensor[] {
     this.device.check();
     if (name === 'init' || name === 'init_state') return this.initialise(name, source);
     const program = this.programs.get(name);
     if (!program) throw new Error(`no program ${name}`);
     const bound = this.bind(program, binding);
-    return bound.run(source).map(({ spec, storage }) => {
+    return bound.run(source, instead).map(({ spec, storage }) => {
       const shape = spec.shape.map((s) => evaluateSize(s, binding));
       return new Tensor(spec.elem, shape, storage, this.device);
     });
