@@ -85,10 +85,13 @@ const isNode = (): boolean => typeof process !== 'undefined' && process.versions
 const identity = (i: GPUAdapterInfo): string => [i.vendor, i.architecture, i.device, i.description].join('/');
 
 const isSoftware = (i: GPUAdapterInfo): boolean =>
-  i.isFallbackAdapter || /llvmpipe|lavapipe|swiftshader|basic render/i.test(`${i.device} ${i.description}`);
+  i.isFallbackAdapter ||
+  /llvmpipe|lavapipe|swiftshader|basic render/i.test(`${i.architecture} ${i.device} ${i.description}`);
 
 function describe(i: GPUAdapterInfo): string {
-  const name = i.device || i.description || 'a GPU that does not give its name';
+  // Browsers give no more than the maker and the family.
+  const name = i.device || i.description;
   const maker = [i.vendor, i.architecture].filter((s) => s !== '').join(' ');
-  return `${name}${maker === '' ? '' : ` (${maker})`}${isSoftware(i) ? ', in software' : ''}`;
+  const text = name === '' ? maker || 'a GPU that does not give its name' : maker === '' ? name : `${name} (${maker})`;
+  return `${text}${isSoftware(i) ? ', in software' : ''}`;
 }
