@@ -392,14 +392,16 @@ fn rolled(x: E[...S], shift: int, dim: int) {
   if k == 0 { x } else { cat([narrow(x, dim, S[dim] - k, k), narrow(x, dim, 0, S[dim] - k)], dim) }
 }
 
-/// x side by side, repeats[i] times along dim i; more repeats than dims add dims in front.
-export fn repeat(x: E[...S], repeats: [int]) {
-  lead = len(repeats) - len(S)
-  shape = [for a in 0..len(repeats): if a < lead { 1 } else { S[a - lead] }]
-  pairs = [for i in 0..2 * len(repeats): if i % 2 == 0 { 1 } else { shape[i / 2] }]
-  spread = [for i in 0..2 * len(repeats): if i % 2 == 0 { repeats[i / 2] } else { shape[i / 2] }]
+/// x side by side, reps[i] times along dim i; more repetitions than dims add dims in front, fewer count from the last dim:
+/// https://pytorch.org/docs/stable/generated/torch.tile.html, and Tensor.repeat. (\`repeat\` takes a pattern.)
+export fn tile(x: E[...S], reps: [int]) {
+  rank = max(len(reps), len(S))
+  shape = [for a in 0..rank: if a < rank - len(S) { 1 } else { S[a - rank + len(S)] }]
+  times = [for a in 0..rank: if a < rank - len(reps) { 1 } else { reps[a - rank + len(reps)] }]
+  pairs = [for i in 0..2 * rank: if i % 2 == 0 { 1 } else { shape[i / 2] }]
+  spread = [for i in 0..2 * rank: if i % 2 == 0 { times[i / 2] } else { shape[i / 2] }]
   op.reshape(op.broadcast_to(op.reshape(x, shape: pairs), shape: spread), shape: [
-    for a in 0..len(repeats): repeats[a] * shape[a]
+    for a in 0..rank: times[a] * shape[a]
   ])
 }
 

@@ -3,6 +3,8 @@ import type { Arg, BlockDecl, CallExpr, OptimizerDecl, Span } from '../parser/as
 import { bindArgs, matchArgs, paramSpecs } from './arguments.ts';
 import { callBuiltin } from './builtins.ts';
 import { evalBody } from './body.ts';
+import { callEinops, isEinops } from './einops.ts';
+import { callEinsum } from './einsum.ts';
 import { at, isLibrary, report, staticCx, type Cx, type Wanted } from './context.ts';
 import { describe } from './describe.ts';
 import { evaluate, evalValue } from './evaluate.ts';
@@ -36,6 +38,8 @@ export function callValue(cx: Cx, callee: Val, args: readonly Arg[], span: Span,
     case 'op':
       return callOp(cx, callee.op, args, span, wanted);
     case 'builtin': {
+      if (callee.name === 'einsum') return callEinsum(cx, args, span);
+      if (isEinops(callee.name)) return callEinops(cx, callee.name, args, span);
       const named = args.find((a) => a.name);
       if (named?.name)
         return report(cx, 'unknown_argument', { callee: callee.name, name: named.name.name }, named.span);

@@ -6,6 +6,7 @@ import { parse } from '../parser/index.ts';
 import { STDLIB } from '../stdlib.generated.ts';
 import { OPS } from '../ir/ops/table.ts';
 import { BUILTINS } from './builtins.ts';
+import { EINOPS } from './einops.ts';
 import type { Elaborated } from './elaborated.ts';
 import { INTERNAL_OPS } from './op-call.ts';
 import { Scope } from './scope.ts';
@@ -52,7 +53,7 @@ const PRELUDE = ['std/functional', 'std/init', 'std/metrics', 'std/optim'];
 /** Loads a file and everything it imports. Null where the entry itself cannot be read. */
 export function loadProject(host: SourceHost, entry: string, bag: DiagnosticBag): Project {
   const primitives = new Scope(null);
-  for (const name of BUILTINS) primitives.bind(name, 'primitive', { kind: 'builtin', name });
+  for (const name of [...BUILTINS, 'einsum', ...EINOPS]) primitives.bind(name, 'primitive', { kind: 'builtin', name });
   // These are of numbers and lists, which shapes need all the time; the reductions are `op.prod`, `amin`, `amax`.
   const compileTime = ['prod', 'min', 'max'];
   for (const op of Object.keys(OPS))

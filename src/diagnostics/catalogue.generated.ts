@@ -397,6 +397,20 @@ export const CATALOGUE = {
     message: 'this value is not used',
     help: 'give it a name, or remove the line; only the last line of a body is its value',
   },
+  bad_pattern: { code: 'NW3051', severity: 'error', message: 'this pattern {fault}', help: null },
+  pattern_name: { code: 'NW3052', severity: 'error', message: '{fault}', help: null },
+  pattern_rank: {
+    code: 'NW3053',
+    severity: 'error',
+    message: 'the pattern describes {count} dims here, the tensor is {found}',
+    help: null,
+  },
+  pattern_size: {
+    code: 'NW3054',
+    severity: 'error',
+    message: 'the sizes of this pattern do not fit: {fault}',
+    help: null,
+  },
   unknown_hyper: {
     code: 'NW4001',
     severity: 'error',

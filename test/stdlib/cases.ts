@@ -142,7 +142,7 @@ export const CASES: Readonly<Record<string, string>> = {
   index_adv: 'squeeze(gather(x[i], 1, unsqueeze(j, 1)), 1)',
   take_along: 'take_along_dim(x, i, 0)',
   roll: 'roll(x, [1, -2], [0, 1])',
-  repeat: 'repeat(x, [2, 3])',
+  repeat: 'tile(x, [2, 3])',
   repeat_interleave: 'repeat_interleave(x, 2, 1)',
   fold: 'fold(x, (4, 4), 2, stride: 1)',
   pixel_shuffle: 'pixel_shuffle(x, 2)',

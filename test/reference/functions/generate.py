@@ -54,7 +54,7 @@ CASES = [
     ("cumsum_middle", "cumsum(x, 1)", "torch.cumsum(x, 1)", dict(x=images), "x"),
     ("gather_middle", "gather(x, 1, i)", "torch.gather(x, 1, i)", dict(x=torch.randn(3, 5, 2), i=ids[:, :, None].repeat(1, 1, 2)), "x"),
     ("select_columns", "index_select(x, 1, i)", "torch.index_select(x, 1, i)", dict(x=x, i=torch.tensor([4, 0, 0])), "x"),
-    ("repeat_lead", "repeat(x, [2, 1, 3])", "x.repeat(2, 1, 3)", dict(x=x), "x"),
+    ("repeat_lead", "tile(x, [2, 1, 3])", "x.repeat(2, 1, 3)", dict(x=x), "x"),
     ("roll_back", "roll(x, -2, 1)", "torch.roll(x, -2, 1)", dict(x=x), "x"),
     ("conv1d_strided", "conv1d(x, w, stride: 2, padding: 1)", "F.conv1d(x, w, stride=2, padding=1)",
      dict(x=torch.randn(2, 3, 8), w=torch.randn(4, 3, 3)), "xw"),
