@@ -3337,25 +3337,38 @@ export fn cosine_lr(step: i32[], total_steps: int, warmup_steps: int = 0, min_fa
 export fn polynomial_lr(step: i32[], total_steps: int, power: float = 1.0) -> f32[] =>
   pow(1.0 - progress(step, 0, total_steps), power)
 
-/// Smith & Topin 2017, torch's OneCycleLR with cosines, as factors of the peak: from 1 / div_factor up to 1 over the first pct_start of
-/// total_steps, then down to 1 / (div_factor final_div_factor).
+/// Smith & Topin 2017, torch's OneCycleLR, as factors of the peak: from 1 / div_factor up to 1 over the first pct_start of total_steps,
+/// then down to 1 / (div_factor final_div_factor); with three_phase first down to where it began, in as many steps as up.
 export fn one_cycle_lr(
   step: i32[],
   total_steps: int,
   pct_start: float = 0.3,
   div_factor: float = 25.0,
-  final_div_factor: float = 1e4
+  final_div_factor: float = 1e4,
+  anneal_strategy: "cos" | "linear" = "cos",
+  three_phase: bool = false
 ) -> f32[] {
-  peak = pct_start * float(total_steps) - 1.0
-  up = minimum(f32(step) / peak, 1.0)
-  down = minimum(maximum((f32(step) - peak) / (float(total_steps - 1) - peak), 0.0), 1.0)
+  at = f32(step)
   low = 1.0 / div_factor
   final = low / final_div_factor
-  select(f32(step) <= peak, between(low, 1.0, up), between(1.0, final, down))
+  peak = pct_start * float(total_steps) - 1.0
+  end = float(total_steps - 1)
+  up = between(low, 1.0, at / peak, anneal_strategy)
+  down = if three_phase {
+    back = 2.0 * peak
+    turn = between(1.0, low, (at - peak) / peak, anneal_strategy)
+    select(at <= back, turn, between(low, final, (at - back) / (end - back), anneal_strategy))
+  } else {
+    between(1.0, final, (at - peak) / (end - peak), anneal_strategy)
+  }
+  select(at <= peak, up, down)
 }
 
-/// From \`a\` to \`b\` along half a cosine.
-fn between(a: float, b: float, progress: f32[]) -> f32[] => b + (a - b) * 0.5 * (1.0 + cos(pi * progress))
+/// From \`a\` to \`b\` along half a cosine or a line, for a progress from 0 to 1.
+fn between(a: float, b: float, progress: f32[], way: "cos" | "linear" = "cos") -> f32[] {
+  p = minimum(maximum(progress, 0.0), 1.0)
+  if way == "cos" { b + (a - b) * 0.5 * (1.0 + cos(pi * p)) } else { a + (b - a) * p }
+}
 
 /// A cosine from 1 to min_factor that starts again after \`period\` steps, each period \`growth\` times as long as the one before;
 /// torch's CosineAnnealingWarmRestarts.
@@ -3378,6 +3391,61 @@ export fn cyclic_lr(step: i32[], step_size: int, min_factor: float = 0.1) -> f32
 /// 1 / sqrt(step + 1) after a linear rise over warmup_steps, 1 at its top; Vaswani et al. 2017.
 export fn inverse_sqrt_lr(step: i32[], warmup_steps: int = 1) -> f32[] =>
   minimum(f32(step + 1) / float(warmup_steps), sqrt(float(warmup_steps)) * rsqrt(f32(step + 1)))
+
+type Plateau = {
+  mode: string,
+  factor: float,
+  patience: int,
+  threshold: float,
+  threshold_mode: string,
+  cooldown: int,
+  min_lr: float,
+  eps: float
+}
+
+/// Multiplies lr by factor when a metric has not improved for more than \`patience\` epochs; torch's ReduceLROnPlateau. No function of the
+/// step: \`model.plateau.step(metric)\` drives it, and \`netwright train\` after each epoch, with the metric or else the loss. With mode
+/// "min" a value is better below best (1 - threshold), or with threshold_mode "abs" below best - threshold; "max" turns it around.
+export fn reduce_on_plateau(
+  mode: "min" | "max" = "min",
+  factor: float = 0.1,
+  patience: int = 10,
+  threshold: float = 1e-4,
+  threshold_mode: "rel" | "abs" = "rel",
+  cooldown: int = 0,
+  min_lr: float = 0.0,
+  eps: float = 1e-8
+) -> Plateau => {
+  mode: mode,
+  factor: factor,
+  patience: patience,
+  threshold: threshold,
+  threshold_mode: threshold_mode,
+  cooldown: cooldown,
+  min_lr: min_lr,
+  eps: eps
+}
+
+// ---------------------------------------------------------------- loss scaling
+
+type GradScaler = { init_scale: float, growth_factor: float, backoff_factor: float, growth_interval: int }
+
+/// The loss is multiplied by a scale and its gradients divided by it, so that small gradients are not lost in f16; torch.amp.GradScaler.
+/// An update whose gradients are not finite is left out and multiplies the scale by backoff_factor; growth_interval good ones in a row
+/// multiply it by growth_factor.
+export fn grad_scaler(
+  init_scale: float = 65536.0,
+  growth_factor: float = 2.0,
+  backoff_factor: float = 0.5,
+  growth_interval: int = 2000
+) -> GradScaler => {
+  init_scale: init_scale,
+  growth_factor: growth_factor,
+  backoff_factor: backoff_factor,
+  growth_interval: growth_interval
+}
+
+// ---------------------------------------------------------------- helpers
 
 /// How far \`step\` is on the way from \`start\` to \`stop\`: 0 to 1.
 fn progress(step: i32[], start: int, stop: int) -> f32[] =>

@@ -2,7 +2,7 @@
  * What the checker makes of one exported block: its tree of instances, its tensors, and its methods as net IR functions.
  * Everything later (programs, code generation, the typed module, `summary`) reads this and never the AST.
  */
-import type { TrainNumber } from '../runtime/artifact.ts';
+import type { PlateauEntry, TrainNumber } from '../runtime/artifact.ts';
 import type { Dim } from '../ir/dim.ts';
 import type { Module, Origin, TensorType } from '../ir/ir.ts';
 
@@ -108,6 +108,10 @@ export interface TrainPlan {
   readonly groups: readonly { readonly tensors: readonly number[]; readonly hyper: Readonly<Record<string, number>> }[];
   /** (step: i32[]) -> f32[]: the factor of lr, or null. Steps count from 0. */
   readonly schedule: string | null;
+  readonly plateau: PlateauEntry | null;
+  /** Of products while training; parameters, their gradients and the optimizer are f32 always. */
+  readonly precision: 'f32' | 'f16' | 'bf16';
+  readonly scaler: ScalerPlan | null;
   /** `clip_norm`, `clip_value` and `ema`, where they are given: numbers of the running program. */
   readonly limits: Readonly<Partial<Record<TrainNumber, number>>>;
   /** Calls of `train_step` per update; 1 where each one updates. */
@@ -118,6 +122,14 @@ export interface TrainPlan {
   readonly data: string | null;
   readonly seed: number | null;
   readonly origin: Origin;
+}
+
+/** Dynamic loss scaling, as torch.amp.GradScaler. */
+export interface ScalerPlan {
+  readonly init_scale: number;
+  readonly growth_factor: number;
+  readonly backoff_factor: number;
+  readonly growth_interval: number;
 }
 
 export interface OptimizerPlan {

@@ -1,10 +1,8 @@
 /** The `train` block as a plan: which method is the loss, which parameters are trained with which hyper-parameters. */
 import { didYouMean } from '../diagnostics/index.ts';
 import { listOf } from '../diagnostics/words.ts';
-import { value } from '../ir/builder.ts';
-import type { CallExpr, Expr, FnDecl, Ident, Lambda, Selector, Train } from '../parser/ast.ts';
-import { callValue } from './call.ts';
-import { at, newFn, originOf, report, staticCx, type Cx } from './context.ts';
+import type { Expr, Ident, Selector, Train } from '../parser/ast.ts';
+import { at, report, staticCx, type Cx } from './context.ts';
 import { describe } from './describe.ts';
 import type { MethodInfo, TrainPlan } from './elaborated.ts';
 import { hasTensor } from './entry.ts';
@@ -12,14 +10,13 @@ import { evaluate } from './evaluate.ts';
 import { nearSelector } from './init.ts';
 import { descendants, type InstanceNode, type TensorNode } from './instance.ts';
 import { liveMembers } from './live-members.ts';
-import { freeName } from './outline.ts';
 import type { Named } from './names.ts';
 import { floatsOf, planOptimizer } from './optimizer.ts';
-import { Scope } from './scope.ts';
+import { precisionOf } from './precision.ts';
+import { planSchedule } from './schedule.ts';
 import { candidatesBelow, matches, type Candidate } from './selector.ts';
-import { toTensor } from './tensor.ts';
 import { pathText } from './ties.ts';
-import { isPoison, numberOf, settle, tensorVal, type OptimizerVal, type Val } from './values.ts';
+import { isPoison, numberOf, settle, type OptimizerVal } from './values.ts';
 
 const SETTINGS = [
   'loss',
@@ -30,6 +27,8 @@ const SETTINGS = [
   'clip_value',
   'accumulate',
   'ema',
+  'precision',
+  'scaler',
   'epochs',
   'batch_size',
   'data',
@@ -85,7 +84,7 @@ export function planTraining(
     if (!e) return null;
     const v = evaluate(inner, e);
     const x = numberOf(v);
-    if (x !== null && (!whole || v.kind === 'int') && x >= least && x < below) return x;
+    if (x !== null && (!whole || v.kind === 'int') && x >= least && x < below && Number.isFinite(x)) return x;
     const wanted = `${whole ? 'an int' : 'a number'} of at least ${least}${below < Infinity ? ` and below ${below}` : ''}`;
     if (!isPoison(v)) report(cx, 'type_mismatch', { what: `\`${name}\``, wanted, found: describe(v) }, e.span);
     return null;
@@ -103,7 +102,7 @@ export function planTraining(
   });
   const data = dataName(cx, inner, settings.get('data') ?? null);
   const opt = optimizerOf(cx, inner, settings.get('optimizer') ?? null, train);
-  const schedule = settings.has('schedule') ? lowerSchedule(cx, inner, settings.get('schedule')!) : null;
+  const schedule = planSchedule(cx, inner, settings.get('schedule') ?? null);
   reportOverrides(cx, root, train);
   if (!opt || !loss) return null;
   const trained = named.order.filter((t) => t.role === 'param' && !frozen.has(t));
@@ -116,7 +115,9 @@ export function planTraining(
     metric: metric?.name ?? null,
     optimizer,
     groups,
-    schedule,
+    schedule: schedule.factor,
+    plateau: schedule.plateau,
+    ...precisionOf(cx, inner, settings),
     limits,
     ...plan,
     data,
@@ -261,67 +262,3 @@ function groupTensors(
   }
   return [...groups.values()];
 }
-
-// ---------------------------------------------------------------- schedule
-
-/** A lambda's argument has no type; a function's must be an i32 scalar. */
-function takesStep(decl: FnDecl | Lambda): boolean {
-  const type = decl.params[0]?.type;
-  if (!type) return decl.params.length > 0;
-  return type.kind === 'tensorType' && type.elem.name === 'i32' && type.dims.length === 0;
-}
-
-/** `cosine_lr(total_steps: 1000)`, a function name, or `step => ...`: all as a function (step: i32[]) -> f32[]. */
-function lowerSchedule(cx: Cx, inner: Cx, e: Expr): string | null {
-  const fn = newFn(null, true);
-  const step = value({ elem: 'i32', shape: [] }, 'step');
-  const scope = new Scope(inner.scope);
-  scope.bind('$step', 'local', tensorVal(step, null), e.span);
-  const within: Cx = { ...inner, scope, fn, path: '' };
-  const stepArg = { name: null, value: { kind: 'name' as const, name: '$step', span: e.span }, span: e.span };
-  const call: CallExpr =
-    e.kind === 'call' ? { ...e, args: e.args } : { kind: 'call', callee: e, args: [], span: e.span };
-  const callee = settle(evaluate(within, call.callee));
-  if (isPoison(callee)) return null;
-  if (callee.kind !== 'fn') {
-    report(
-      cx,
-      'type_mismatch',
-      { what: '`schedule`', wanted: 'a schedule such as cosine_lr(total_steps: 1000)', found: describe(callee) },
-      e.span,
-    );
-    return null;
-  }
-  const first = takesStep(callee.decl) ? callee.decl.params[0]?.name : null;
-  if (!first) {
-    report(cx, 'schedule_signature', { name: callee.name }, e.span, {
-      related: at([nameOf(callee.decl)?.span, 'declared here']),
-    });
-    return null;
-  }
-  const v: Val = callValue(
-    within,
-    callee,
-    [{ ...stepArg, name: { name: first.name, span: e.span } }, ...call.args],
-    e.span,
-    null,
-  );
-  const made = toTensor(within, v, e.span, 'f32');
-  if (made.kind !== 'tensor') return null;
-  if (made.value.type.elem !== 'f32' || made.value.type.shape.length > 0) {
-    report(cx, 'schedule_signature', { name: callee.name }, e.span, {
-      related: at([nameOf(callee.decl)?.span, 'declared here']),
-    });
-    return null;
-  }
-  const name = freeName(cx.world, `schedule_${callee.name}`);
-  cx.world.funcs.set(name, {
-    name,
-    body: { params: [step], ops: fn.b.ops, results: [made.value] },
-    checks: [],
-    origin: originOf(inner, e.span),
-  });
-  return name;
-}
-
-const nameOf = (d: FnDecl | Lambda): Ident | null => (d.kind === 'fn' ? d.name : null);

@@ -48,7 +48,9 @@ export async function train(
     const began = performance.now();
     for (let batch = first; batch < loader.batches; batch++) {
       const columns = loader.batch(batch, order);
-      const { loss } = model.train_step(...inputs.fill(columns));
+      // What an epoch has begun to accumulate does not wait for the next one.
+      const update = batch === loader.batches - 1 ? [{ update: true }] : [];
+      const { loss } = model.train_step(...inputs.fill(columns), ...update);
       const value = await loss.item();
       if (!Number.isFinite(value)) {
         throw new NonFiniteError(
@@ -70,6 +72,7 @@ export async function train(
     seconds += took;
     mean = total / samples;
     metric = evaluate ? { name: entry.metric!, value: await evaluate.run() } : null;
+    model.plateau?.step(metric?.value ?? mean);
     progress.epoch({ epoch: epoch + 1, loss: mean, metric, samplesPerSecond: samples / took, seconds: took });
     await options.checkpoint(epoch + 1, 0);
   }

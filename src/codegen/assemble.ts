@@ -213,6 +213,7 @@ function trainEntry(programs: Programs): TrainEntry | null {
     })),
     accumulate: train.accumulate,
     settings: train.limits,
+    plateau: train.plateau,
     epochs: train.epochs,
     batchSize: train.batchSize,
     data: train.data,

@@ -217,8 +217,21 @@ export interface TrainEntry {
   /** Calls of `train_step` per update. */
   readonly accumulate: number;
   readonly settings: Readonly<Partial<Record<TrainNumber, number>>>;
+  readonly plateau: PlateauEntry | null;
   readonly epochs: number | null;
   readonly batchSize: number | null;
   readonly data: string | null;
   readonly seed: number | null;
+}
+
+/** torch.optim.lr_scheduler.ReduceLROnPlateau's arguments. */
+export interface PlateauEntry {
+  readonly mode: 'min' | 'max';
+  readonly factor: number;
+  readonly patience: number;
+  readonly threshold: number;
+  readonly threshold_mode: 'rel' | 'abs';
+  readonly cooldown: number;
+  readonly min_lr: number;
+  readonly eps: number;
 }

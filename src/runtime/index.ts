@@ -7,6 +7,7 @@ export type { CallOptions, CreateOptions, StepOptions } from './options.ts';
 export { Parameter } from './parameter.ts';
 export { ModuleNode } from './tree.ts';
 export { Optimizer } from './optimizer.ts';
+export { Plateau } from './plateau.ts';
 export { AveragedWeights } from './ema.ts';
 export type { Weights } from './ema.ts';
 export { rand, randn } from './random.ts';

@@ -10,6 +10,7 @@ import { DTypeError, UsageError } from './errors.ts';
 import { Optimizer } from './optimizer.ts';
 import { checkOptions, optionsOf, type CallOptions, type CreateOptions, type StepOptions } from './options.ts';
 import { Parameter } from './parameter.ts';
+import { Plateau } from './plateau.ts';
 import { foldIn, type Key } from './rng.ts';
 import type { Storage } from './storage.ts';
 import type { Tensor } from './tensor.ts';
@@ -29,6 +30,8 @@ export class Model {
   readonly optimizer: Optimizer | null;
   /** The averaged weights; null where the `train` block has no `ema`. */
   readonly ema: AveragedWeights | null;
+  /** The schedule that follows a metric; null where the `train` block has none. */
+  readonly plateau: Plateau | null;
   /** Updates of the parameters made. */
   step = 0;
   /** Calls of `train_step` since the last update: with gradient accumulation only. */
@@ -57,6 +60,8 @@ export class Model {
     this.#nodes = buildTree(artifact, parameter);
     this.#methods = new Map(artifact.methods.map((m) => [m.name, m]));
     this.optimizer = artifact.train ? new Optimizer(artifact.train) : null;
+    const plateau = artifact.train?.plateau;
+    this.plateau = plateau ? new Plateau(plateau, this.optimizer!) : null;
     this.ema =
       this.optimizer && artifact.train?.settings.ema !== undefined
         ? new AveragedWeights(executor, artifact, this.optimizer, this.#params, () => this.#prepareState())
@@ -305,6 +310,7 @@ export class Model {
     moved.microbatch = this.microbatch;
     moved.calls = this.calls;
     moved.optimizer?.assign(this.optimizer!);
+    moved.plateau?.assign(this.plateau!);
     return moved;
   }
 

@@ -34,5 +34,10 @@ export function runNumbers(model: Model): RunNumber[] {
     for (const [k, v] of Object.entries(group)) real(`hyper.${i}.${k}`, v, (x) => (group[k] = x));
   });
   for (const [k, v] of optimizer.settings()) real(`setting.${k}`, v, (x) => optimizer.set(k as TrainNumber, x));
+  const { plateau } = model;
+  if (!plateau) return out;
+  real('plateau.best', plateau.best, (v) => (plateau.best = v));
+  out.push(count('plateau.bad_epochs', plateau.bad_epochs, (v) => (plateau.bad_epochs = v)));
+  out.push(count('plateau.cooldown', plateau.cooldown, (v) => (plateau.cooldown = v)));
   return out;
 }

@@ -128,3 +128,23 @@ test('limits change while training runs', async (t) => {
   t.deepEqual(values(changed), values(low));
   t.throws(() => (low.optimizer!.clip_value = 1), { instanceOf: UsageError, message: /clip_value/ });
 });
+
+test('a schedule that follows a metric lowers every lr, and a run remembers where it was', async (t) => {
+  const settings = 'schedule = reduce_on_plateau(factor: 0.5, patience: 1, min_lr: 0.01); override a.** { lr = 0.2 }';
+  const model = await create(settings);
+  const rates = (m: Model): unknown[] => m.optimizer!.groups.map((g) => g['lr']).sort();
+  const seen = [1, 2, 3, 3].map((metric) => [model.plateau!.step(metric), ...rates(model)]);
+  t.deepEqual(seen, [
+    [false, 0.05, 0.2],
+    [false, 0.05, 0.2],
+    [true, 0.025, 0.1],
+    [false, 0.025, 0.1],
+  ]);
+  const resumed = await create(settings);
+  loadRun(resumed, concat(await runToBytes(model, { step: 0, epoch: 4, batch: 0, seed: 3, extra: {} })));
+  t.deepEqual([resumed.plateau!.best, resumed.plateau!.bad_epochs, ...rates(resumed)], [1, 1, 0.025, 0.1]);
+  t.true(resumed.plateau!.step(5));
+  t.deepEqual(rates(resumed), [0.0125, 0.05]);
+  resumed.train_step(...part(0, 12));
+  t.is((await create('')).plateau, null);
+});

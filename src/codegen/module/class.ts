@@ -11,7 +11,7 @@ export type Form = 'ts' | 'js' | 'dts';
 const RESERVED: ReadonlySet<string> = new Set([
   ...Object.getOwnPropertyNames(Model.prototype),
   ...OBJECT_MEMBERS,
-  ...['artifact', 'device', 'seed', 'optimizer', 'ema', 'step', 'microbatch', 'calls'],
+  ...['artifact', 'device', 'seed', 'optimizer', 'ema', 'plateau', 'step', 'microbatch', 'calls'],
 ]);
 
 /** The constant of the module that holds a block's artifact. */
@@ -25,6 +25,7 @@ export function classText(artifact: Artifact, form: Form): string {
   const fields = layers.members(artifact.tree, (name) => RESERVED.has(name));
   if (artifact.train) fields.push({ key: 'optimizer', type: '$Optimizer' });
   if (artifact.train?.settings.ema !== undefined) fields.push({ key: 'ema', type: "NonNullable<$Model['ema']>" });
+  if (artifact.train?.plateau) fields.push({ key: 'plateau', type: "NonNullable<$Model['plateau']>" });
   const name = bindingName(artifact.name);
   const exported = name === artifact.name;
   const members = [

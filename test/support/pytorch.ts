@@ -1,0 +1,23 @@
+/** Tests that ask PyTorch itself, where NETWRIGHT_PYTHON names a Python that has it. */
+import { execFileSync } from 'node:child_process';
+import test from 'ava';
+import { absent } from './absent.ts';
+
+const python = process.env['NETWRIGHT_PYTHON'];
+const required = process.env['NETWRIGHT_REQUIRE_ALL'] !== undefined;
+
+/** `test` where there is PyTorch or everything is required; elsewhere tests are skipped, with one that says why. */
+export function onPyTorch(): typeof test | typeof test.skip {
+  if (python !== undefined || required) return test;
+  test('skipped: no PyTorch (set NETWRIGHT_PYTHON to a Python with torch)', absent);
+  return test.skip;
+}
+
+/** What a script prints, as JSON. */
+export const askPyTorch = <T>(script: string, input: unknown = null): T =>
+  JSON.parse(
+    execFileSync(python ?? 'python3', ['-c', `import json, sys, torch\ngiven = json.load(sys.stdin)\n${script}`], {
+      encoding: 'utf8',
+      input: JSON.stringify(input),
+    }),
+  ) as T;
