@@ -42,7 +42,7 @@ const CONTEXTUAL: Readonly<
 > = {
   import: { before: START, after: BRACE, scope: 'keyword.control' },
   from: { before: '(?<=\\})([ \\t]*)', after: '(?=[ \\t]*")', scope: 'keyword.control' },
-  as: { before: '(?<=[A-Za-z0-9_])([ \\t]+)', after: WORD, scope: 'keyword.control' },
+  as: { before: '(?<=[A-Za-z0-9_])([ \\t]+)', after: '(?=[ \\t]+[A-Za-z_"])', scope: 'keyword.control' },
   export: { before: START, after: WORD, scope: 'storage.modifier' },
   ...same(['block', 'fn', 'optimizer', 'type', 'const'], {
     before: `(?<=^|[;{]|export)([ \\t]*)`,
@@ -54,6 +54,7 @@ const CONTEXTUAL: Readonly<
   ...same(['tie', 'freeze', 'override'], { before: START, after: SELECTOR, scope: 'keyword.other' }),
   ...same(['init', 'train'], { before: START, after: BRACE, scope: 'keyword.other' }),
   update: { before: START, after: WORD, scope: 'keyword.other' },
+  require: { before: START, after: '(?=[ \\t]+[A-Za-z0-9_("])', scope: 'keyword.other' },
   seq: { before: '(?<![.A-Za-z0-9_])()', after: BRACE, scope: 'storage.type' },
   grad: { before: '^([ \\t]*)', after: '(?=[ \\t]*\\()', scope: 'storage.type' },
 };

@@ -1,11 +1,14 @@
 /** Statements of methods and functions: locals, destructuring, updates of buffers; the value of a body is its last expression. */
 import type { Assign, Body, Stmt, Update } from '../parser/ast.ts';
+import { didYouMean } from '../diagnostics/index.ts';
 import { compare } from '../ir/dim.ts';
+import { namesIn, patternText } from '../parser/patterns.ts';
 import { at, report, type Cx, type Wanted } from './context.ts';
 import { evalIf, execIf } from './control.ts';
 import { execFor, execWhile } from './loop.ts';
 import { describe } from './describe.ts';
-import { evaluate, evalValue } from './evaluate.ts';
+import { evaluate, evalValue, takeApart } from './evaluate.ts';
+import { execRequire } from './require.ts';
 import type { Slot } from './instance.ts';
 import { Scope } from './scope.ts';
 import { updateAt } from './subscript.ts';
@@ -19,7 +22,10 @@ export function evalBody(cx: Cx, body: Body, wanted: Wanted | null): Val {
   // `if c { a } else { b }` at the end is the value, also where the grammar took it for a statement.
   const ends =
     !body.result && last?.kind === 'if' && last.else ? { ...last, kind: 'ifExpr' as const, else: last.else } : null;
-  for (const s of ends ? body.stmts.slice(0, -1) : body.stmts) execStmt(cx, s);
+  for (const s of ends ? body.stmts.slice(0, -1) : body.stmts) {
+    if (s.kind !== 'require') execStmt(cx, s);
+    else if (!execRequire(cx, s)) return POISON;
+  }
   if (ends) return evalIf(cx, ends, wanted);
   if (body.result) return evalValue(cx, body.result, wanted);
   return report(cx, 'no_result', {}, last?.span ?? body.span);
@@ -44,6 +50,9 @@ function execStmt(cx: Cx, s: Stmt): void {
       return execWhile(cx, s);
     case 'for':
       return execFor(cx, s);
+    case 'require':
+      execRequire(cx, s);
+      return;
     case 'expr':
       evaluate(cx, s.value);
       return;
@@ -63,34 +72,46 @@ export function assignLocal(
 }
 
 function execAssign(cx: Cx, s: Assign): void {
-  const [first] = s.targets;
-  if (!first) return;
-  if (s.index) {
-    const old = cx.scope.local(first.name)?.binding.val;
-    const given = evalValue(cx, s.value);
-    if (!old || isPoison(old) || isPoison(given)) return;
-    const base = old.kind === 'tensor' ? old : null;
-    if (!base) {
-      report(
-        cx,
-        'type_mismatch',
-        { what: `\`${first.name}\``, wanted: 'a tensor, to have a part replaced', found: describe(old) },
-        first.span,
-      );
-      return;
-    }
-    assignLocal(cx, first.name, updateAt(cx, base, s.index, given, s.span), s.span);
-    return;
-  }
+  if (s.index || s.fields.length > 0) return replacePart(cx, s);
   const v = evalValue(cx, s.value);
-  if (s.targets.length === 1) return assignLocal(cx, first.name, v, s.value.span);
-  const items = v.kind === 'tuple' || v.kind === 'list' ? v.items : null;
-  if (!isPoison(v) && items?.length !== s.targets.length) {
-    report(cx, 'destructure_mismatch', { names: s.targets.length, found: describe(v) }, s.value.span);
-    for (const t of s.targets) assignLocal(cx, t.name, POISON, t.span);
-    return;
+  takeApart(cx, s.target, v, s.value.span, (name, val) => assignLocal(cx, name.name, val, s.value.span));
+}
+
+/** `cache.k[:, t] = v` gives `cache` a new value, whose `k` is the old one with a part replaced. */
+function replacePart(cx: Cx, s: Assign): void {
+  for (const { name, span } of namesIn(s.target)) {
+    const old = cx.scope.local(name)?.binding.val;
+    const given = evalValue(cx, s.value);
+    if (old) assignLocal(cx, name, replaced(cx, old, s, 0, given), s.span);
+    else if (cx.scope.find(name)) {
+      const help = 'only a buffer outlives a call, and it changes by `update name = value`';
+      report(cx, 'invalid_target', {}, span, { help });
+    }
   }
-  s.targets.forEach((t, i) => assignLocal(cx, t.name, items?.[i] ?? POISON, s.value.span));
+}
+
+/** `owner` with the part replaced that the fields from `depth` on, and the index behind them, lead to. */
+function replaced(cx: Cx, owner: Val, s: Assign, depth: number, given: Val): Val {
+  if (isPoison(owner) || isPoison(given)) return POISON;
+  const field = s.fields[depth];
+  if (!field) {
+    if (!s.index) return given;
+    if (owner.kind === 'tensor') return updateAt(cx, owner, s.index, given, s.span);
+    const what = `\`${[patternText(s.target), ...s.fields.map((f) => f.name)].join('.')}\``;
+    const args = { what, wanted: 'a tensor, to have a part replaced', found: describe(owner) };
+    return report(cx, 'type_mismatch', args, (s.fields.at(-1) ?? s.target).span);
+  }
+  const { name, span } = field;
+  if (owner.kind === 'record') {
+    const old = owner.fields.get(String(name));
+    if (old)
+      return { ...owner, fields: new Map(owner.fields).set(String(name), replaced(cx, old, s, depth + 1, given)) };
+  } else if ((owner.kind === 'tuple' || owner.kind === 'list') && typeof name === 'number') {
+    const old = owner.items[name];
+    if (old) return { ...owner, items: owner.items.with(name, replaced(cx, old, s, depth + 1, given)) };
+  }
+  const help = owner.kind === 'record' ? didYouMean(String(name), owner.fields.keys()) : null;
+  return report(cx, 'unknown_member', { name, what: describe(owner) }, span, { help });
 }
 
 // ---------------------------------------------------------------- buffers

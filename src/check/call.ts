@@ -83,7 +83,7 @@ export function callFn(cx: Cx, f: FnVal, args: readonly Arg[], span: Span, wante
   if (!bound) return POISON;
   const trail = callTrail(cx, f.name);
   const site = cx.site ?? (isLibrary(decl.span) && !isLibrary(span) ? span : null);
-  const inner: Cx = { ...cx, scope, trail, site, depth: cx.depth + 1, result: null, inDim: false };
+  const inner: Cx = { ...cx, scope, trail, site, caller: span, depth: cx.depth + 1, result: null, inDim: false };
   const declared = decl.kind === 'fn' ? decl.result : null;
   if (!declared) return settle(evalBody(inner, decl.body, wanted));
   const meeting: Meeting = { scope, what: `the result of \`${f.name}\``, span, fills: true };

@@ -68,6 +68,8 @@ export interface Cx {
   readonly trail: string;
   /** The place in the user's file that led into a library function; messages and origins point there. */
   readonly site: Span | null;
+  /** The call that led into this function or method; null in an entry. */
+  readonly caller: Span | null;
   /** What the enclosing function gives back: the shape of last resort for `rand()`. */
   readonly result: Wanted | null;
   /** Inside the dims of a type: integer division need not be exact. */

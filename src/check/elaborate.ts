@@ -56,6 +56,7 @@ export function elaborateBlock(
     path: '',
     trail: '',
     site: null,
+    caller: null,
     result: null,
     inDim: false,
     depth: 0,
@@ -68,6 +69,7 @@ export function elaborateBlock(
     { path: '', drawPath: '', letAt: null },
   );
   settleTies(cx);
+  if (root.refused) return null;
   const lowered = [...root.methods.values()].flatMap((m) => {
     const made = lowerEntryMethod(cx, root, m);
     return made ? [made] : [];
@@ -75,7 +77,7 @@ export function elaborateBlock(
   reportNeverCalled(cx, descendants(root));
   if (bag.errorCount > errors) {
     // The rest would only repeat what is wrong already, except what no method shows.
-    if ([...descendants(root)].some((n) => n.pending)) return null;
+    if ([...descendants(root)].some((n) => n.pending || n.refused)) return null;
   }
   const named = nameTensors(root);
   const methods = lowered.map((m) => methodInfo(m, root, named));
@@ -88,7 +90,7 @@ export function elaborateBlock(
       role: t.role,
       type: t.type,
       name: named.names.get(t)!,
-      drawPath: t.owner.drawPath === '' ? t.member.name.name : `${t.owner.drawPath}.${t.member.name.name}`,
+      drawPath: t.owner.drawPath === '' ? t.name : `${t.owner.drawPath}.${t.name}`,
       stored: t.member.stored ? ('i64' as const) : null,
       trainable: t.role === 'param' && !frozen.has(t),
       init: init.func,

@@ -1,7 +1,7 @@
 /** The one walk over expressions: compile-time values are computed, tensors become net IR, faults are reported once. */
 import { count } from '../diagnostics/words.ts';
 import { didYouMean } from '../diagnostics/index.ts';
-import type { Expr, ListComp, MemberExpr, Name, SeqExpr, SeqItem, Span } from '../parser/ast.ts';
+import type { Expr, Ident, ListComp, MemberExpr, Name, Pattern, SeqExpr, SeqItem, Span } from '../parser/ast.ts';
 import { binary, unary } from './arithmetic.ts';
 import { callExpr } from './call.ts';
 import { report, staticCx, type Cx, type Wanted } from './context.ts';
@@ -266,23 +266,25 @@ export function itemsOf(cx: Cx, v: Val, span: Span): readonly Val[] | null {
 }
 
 /** Binds the names of `for (i, x) in ...` to an item. */
-export function bindItem(
+export function bindItem(cx: Cx, pattern: Pattern, item: Val, scope: Scope): void {
+  takeApart(cx, pattern, item, pattern.span, (name, val) => scope.bind(name.name, 'local', val, name.span));
+}
+
+/** Gives each name of a pattern its part of a value, poison after a report where there is none. */
+export function takeApart(
   cx: Cx,
-  vars: readonly { readonly name: string; readonly span: Span }[],
-  item: Val,
-  scope: Scope,
+  pattern: Pattern,
+  given: Val,
+  span: Span,
+  bind: (name: Ident, val: Val) => void,
 ): void {
-  if (vars.length === 1) {
-    scope.bind(vars[0]!.name, 'local', item, vars[0]!.span);
-    return;
-  }
-  const items = item.kind === 'tuple' || item.kind === 'list' ? item.items : null;
-  if (items && items.length !== vars.length) {
-    report(cx, 'destructure_mismatch', { names: vars.length, found: describe(item) }, vars[0]!.span);
-  } else if (!items && !isPoison(item)) {
-    report(cx, 'destructure_mismatch', { names: vars.length, found: describe(item) }, vars[0]!.span);
-  }
-  vars.forEach((v, i) => scope.bind(v.name, 'local', items?.[i] ?? POISON, v.span));
+  const v = settle(given);
+  if (!('items' in pattern)) return bind(pattern, v);
+  const items = v.kind === 'tuple' || v.kind === 'list' ? v.items : null;
+  const fits = items?.length === pattern.items.length;
+  if (!fits && !isPoison(v))
+    report(cx, 'destructure_mismatch', { names: pattern.items.length, found: describe(v) }, span);
+  pattern.items.forEach((p, i) => takeApart(cx, p, fits ? items[i]! : POISON, span, bind));
 }
 
 function evalComp(cx: Cx, e: ListComp): Val {
@@ -293,7 +295,7 @@ function evalComp(cx: Cx, e: ListComp): Val {
   return listVal(
     items.map((item) => {
       const scope = new Scope(cx.scope);
-      bindItem(cx, e.vars, item, scope);
+      bindItem(cx, e.pattern, item, scope);
       return evaluate({ ...cx, scope }, e.body);
     }),
   );
@@ -318,7 +320,7 @@ function evalSeq(cx: Cx, e: SeqExpr): Val {
         if (!each) report(inner, 'not_iterable', { found: describe(over) }, item.iter.span);
         for (const x of each ?? []) {
           const scope = new Scope(inner.scope);
-          bindItem(inner, item.vars, x, scope);
+          bindItem(inner, item.pattern, x, scope);
           walk({ ...inner, scope }, item.body);
         }
       }

@@ -11,12 +11,15 @@ import type { InstanceNode, Slot, TensorNode } from './instance.ts';
 import { liveMembers } from './live-members.ts';
 import { freeName } from './outline.ts';
 import { candidatesBelow, matches, type Candidate } from './selector.ts';
+import type { Scope } from './scope.ts';
 import { fill, toTensor } from './tensor.ts';
 import { pathText } from './ties.ts';
 import type { Val } from './values.ts';
 
 interface Rule {
   readonly expr: Expr;
+  /** Where its names are looked up. */
+  readonly scope: Scope;
   readonly owner: InstanceNode;
   readonly span: Span;
 }
@@ -36,7 +39,7 @@ export function chooseRules(cx: Cx, root: InstanceNode): Map<TensorNode, Rule> {
         const wild = last?.kind === 'any' || last?.kind === 'deep';
         for (const c of hit) {
           if (c.slot && (!wild || c.slot.tensor.role === 'param'))
-            bySlot.set(c.slot, { expr: r.rule, owner: node, span: r.span });
+            bySlot.set(c.slot, { expr: r.rule, scope: node.declScope!, owner: node, span: r.span });
         }
       }
   }
@@ -114,14 +117,19 @@ export interface InitFunc {
 }
 
 export function initFunction(cx: Cx, node: TensorNode, rule: Rule | null, names: Map<string, string>): InitFunc {
-  const chosen: Rule = rule ?? { expr: node.member.init!, owner: node.owner, span: node.member.span };
+  const chosen: Rule = rule ?? {
+    expr: node.member.init!,
+    scope: node.scope,
+    owner: node.owner,
+    span: node.member.span,
+  };
   const fn = newFn(node.owner, false);
   const key = value({ elem: 'u32', shape: [dim(2)] }, 'key');
   fn.keyParam = key;
   fn.key = key;
   const site = rule || !isLibrary(chosen.span) || isLibrary(node.owner.span) ? null : node.owner.span;
   const inner: Cx = {
-    ...staticCx(cx, chosen.owner.declScope!),
+    ...staticCx(cx, chosen.scope),
     fn,
     self: null,
     path: node.owner.path ?? '',
@@ -132,7 +140,7 @@ export function initFunction(cx: Cx, node: TensorNode, rule: Rule | null, names:
   const func = freeNameOf(
     cx.world,
     {
-      name: `init_${node.owner.type}_${node.member.name.name}`,
+      name: `init_${node.owner.type}_${node.name}`,
       body: { params: [key], ops: fn.b.ops, results: made ? [made] : [] },
       checks: fn.checks,
       origin: originOf(inner, chosen.expr.span),
@@ -192,7 +200,7 @@ export function funcKey(func: Func): string {
 function ruleText(cx: Cx, rule: Rule): string {
   const e = rule.expr;
   if (e.kind !== 'call') return exprText(e);
-  const inner = staticCx(quiet(cx), rule.owner.declScope!);
+  const inner = staticCx(quiet(cx), rule.scope);
   const args = e.args.map((a) => {
     const v: Val = evaluate(inner, a.value);
     const text = ['int', 'float', 'bool', 'string', 'none', 'tuple', 'list'].includes(v.kind)

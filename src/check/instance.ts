@@ -6,6 +6,10 @@ import type { HyperArg, Val } from './values.ts';
 
 /** One stored tensor. Ties make several slots see the same one. */
 export interface TensorNode {
+  /** Its name in its owner and in the state dict. */
+  readonly name: string;
+  /** What its type and initial value can name: the hyper-parameters, and the round of a `for`. */
+  readonly scope: Scope;
   readonly role: 'param' | 'buffer' | 'const';
   readonly type: TensorType;
   readonly member: TensorMember;
@@ -59,6 +63,8 @@ export interface InstanceNode {
   /** A function in a seq. */
   readonly fn: Val | null;
   readonly fnExpr: Expr | null;
+  /** One of its requirements does not hold, which has been reported: nothing more is said about what follows from it. */
+  refused: boolean;
   /** Waits for `_`. */
   pending: boolean;
   /** Parts of the structure key, computed once everything below is solved. */

@@ -1,16 +1,14 @@
 /** Placing blocks: hyper-parameters become members, tensors and children, in the order of the declaration. */
 import { dim } from '../ir/dim.ts';
-import type { FnDecl, Member, Span, SubBlock, Let, TensorMember } from '../parser/ast.ts';
+import type { FnDecl, Span, SubBlock, Let } from '../parser/ast.ts';
 import { isLibrary, report, staticCx, type Cx } from './context.ts';
-import { truth } from './control.ts';
 import { describe } from './describe.ts';
 import { evaluate } from './evaluate.ts';
-import { membersOf } from './names-in-scope.ts';
-import { labelOf, type InstanceNode, type TensorNode } from './instance.ts';
+import { addMembers, memberKey } from './members.ts';
+import { labelOf, type InstanceNode } from './instance.ts';
 import { Scope, type Binding } from './scope.ts';
 import { settleTies } from './ties.ts';
-import { tensorTypeOf } from './dims.ts';
-import { isPoison, POISON, settle, type BlockExprVal, type SeqVal, type Val } from './values.ts';
+import { isPoison, settle, type BlockExprVal, type SeqVal, type Val } from './values.ts';
 
 /** Blocks that nest deeper are taken for a block that contains itself. */
 const DEEP = 64;
@@ -42,6 +40,7 @@ function newNode(
     methodScope: null,
     fn: null,
     fnExpr: null,
+    refused: false,
     pending: false,
     key: null,
     subtree: null,
@@ -102,120 +101,22 @@ function fillMembers(cx: Cx, node: InstanceNode): void {
 }
 
 /** Faults inside a library block are shown at the place in the user's file that made the layer. */
-const libraryUse = (node: InstanceNode): Span | null =>
+export const libraryUse = (node: InstanceNode): Span | null =>
   node.decl && isLibrary(node.decl.span) && !isLibrary(node.span) ? node.span : null;
-
-function addMembers(cx: Cx, node: InstanceNode, members: readonly Member[]): void {
-  const bind = (name: string, val: Val, span: Span, optional = false): void => {
-    node.members.set(name, { kind: 'member', val, span, optional });
-  };
-  for (const m of members) {
-    switch (m.kind) {
-      case 'param':
-      case 'buffer':
-      case 'constTensor':
-        bind(m.name.name, addTensor(cx, node, m), m.span);
-        break;
-      case 'const':
-        bind(m.name.name, settle(evaluate(cx, m.value)), m.span);
-        break;
-      case 'sub':
-        bind(m.name.name, addChild(cx, node, m), m.span);
-        break;
-      case 'let':
-        bind(m.name.name, addLet(cx, node, m), m.span);
-        break;
-      case 'method':
-        node.methods.set(m.fn.name.name, m.fn);
-        bind(m.fn.name.name, { kind: 'method', inst: node, decl: m.fn }, m.fn.name.span);
-        break;
-      case 'tie':
-        cx.world.pendingTies.push({ owner: node, tie: m });
-        break;
-      case 'ifMember': {
-        const cond = evaluate(cx, m.cond);
-        const known = isPoison(cond) ? null : truth(cond, m.cond, cx);
-        if (known === null) {
-          if (!isPoison(cond)) report(cx, 'not_static', { what: `this condition (${describe(cond)})` }, m.cond.span);
-          for (const name of membersOf([m])) bind(name.name, POISON, name.span);
-          break;
-        }
-        addMembers(cx, node, known ? m.then : m.else);
-        addAbsent(node, known ? m.else : m.then);
-        break;
-      }
-      case 'init':
-      case 'train':
-      case 'freeze':
-        break;
-    }
-  }
-}
-
-function addAbsent(node: InstanceNode, members: readonly Member[]): void {
-  for (const m of members) {
-    if (m.kind === 'ifMember') {
-      addAbsent(node, [...m.then, ...m.else]);
-      continue;
-    }
-    const name = m.kind === 'method' ? m.fn.name : 'name' in m ? m.name : null;
-    if (!name || node.members.has(name.name)) continue;
-    node.members.set(name.name, {
-      kind: 'member',
-      val: { kind: 'absent', name: name.name },
-      span: name.span,
-      optional: true,
-    });
-    node.absent.add(name.name);
-  }
-}
-
-// ---------------------------------------------------------------- tensors
-
-function addTensor(cx: Cx, node: InstanceNode, m: TensorMember): Val {
-  const role = m.kind === 'constTensor' ? 'const' : m.kind;
-  if (m.type.kind !== 'tensorType') {
-    return report(
-      cx,
-      'type_mismatch',
-      { what: `\`${m.name.name}\``, wanted: 'a tensor type such as f32[8, 4]', found: 'another type' },
-      m.type.span,
-    );
-  }
-  const type = tensorTypeOf(cx, m.type, node.declScope!);
-  if (!type) return { kind: 'poison' };
-  if (type.elem === null) return report(cx, 'unknown_type', { name: m.type.elem.name }, m.type.elem.span);
-  if (m.stored && m.stored.name !== 'i64') return report(cx, 'bad_stored', { found: m.stored.name }, m.stored.span);
-  for (const [i, d] of type.shape.entries()) {
-    const where = m.type.dims[i]?.span ?? m.type.span;
-    if (d.value === null) return report(cx, 'not_static', { what: `a size of \`${m.name.name}\` (${d})` }, where);
-    if (d.value < 0) return report(cx, 'negative_size', { name: m.name.name, size: d.value }, where);
-  }
-  if (!m.init) return report(cx, 'no_initial_value', { name: m.name.name }, m.span);
-  const tensor: TensorNode = {
-    role,
-    type: { elem: type.elem as TensorNode['type']['elem'], shape: type.shape },
-    member: m,
-    owner: node,
-    from: type.from.map((f) => (f && isLibrary(f) ? node.span : f)),
-  };
-  const slot = { name: m.name.name, owner: node, tensor, transposed: false, tiedAt: null };
-  node.slots.set(m.name.name, slot);
-  return { kind: 'slot', slot };
-}
 
 // ---------------------------------------------------------------- children
 
 const join = (path: string | null, name: string): string => (path ? `${path}.${name}` : name);
 
-function addChild(cx: Cx, node: InstanceNode, m: SubBlock): Val {
+export function addChild(cx: Cx, node: InstanceNode, m: SubBlock): Val {
   const v = settle(evaluate(cx, m.value));
   if (isPoison(v) || v.kind === 'none') return v;
-  const child = place(cx, node, m.name.name, v, m.value.span);
+  const key = memberKey(cx, node, m);
+  const child = key === null ? null : place(cx, node, key, v, m.value.span);
   return child ? { kind: 'instance', inst: child } : { kind: 'poison' };
 }
 
-function addLet(cx: Cx, node: InstanceNode, m: Let): Val {
+export function addLet(cx: Cx, node: InstanceNode, m: Let): Val {
   const v = settle(evaluate(cx, m.value));
   if (isPoison(v) || v.kind === 'instance') return v;
   const draw: Place = { path: null, drawPath: join(node.drawPath, m.name.name), letAt: m.span };

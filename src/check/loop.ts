@@ -28,15 +28,15 @@ export function execFor(cx: Cx, s: ForStmt): void {
   }
   for (const item of items) {
     const scope = new Scope(cx.scope);
-    bindItem(cx, s.vars, item, scope);
+    bindItem(cx, s.pattern, item, scope);
     execBody({ ...cx, scope }, s.body);
   }
 }
 
 function lowerFor(cx: Cx, s: ForStmt, start: D.Dim, stop: D.Dim): void {
-  const [name] = s.vars;
-  if (!name || s.vars.length !== 1) {
-    report(cx, 'destructure_mismatch', { names: s.vars.length, found: 'an int' }, s.iter.span);
+  const name = s.pattern;
+  if ('items' in name) {
+    report(cx, 'destructure_mismatch', { names: name.items.length, found: 'an int' }, s.iter.span);
     return poisonAssigned(cx, [s]);
   }
   const length = D.sub(stop, start);

@@ -31,6 +31,7 @@ export function methodOf(inst: InstanceNode, name: string): FnDecl | null {
 export function callMethod(cx: Cx, inst: InstanceNode, decl: FnDecl, args: readonly Arg[], span: Span): Val {
   const fn = cx.fn;
   if (!fn) return report(cx, 'tensor_at_compile_time', { what: `\`${decl.name.name}\`` }, span);
+  if (inst.refused) return POISON;
   if (inst.path === null) {
     return report(cx, 'let_without_name', { type: inst.type }, span, {
       related: at([inst.letAt, 'declared with `let` here']),
@@ -151,6 +152,7 @@ function inlineMethod(
     path: inst.path || cx.path,
     trail: callTrail(cx, stepName(inst, decl)),
     site,
+    caller: span,
     result: null,
     inDim: false,
     depth: cx.depth + 1,

@@ -46,6 +46,8 @@ export function membersOf(members: readonly Member[]): Ident[] {
     switch (m.kind) {
       case 'ifMember':
         return [...membersOf(m.then), ...membersOf(m.else)];
+      case 'forMember':
+        return membersOf(m.body);
       case 'method':
         return [m.fn.name];
       case 'param':

@@ -13,6 +13,7 @@ import { evaluate, evalValue } from './evaluate.ts';
 import type { InstanceNode, TensorNode } from './instance.ts';
 import { liveMembers } from './live-members.ts';
 import { freeName } from './outline.ts';
+import { execRequire } from './require.ts';
 import { Scope } from './scope.ts';
 import { fill, toTensor } from './tensor.ts';
 import { bindWanted, tensorTypeOf } from './dims.ts';
@@ -152,12 +153,12 @@ function lowerStep(cx: Cx, opt: OptimizerVal, step: FnDecl, shape: readonly Dim[
       if (!made) return null;
       tensors.push(made.node);
       state.push(stateInit(cx, opt, m, made.like, made.node, scope));
-    } else
-      report(inner, 'optimizer_member', { kind: m.kind === 'sub' || m.kind === 'let' ? 'a block' : m.kind }, m.span);
+    } else if (m.kind === 'require') execRequire({ ...inner, scope: node.methodScope! }, m, opt.span);
+    else report(inner, 'optimizer_member', { kind: m.kind === 'sub' || m.kind === 'let' ? 'a block' : m.kind }, m.span);
   }
   // State comes in declaration order, also what a step only writes.
   const uses = tensors.map((t) => {
-    const param = value(t.type, t.member.name.name);
+    const param = value(t.type, t.name);
     fn.tensors.set(t, { param, current: param });
     return param;
   });
@@ -212,6 +213,7 @@ function stateHolder(cx: Cx, opt: OptimizerVal): InstanceNode {
     methodScope: new Scope(hyperScope(opt, opt.scope), members),
     fn: null,
     fnExpr: null,
+    refused: false,
     pending: false,
     key: null,
     subtree: null,
@@ -233,6 +235,8 @@ function stateTensor(cx: Cx, node: InstanceNode, m: TensorMember, scope: Scope, 
   }
   const tensor: TensorNode = {
     role: 'buffer',
+    name: m.name.name,
+    scope,
     type: { elem: type.elem, shape: type.shape },
     member: m,
     owner: node,

@@ -129,7 +129,8 @@ export function lowerMethod(
   }
   cx.world.lowering.add(guard);
   const site = isLibrary(decl.span) ? (cx.site ?? (isLibrary(inst.span) ? span : inst.span)) : null;
-  const made = lowerFunction(cx, inst, decl, bound, own.scope, training, site);
+  const caller = span === decl.name.span ? null : span;
+  const made = lowerFunction({ ...cx, site, caller }, inst, decl, bound, own.scope, training);
   cx.world.lowering.delete(guard);
   // A `_` below may have been solved by this very body: then an equal function may exist already.
   const settled = structureKey(cx.world, inst);
@@ -160,17 +161,15 @@ function lowerFunction(
   bound: ReadonlyMap<string, Bound>,
   scope: Scope,
   training: boolean,
-  site: Span | null,
 ): { readonly lowered: LoweredMethod; readonly func: Func } {
   const fn = newFn(inst, training);
   const inner: Cx = {
-    world: cx.world,
+    ...cx,
     scope,
     fn,
     self: inst,
     path: inst.path ?? cx.path,
     trail: '',
-    site,
     result: null,
     inDim: false,
     depth: cx.depth + 1,
@@ -182,7 +181,7 @@ function lowerFunction(
     scope.bind(p.name.name, 'arg', val, p.name.span, b.optional);
   }
   const result = runBody(inner, decl, scope);
-  return seal(fn, inst, params, result, originOf({ ...inner, site }, decl.name.span));
+  return seal(fn, inst, params, result, originOf(inner, decl.name.span));
 }
 
 /** Body and declared result, in `cx.scope`. */

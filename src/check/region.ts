@@ -3,6 +3,7 @@ import { IrBuilder } from '../ir/builder.ts';
 import type { Value } from '../ir/ir.ts';
 import { NO_SPAN } from '../diagnostics/index.ts';
 import type { Stmt } from '../parser/ast.ts';
+import { namesIn } from '../parser/patterns.ts';
 import { assignLocal } from './body.ts';
 import type { Cx, FnState } from './context.ts';
 import type { TensorNode } from './instance.ts';
@@ -74,7 +75,7 @@ export function within<T>(fn: FnState, b: IrBuilder, work: () => T): T {
 
 export function assignedNames(stmts: readonly Stmt[], out: Set<string> = new Set()): Set<string> {
   for (const s of stmts) {
-    if (s.kind === 'assign') for (const t of s.targets) out.add(t.name);
+    if (s.kind === 'assign') for (const t of namesIn(s.target)) out.add(t.name);
     else if (s.kind === 'if') {
       assignedNames(s.then.stmts, out);
       if (s.else) assignedNames(s.else.stmts, out);

@@ -1,12 +1,13 @@
 /** Names in expressions and types: each must be a local, a member, a declaration, an import or one of the prelude. */
 import { didYouMean, type DiagnosticBag } from '../diagnostics/index.ts';
 import type { Arg, Body, Expr, Ident, SeqItem, Span, Subscript, TypeDecl, TypeExpr } from '../parser/ast.ts';
+import { namesIn } from '../parser/patterns.ts';
 import { ELEMS, isUpper } from './dims.ts';
 import { Names } from './names-in-scope.ts';
 import { placeKey, typeNamed, type ModuleFile, type Project } from './project.ts';
 import { unknownNameHelp } from './unknown-name.ts';
 
-const BUILTIN_TYPES = ['int', 'float', 'bool', 'string', 'block', 'elem'];
+const BUILTIN_TYPES = ['int', 'float', 'bool', 'string', 'block', 'elem', 'tensor'];
 
 /** The part of the resolver that walks expressions; bodies inside them are the other part's. */
 export abstract class ExpressionNames {
@@ -74,7 +75,7 @@ export abstract class ExpressionNames {
       case 'listComp': {
         this.expr(e.iter, names);
         const inner = new Names(names);
-        for (const v of e.vars) inner.own.set(v.name, v.span);
+        for (const v of namesIn(e.pattern)) inner.own.set(v.name, v.span);
         return this.expr(e.body, inner);
       }
       case 'record':
@@ -128,7 +129,7 @@ export abstract class ExpressionNames {
     }
     this.expr(i.iter, names);
     const inner = new Names(names);
-    for (const v of i.vars) inner.own.set(v.name, v.span);
+    for (const v of namesIn(i.pattern)) inner.own.set(v.name, v.span);
     for (const x of i.body) this.seqItem(x, inner);
   }
 

@@ -16,8 +16,10 @@ import type {
   Selector,
   Span,
   Stmt,
+  Template,
   Train,
 } from '../parser/ast.ts';
+import { namesIn } from '../parser/patterns.ts';
 import { ExpressionNames } from './resolve-expressions.ts';
 import { bindDims, membersOf, Names } from './names-in-scope.ts';
 import type { ModuleFile, Project } from './project.ts';
@@ -85,6 +87,11 @@ class Resolver extends ExpressionNames {
         for (const x of membersOf([m])) if (!seen.has(x.name)) seen.set(x.name, x.span);
         continue;
       }
+      if (m.kind === 'forMember') {
+        this.memberDuplicates(m.body, seen);
+        for (const x of membersOf([m])) seen.set(x.name, x.span);
+        continue;
+      }
       for (const x of membersOf([m])) {
         const first = seen.get(x.name);
         if (first)
@@ -102,11 +109,14 @@ class Resolver extends ExpressionNames {
       case 'buffer':
       case 'constTensor':
         // An optimizer's state is shaped as the parameter it belongs to: its dims are variables.
+        this.template(m.as, names);
         this.type(m.type, names, open);
         if (m.init) this.expr(m.init, names);
         return;
-      case 'const':
       case 'sub':
+        this.template(m.as, names);
+        return this.expr(m.value, names);
+      case 'const':
       case 'let':
         return this.expr(m.value, names);
       case 'method':
@@ -115,6 +125,16 @@ class Resolver extends ExpressionNames {
         this.expr(m.cond, names);
         for (const x of [...m.then, ...m.else]) this.member(x, names, open);
         return;
+      case 'forMember': {
+        this.expr(m.iter, names);
+        const inner = new Names(names);
+        for (const v of namesIn(m.pattern)) inner.own.set(v.name, v.span);
+        for (const x of m.body) this.member(x, inner, open);
+        return;
+      }
+      case 'require':
+        this.expr(m.cond, names);
+        return this.template(m.message, names);
       case 'init':
         return this.init(m, names);
       case 'train':
@@ -123,6 +143,10 @@ class Resolver extends ExpressionNames {
       case 'freeze':
         return;
     }
+  }
+
+  private template(t: Template | null, names: Names): void {
+    for (const part of t?.parts ?? []) if (typeof part !== 'string') this.expr(part, names);
   }
 
   private init(m: Init, names: Names): void {
@@ -196,8 +220,11 @@ class Resolver extends ExpressionNames {
       case 'assign':
         for (const i of s.index ?? []) this.subscript(i, names);
         this.expr(s.value, names);
-        if (s.index && s.targets[0]) this.name(s.targets[0], names);
-        for (const t of s.targets) {
+        for (const t of namesIn(s.target)) {
+          if (s.index || s.fields.length > 0) {
+            this.name(t, names);
+            continue;
+          }
           if (names.hasLocal(t.name)) continue;
           this.local(t, names);
           names.own.set(t.name, t.span);
@@ -219,13 +246,16 @@ class Resolver extends ExpressionNames {
       case 'for': {
         this.expr(s.iter, names);
         const inner = new Names(names);
-        for (const v of s.vars) {
+        for (const v of namesIn(s.pattern)) {
           this.local(v, names);
           inner.own.set(v.name, v.span);
         }
         this.branch(s.body, names, inner);
         return;
       }
+      case 'require':
+        this.expr(s.cond, names);
+        return this.template(s.message, names);
       case 'expr':
         this.expr(s.value, names);
         this.unused(s.value, names);

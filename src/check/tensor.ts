@@ -229,7 +229,7 @@ export function reshape(
 export function readTensor(fn: FnState, node: TensorNode): Value {
   let use = fn.tensors.get(node);
   if (!use) {
-    const param = value(node.type, node.member.name.name);
+    const param = value(node.type, node.name);
     fn.tensors.set(node, (use = { param, current: param }));
   }
   return use.current;

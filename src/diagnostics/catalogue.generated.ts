@@ -635,6 +635,31 @@ export const CATALOGUE = {
     message: '`{name}` cannot be the {role}: nothing gives its argument `{argument}` a value',
     help: 'give it a default',
   },
+  requirement: { code: 'NW4040', severity: 'error', message: '{message}', help: null },
+  member_in_loop: {
+    code: 'NW4041',
+    severity: 'error',
+    message: '{what} cannot stand in a `for`',
+    help: 'write it beside the loop: the members of the loop are lists there',
+  },
+  unnamed_in_loop: {
+    code: 'NW4042',
+    severity: 'error',
+    message: '`{name}` needs a name of its own in each round of the `for`',
+    help: "say which after its name, with `as` and a text that has the loop's variable in braces",
+  },
+  bad_file_name: {
+    code: 'NW4043',
+    severity: 'error',
+    message: '`{found}` cannot be the name of a tensor or layer',
+    help: 'a name is letters, digits and `_`',
+  },
+  bad_template: {
+    code: 'NW4044',
+    severity: 'error',
+    message: '`{found}` is no name in braces',
+    help: 'only a name, or a member of one, stands in braces; a brace itself is written twice',
+  },
   file_not_found: {
     code: 'NW5001',
     severity: 'error',

@@ -15,6 +15,7 @@ import type {
   Train,
   TypeExpr,
 } from '../parser/ast.ts';
+import { patternText } from '../parser/patterns.ts';
 import * as t from '../parser/tokens.ts';
 import { ExpressionShapes, words } from './expressions.ts';
 import { Source } from './source.ts';
@@ -121,7 +122,7 @@ class DeclarationShapes extends ExpressionShapes {
       case 'buffer':
       case 'constTensor': {
         const keyword = member.kind === 'constTensor' ? 'const' : member.kind;
-        const left: Part[] = [`${keyword} ${member.name.name}: `, this.#type(member.type)];
+        const left: Part[] = [`${keyword} ${this.#named(member)}: `, this.#type(member.type)];
         if (member.stored) left.push(` stored ${member.stored.name}`);
         return member.init ? this.#binding(span, left, '~', this.expr(member.init)) : words(span, ...left);
       }
@@ -129,7 +130,7 @@ class DeclarationShapes extends ExpressionShapes {
       case 'let':
         return this.#binding(span, [`${member.kind} ${member.name.name}`], '=', this.expr(member.value));
       case 'sub':
-        return this.#binding(span, [member.name.name], '=', this.expr(member.value));
+        return this.#binding(span, [this.#named(member)], '=', this.expr(member.value));
       case 'tie': {
         const owner = member.transposed ? `transpose(${selector(member.source)})` : selector(member.source);
         return words(span, `tie ${selector(member.target)} = ${owner}`);
@@ -148,7 +149,18 @@ class DeclarationShapes extends ExpressionShapes {
         return this.#fn(member.fn);
       case 'ifMember':
         return words(span, ...this.#ifParts(member));
+      case 'forMember': {
+        const body = this.#members(this.braceAfter(member.iter), member.body);
+        return words(span, 'for ', patternText(member.pattern), ' in ', this.expr(member.iter, 'condition'), ' ', body);
+      }
+      case 'require':
+        return this.require(member);
     }
+  }
+
+  /** `weight as "weight_l{i}"` */
+  #named({ name, as }: Extract<Member, { as: unknown }>): string {
+    return as ? `${name.name} as ${this.source.slice(as.span)}` : name.name;
   }
 
   #ifParts({ cond, then, else: otherwise }: IfMember): Part[] {

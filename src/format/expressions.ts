@@ -1,5 +1,19 @@
 /** Expressions and statements as shapes. */
-import type { Arg, Binary, Body, Expr, Ident, IfStmt, Lambda, SeqItem, Stmt, Subscript, Unary } from '../parser/ast.ts';
+import type {
+  Arg,
+  Binary,
+  Body,
+  Expr,
+  Ident,
+  IfStmt,
+  Lambda,
+  Require,
+  SeqItem,
+  Stmt,
+  Subscript,
+  Unary,
+} from '../parser/ast.ts';
+import { patternText } from '../parser/patterns.ts';
 import * as t from '../parser/tokens.ts';
 import type { Source } from './source.ts';
 import type { Braces, Commas, Part, Range, Shape, Words } from './tree.ts';
@@ -75,7 +89,7 @@ export class ExpressionShapes {
         const left = words(
           { start, end: e.iter.span.end },
           'for ',
-          names(e.vars),
+          patternText(e.pattern),
           ' in ',
           this.expr(e.iter, 'condition'),
         );
@@ -172,7 +186,15 @@ export class ExpressionShapes {
             return words(item.span, ...this.#seqIfParts(item));
           case 'seqFor': {
             const body = this.#seqBody(this.braceAfter(item.iter), item.body);
-            return words(item.span, 'for ', names(item.vars), ' in ', this.expr(item.iter, 'condition'), ' ', body);
+            return words(
+              item.span,
+              'for ',
+              patternText(item.pattern),
+              ' in ',
+              this.expr(item.iter, 'condition'),
+              ' ',
+              body,
+            );
           }
         }
       }),
@@ -206,11 +228,15 @@ export class ExpressionShapes {
     const { span } = stmt;
     switch (stmt.kind) {
       case 'assign': {
-        const [target] = stmt.targets;
-        const end = stmt.index ? this.source.partner(this.source.find(t.LSquare, target?.span.end ?? 0)) + 1 : 0;
-        const left = stmt.index
-          ? words({ start: span.start, end }, target?.name ?? '', this.commasTo(end, this.#subscripts(stmt.index)))
-          : words({ start: span.start, end: stmt.targets.at(-1)?.span.end ?? span.start }, names(stmt.targets));
+        const { target, fields, index } = stmt;
+        const path = [patternText(target), ...fields.map((f) => f.name)].join('.');
+        const nameEnd = (fields.at(-1) ?? target).span.end;
+        const end = index ? this.source.partner(this.source.find(t.LSquare, nameEnd)) + 1 : nameEnd;
+        const left = words(
+          { start: span.start, end },
+          path,
+          ...(index ? [this.commasTo(end, this.#subscripts(index))] : []),
+        );
         return { kind: 'binding', left, sign: '=', right: this.expr(stmt.value), span };
       }
       case 'update': {
@@ -225,11 +251,17 @@ export class ExpressionShapes {
       }
       case 'for': {
         const body = this.#block(stmt.body.span.start, stmt.body);
-        return words(span, 'for ', names(stmt.vars), ' in ', this.expr(stmt.iter, 'condition'), ' ', body);
+        return words(span, 'for ', patternText(stmt.pattern), ' in ', this.expr(stmt.iter, 'condition'), ' ', body);
       }
+      case 'require':
+        return this.require(stmt);
       case 'expr':
         return this.expr(stmt.value, 'statement');
     }
+  }
+
+  protected require({ cond, message, span }: Require): Shape {
+    return words(span, 'require ', this.expr(cond, 'operand'), ', ', this.source.slice(message.span));
   }
 
   #ifParts({ cond, then, else: otherwise }: Pick<IfStmt, 'cond' | 'then' | 'else'>): Part[] {
@@ -276,11 +308,6 @@ export class ExpressionShapes {
 
 export function words({ start, end }: Range, ...parts: readonly Part[]): Words {
   return { kind: 'words', parts, span: { start, end } };
-}
-
-function names(idents: readonly Ident[]): string {
-  const list = idents.map(({ name }) => name).join(', ');
-  return idents.length === 1 ? list : `(${list})`;
 }
 
 const ERROR: Expr = { kind: 'error', span: { file: '', start: 0, end: 0 } };

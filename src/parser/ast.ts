@@ -1,9 +1,11 @@
 /** The abstract syntax tree of a `.net` file: what the parser promises and every later stage reads. */
 import type { Span } from '../diagnostics/span.ts';
 
+import type { Member } from './ast-members.ts';
 import type { TypeExpr } from './ast-types.ts';
 
 export type { Span };
+export type * from './ast-members.ts';
 export type * from './ast-types.ts';
 
 export interface Node {
@@ -79,106 +81,16 @@ export interface ConstDecl extends DeclBase {
   readonly value: Expr;
 }
 
-// ---------------------------------------------------------------- members of a block
-
-export type Member =
-  TensorMember | ConstMember | SubBlock | Let | Tie | Init | Train | Freeze | MethodMember | IfMember;
-
-/** `param weight: f32[o, i] ~ rule`, `buffer running_mean: f32[c] ~ zeros()`, `const w: f32[20, 20] ~ rand()`. */
-export interface TensorMember extends Node {
-  readonly kind: 'param' | 'buffer' | 'constTensor';
-  readonly name: Ident;
-  readonly doc: string;
-  readonly type: TypeExpr;
-  /** `stored i64`: the element type in files where it differs from memory. */
-  readonly stored: Ident | null;
-  readonly init: Expr | null;
+/** What `=` and `for` bind: a name, or names in parentheses, nested: `((a, b), c)`. */
+export type Pattern = Ident | TuplePattern;
+export interface TuplePattern extends Node {
+  readonly items: readonly Pattern[];
 }
 
-/** `const k = expr`: fixed at compile time. */
-export interface ConstMember extends Node {
-  readonly kind: 'const';
-  readonly name: Ident;
-  readonly doc: string;
-  readonly value: Expr;
+/** Text with names in it: `"weight_ih_l{layer}"`. A part is the text as it reads, or a name or member to be put there. */
+export interface Template extends Node {
+  readonly parts: readonly (string | Name | MemberExpr | ErrorExpr)[];
 }
-
-/** `name = Linear(...)`: a child under that name. */
-export interface SubBlock extends Node {
-  readonly kind: 'sub';
-  readonly name: Ident;
-  readonly doc: string;
-  readonly value: Expr;
-}
-
-/** `let shared = Linear(...)`: a child named by its places of use. */
-export interface Let extends Node {
-  readonly kind: 'let';
-  readonly name: Ident;
-  readonly doc: string;
-  readonly value: Expr;
-}
-
-/** `tie head.weight = wte.weight` (or `transpose(wte.weight)`). The right side owns the storage. */
-export interface Tie extends Node {
-  readonly kind: 'tie';
-  readonly target: Selector;
-  readonly source: Selector;
-  readonly transposed: boolean;
-}
-
-/** `init { selector ~ rule; ... }` */
-export interface Init extends Node {
-  readonly kind: 'init';
-  readonly rules: readonly { readonly selector: Selector; readonly rule: Expr; readonly span: Span }[];
-}
-
-/** `train { optimizer = AdamW(lr: 1e-3); override **.bias { weight_decay = 0.0 }; freeze base.**; epochs = 10 }` */
-export interface Train extends Node {
-  readonly kind: 'train';
-  readonly settings: readonly { readonly name: Ident; readonly value: Expr }[];
-  readonly overrides: readonly {
-    readonly selector: Selector;
-    readonly settings: readonly { readonly name: Ident; readonly value: Expr }[];
-    readonly span: Span;
-  }[];
-  readonly freeze: readonly Selector[];
-}
-
-export interface Freeze extends Node {
-  readonly kind: 'freeze';
-  readonly selector: Selector;
-}
-
-/** `forward(x: f32[B, 4]) -> f32[B, 1] => expr` */
-export interface MethodMember extends Node {
-  readonly kind: 'method';
-  readonly fn: FnDecl;
-}
-
-/** `if bias { param bias: ... } else { ... }` over compile-time conditions. */
-export interface IfMember extends Node {
-  readonly kind: 'ifMember';
-  readonly cond: Expr;
-  readonly then: readonly Member[];
-  readonly else: readonly Member[];
-}
-
-/**
- * A path with wildcards: `layers.*.attn.**.bias`, `net.0.weight`, or a block type and member: `Conv2d.weight`.
- * Whether the first name is a block type or a child is settled by the resolver (types are tried where no child matches).
- */
-export interface Selector extends Node {
-  readonly kind: 'selector';
-  readonly parts: readonly SelectorPart[];
-}
-
-export type SelectorPart = (
-  | { readonly kind: 'name'; readonly name: string }
-  | { readonly kind: 'index'; readonly index: number }
-  | { readonly kind: 'any' } // *
-  | { readonly kind: 'deep' } // **
-) & { readonly span: Span };
 
 // ---------------------------------------------------------------- statements
 
@@ -190,13 +102,15 @@ export interface Body extends Node {
   readonly result: Expr | null;
 }
 
-export type Stmt = Assign | Update | IfStmt | WhileStmt | ForStmt | ExprStmt;
+export type Stmt = Assign | Update | IfStmt | WhileStmt | ForStmt | Require | ExprStmt;
 
-/** `x = expr`, `(a, b) = expr`, or `out[:, t] = expr` (a pure update of `out`). */
+/** `x = expr`, `(a, (b, c)) = expr`, or a pure update of a part: `out[:, t] = expr`, `cache.k[:, pos] = expr`. */
 export interface Assign extends Node {
   readonly kind: 'assign';
-  readonly targets: readonly Ident[];
-  /** Only with a single target. */
+  readonly target: Pattern;
+  /** The field that is replaced, or in which something is; only with a single name. */
+  readonly fields: readonly MemberExpr['member'][];
+  /** Only with a single name. */
   readonly index: readonly Subscript[] | null;
   readonly value: Expr;
 }
@@ -224,9 +138,16 @@ export interface WhileStmt extends Node {
 /** `for x in list`, `for (i, x) in enumerate(list)`, `for t in 0..T` */
 export interface ForStmt extends Node {
   readonly kind: 'for';
-  readonly vars: readonly Ident[];
+  readonly pattern: Pattern;
   readonly iter: Expr;
   readonly body: Body;
+}
+
+/** `require d % heads == 0, "heads ({heads}) must divide d ({d})"`, as a member or as a statement. */
+export interface Require extends Node {
+  readonly kind: 'require';
+  readonly cond: Expr;
+  readonly message: Template;
 }
 
 export interface ExprStmt extends Node {
@@ -328,7 +249,7 @@ export interface ListExpr extends Node {
 /** `[for i in 0..n: Block(i)]` */
 export interface ListComp extends Node {
   readonly kind: 'listComp';
-  readonly vars: readonly Ident[];
+  readonly pattern: Pattern;
   readonly iter: Expr;
   readonly body: Expr;
 }
@@ -353,7 +274,7 @@ export type SeqItem =
     }
   | {
       readonly kind: 'seqFor';
-      readonly vars: readonly Ident[];
+      readonly pattern: Pattern;
       readonly iter: Expr;
       readonly body: readonly SeqItem[];
       readonly span: Span;

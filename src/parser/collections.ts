@@ -1,12 +1,12 @@
 /** The grammar of what holds several expressions in brackets. The comment above a rule is its line of grammar/net.ebnf. */
-import type { Expr, Ident, RecordExpr, SeqItem } from './ast.ts';
+import type { Expr, Pattern, RecordExpr, SeqItem } from './ast.ts';
 import { BaseParser } from './base.ts';
 import type { Rule } from './base.ts';
 import * as t from './tokens.ts';
 
 export abstract class CollectionParser extends BaseParser {
   protected abstract readonly expr: Rule<Expr>;
-  protected abstract readonly forHead: Rule<{ vars: Ident[]; iter: Expr }>;
+  protected abstract readonly forHead: Rule<{ pattern: Pattern; iter: Expr }>;
 
   // tuple = "(" [ expr { "," expr } [ "," ] ] ")"
   protected readonly tuple: Rule<Expr> = this.rule('tuple', (): Expr => {

@@ -2,7 +2,22 @@
 import type { IToken } from 'chevrotain';
 import type { DiagnosticBag } from '../diagnostics/bag.ts';
 import type { Span } from '../diagnostics/span.ts';
-import type { Assign, Body, Expr, Ident, IfExpr, IfStmt, NumberLit, Param, Stmt, StringLit, Subscript } from './ast.ts';
+import type {
+  Assign,
+  Body,
+  Expr,
+  Ident,
+  IfExpr,
+  IfStmt,
+  MemberExpr,
+  Name,
+  NumberLit,
+  Param,
+  Pattern,
+  Stmt,
+  StringLit,
+  Template,
+} from './ast.ts';
 
 /** `(x, y)` before `=>`. */
 export function lambdaParams(head: Expr, bag: DiagnosticBag): Param[] {
@@ -17,26 +32,34 @@ export function lambdaParams(head: Expr, bag: DiagnosticBag): Param[] {
   });
 }
 
-/** What stands left of `=`: a name, a tuple of names, or an indexed name. Null where it is none of these. */
-export function assignTarget(
-  target: Expr,
-  bag: DiagnosticBag,
-): { targets: readonly Ident[]; index: readonly Subscript[] | null } | null {
-  if (target.kind === 'index') {
-    const name = asIdent(target.object);
-    if (name) return { targets: [name], index: target.items };
-  }
-  const items = target.kind === 'tuple' ? target.items : [target];
-  const names = items.map(asIdent);
-  if (items.length > 0 && names.every((name) => name !== null)) return { targets: names, index: null };
+type Target = Pick<Assign, 'target' | 'fields' | 'index'>;
+
+/** What stands left of `=`: a name or a part of one (`x[:, t]`, `cache.k`, `cache.k[:, t]`), or a pattern. Null after a report. */
+export function assignTarget(target: Expr, bag: DiagnosticBag): Target | null {
+  const part = partOf(target.kind === 'index' ? target.object : target);
+  if (part) return { ...part, index: target.kind === 'index' ? target.items : null };
+  const pattern = asPattern(target);
+  if (pattern) return { target: pattern, fields: [], index: null };
   if (target.kind !== 'error') {
-    const help =
-      target.kind === 'member'
-        ? 'only a buffer outlives a call, and it changes by `update name = value`'
-        : 'write `x = value`, `(a, b) = value` or `x[:, t] = value`';
+    const help = 'write `x = value`, `(a, b) = value`, `x[:, t] = value` or `x.field = value`';
     bag.report('invalid_target', {}, target.span, { help });
   }
   return null;
+}
+
+function partOf(e: Expr): Pick<Target, 'target' | 'fields'> | null {
+  if (e.kind !== 'member') {
+    const name = asIdent(e);
+    return name && { target: name, fields: [] };
+  }
+  const owner = partOf(e.object);
+  return owner && { ...owner, fields: [...owner.fields, e.member] };
+}
+
+function asPattern(e: Expr): Pattern | null {
+  if (e.kind !== 'tuple') return asIdent(e);
+  const items = e.items.map(asPattern);
+  return items.length > 0 && items.every((x) => x !== null) ? { items, span: e.span } : null;
 }
 
 function asIdent(expr: Expr): Ident | null {
@@ -87,20 +110,56 @@ export function ifExpr(stmt: IfStmt, bag: DiagnosticBag): Expr {
 const ESCAPES: Readonly<Record<string, string>> = { n: '\n', t: '\t', r: '\r', '0': '\0', '"': '"', '\\': '\\' };
 
 export function stringLit(token: IToken, span: Span, bag: DiagnosticBag): StringLit {
+  return { kind: 'string', value: unescaped(token.image.slice(1, -1), { ...span, start: span.start + 1 }, bag), span };
+}
+
+/** `"weight_ih_l{layer}"`: names in braces are put in; `{{` and `}}` are braces. */
+export function template(token: IToken, span: Span, bag: DiagnosticBag): Template {
   const inner = token.image.slice(1, -1);
-  const value = inner.replace(
+  const parts: Template['parts'][number][] = [];
+  for (const m of inner.matchAll(/\{\{|\}\}|\{([^{}]*)\}|[{}]|(?:\\u\{[^}]*\}|[^{}])+/g)) {
+    const at: Span = { ...span, start: span.start + 1 + m.index, end: span.start + 1 + m.index + m[0].length };
+    const name = m[1];
+    if (name !== undefined && PATH.test(name)) parts.push(pathExpr(name, { ...at, start: at.start + 1 }));
+    else if (m[0] === '{{' || m[0] === '}}') parts.push(m[0][0]!);
+    else if (/^[{}]/.test(m[0])) {
+      bag.report('bad_template', { found: m[0] }, at);
+      parts.push({ kind: 'error', span: at });
+    } else parts.push(unescaped(m[0], at, bag));
+  }
+  return { parts, span };
+}
+
+const PATH = /^[A-Za-z_]\w*(?:\.\w+)*$/;
+
+function pathExpr(path: string, at: Span): Name | MemberExpr {
+  const [first = '', ...rest] = path.split('.');
+  let end = at.start + first.length;
+  let made: Name | MemberExpr = { kind: 'name', name: first, span: { ...at, end } };
+  for (const word of rest) {
+    const member = {
+      name: /^\d+$/.test(word) ? Number(word) : word,
+      span: { ...at, start: end + 1, end: end + 1 + word.length },
+    };
+    end = member.span.end;
+    made = { kind: 'member', object: made, member, span: { ...at, end } };
+  }
+  return made;
+}
+
+function unescaped(inner: string, span: Span, bag: DiagnosticBag): string {
+  return inner.replace(
     /\\(u\{([0-9a-fA-F]{1,6})\}|[^])/g,
     (whole, escape: string, hex: string | undefined, at: number) => {
       const code = hex === undefined ? NaN : parseInt(hex, 16);
       if (code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff)) return String.fromCodePoint(code);
       const plain = ESCAPES[escape];
       if (plain !== undefined) return plain;
-      const start = span.start + 1 + at;
+      const start = span.start + at;
       bag.report('bad_escape', { found: whole }, { ...span, start, end: Math.min(start + whole.length, span.end) });
       return whole;
     },
   );
-  return { kind: 'string', value, span };
 }
 
 export function numberLit(token: IToken, span: Span, bag: DiagnosticBag): NumberLit {

@@ -40,7 +40,7 @@ const opens: Rule = ({ first, next }) => first && is(next, t.LCurly);
 const CONTEXTUAL_RULES: readonly (readonly [TokenType, Rule])[] = [
   [t.Import, opens],
   [t.From, ({ previous, next }) => is(previous, t.RCurly) && is(next, t.Text)],
-  [t.As, ({ previous, next, first }) => !first && isWord(previous) && isWord(next)],
+  [t.As, ({ previous, next, first }) => !first && isWord(previous) && (isWord(next) || is(next, t.Text))],
   [t.Export, ({ first, next }) => first && isWord(next)],
   ...[t.Block, t.Fn, t.Optimizer, t.Type, t.Const, t.Param, t.Buffer, t.Let].map((type) => [type, declares] as const),
   [t.Stored, ({ first, next }) => !first && isWord(next)],
@@ -48,6 +48,7 @@ const CONTEXTUAL_RULES: readonly (readonly [TokenType, Rule])[] = [
   [t.Init, opens],
   [t.Train, opens],
   [t.Update, ({ first, next }) => first && isWord(next)],
+  [t.Require, ({ first, next }) => first && is(next, t.Name, t.Int, t.Float, t.Text, t.LParen)],
   [t.Seq, ({ previous, next }) => is(next, t.LCurly) && !is(previous, t.If, t.While, t.In)],
   [t.Grad, ({ first, next, top, continued }) => first && top && !continued && is(next, t.LParen)],
 ];

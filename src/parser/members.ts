@@ -1,6 +1,7 @@
 /** The grammar of what stands in the braces of a block or an optimizer. */
-import type { Init, Member, Selector, SelectorPart, TensorMember, Train } from './ast.ts';
+import type { Init, Member, Selector, SelectorPart, Template, TensorMember, Train } from './ast.ts';
 import type { Rule } from './base.ts';
+import { template } from './convert.ts';
 import { BEFORE_MEMBERS } from './habits.ts';
 import { TypeParser } from './types.ts';
 import * as t from './tokens.ts';
@@ -19,14 +20,14 @@ export abstract class MemberParser extends TypeParser {
       foreign: BEFORE_MEMBERS,
       unread: (tokens): Member | null => {
         const name = this.declaredName(tokens);
-        return name && { kind: 'sub', name, doc: '', value: this.missing(), span: name.span };
+        return name && { kind: 'sub', name, as: null, doc: '', value: this.missing(), span: name.span };
       },
     });
     this.CONSUME(t.RCurly);
     return members;
   });
 
-  // blockMember = tensorMember | constMember | letMember | tie | init | train | freeze | ifMember | namedMember
+  // blockMember = tensorMember | constMember | letMember | tie | init | train | freeze | ifMember | forMember | require | namedMember
   protected readonly blockMember: Rule<Member> = this.rule('blockMember', () =>
     this.OR({
       DEF: [
@@ -38,13 +39,15 @@ export abstract class MemberParser extends TypeParser {
         { ALT: () => this.SUBRULE(this.train) },
         { ALT: () => this.SUBRULE(this.freeze) },
         { ALT: () => this.SUBRULE(this.ifMember) },
+        { ALT: () => this.SUBRULE(this.forMember) },
+        { ALT: () => this.SUBRULE(this.require) },
         { ALT: () => this.SUBRULE(this.namedMember) },
       ],
       ERR_MSG: 'a member of the block, such as `param`, a layer or a method',
     }),
   );
 
-  // tensorMember = ( "param" | "buffer" ) Name ":" type [ "stored" Name ] [ "~" expr ]
+  // tensorMember = ( "param" | "buffer" ) Name [ fileName ] ":" type [ "stored" Name ] [ "~" expr ]
   protected readonly tensorMember: Rule<TensorMember> = this.rule('tensorMember', (): TensorMember => {
     const start = this.start();
     const doc = this.doc(start);
@@ -63,6 +66,7 @@ export abstract class MemberParser extends TypeParser {
       },
     ]);
     const name = this.ident(this.CONSUME(t.Name));
+    const as = this.OPTION3(() => this.SUBRULE(this.fileName)) ?? null;
     this.CONSUME(t.Colon);
     const type = this.SUBRULE(this.type);
     const stored = this.OPTION(() => {
@@ -70,7 +74,14 @@ export abstract class MemberParser extends TypeParser {
       return this.ident(this.CONSUME2(t.Name));
     });
     const init = this.OPTION2(() => this.SUBRULE(this.initialiser));
-    return { kind, name, doc, type, stored: stored ?? null, init: init ?? null, span: this.span(start) };
+    return { kind, name, as, doc, type, stored: stored ?? null, init: init ?? null, span: this.span(start) };
+  });
+
+  // fileName = "as" Text
+  protected readonly fileName: Rule<Template> = this.rule('fileName', () => {
+    this.CONSUME(t.As);
+    const text = this.CONSUME(t.Text);
+    return this.ACTION(() => template(text, this.spanOf(text), this.bag));
   });
 
   // initialiser = "~" expr
@@ -110,7 +121,8 @@ export abstract class MemberParser extends TypeParser {
             this.CONSUME(t.Colon);
             const type = this.SUBRULE(this.type);
             const init = this.OPTION(() => this.SUBRULE(this.initialiser));
-            return { kind: 'constTensor', name, doc, type, stored: null, init: init ?? null, span: this.span(start) };
+            const span = this.span(start);
+            return { kind: 'constTensor', name, as: null, doc, type, stored: null, init: init ?? null, span };
           },
         },
       ],
@@ -247,7 +259,18 @@ export abstract class MemberParser extends TypeParser {
     }),
   );
 
-  // namedMember = Name ( "=" expr | params [ "->" type ] body )
+  // forMember = "for" forHead members
+  protected readonly forMember: Rule<Member> = this.rule('forMember', () =>
+    this.nested((): Member => {
+      const start = this.start();
+      this.CONSUME(t.For);
+      const head = this.SUBRULE(this.forHead);
+      const body = this.SUBRULE(this.members);
+      return { kind: 'forMember', ...head, body, span: this.span(start) };
+    }),
+  );
+
+  // namedMember = Name ( [ fileName ] "=" expr | params [ "->" type ] body )
   protected readonly namedMember: Rule<Member> = this.rule('namedMember', () => {
     const start = this.start();
     const doc = this.doc(start);
@@ -256,9 +279,10 @@ export abstract class MemberParser extends TypeParser {
       DEF: [
         {
           ALT: (): Member => {
+            const as = this.OPTION2(() => this.SUBRULE(this.fileName)) ?? null;
             this.CONSUME(t.Equals);
             const value = this.SUBRULE(this.expr);
-            return { kind: 'sub', name, doc, value, span: this.span(start) };
+            return { kind: 'sub', name, as, doc, value, span: this.span(start) };
           },
         },
         {

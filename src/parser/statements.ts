@@ -1,7 +1,7 @@
 /** The grammar of statements: what stands in the braces of a function. */
-import type { Body, Expr, Ident, IfStmt, Stmt } from './ast.ts';
+import type { Body, Expr, Ident, IfStmt, Pattern, Require, Stmt } from './ast.ts';
 import type { Rule } from './base.ts';
-import { assignTarget, augmented, bodyOf } from './convert.ts';
+import { assignTarget, augmented, bodyOf, template } from './convert.ts';
 import { ExpressionParser } from './expressions.ts';
 import { BEFORE_STATEMENTS } from './habits.ts';
 import * as t from './tokens.ts';
@@ -21,7 +21,7 @@ export abstract class StatementParser extends ExpressionParser {
     }),
   );
 
-  // stmt = update | ifElse | while | for | assignment
+  // stmt = update | ifElse | while | for | require | assignment
   protected readonly stmt: Rule<Stmt | null> = this.rule('stmt', () =>
     this.OR({
       DEF: [
@@ -29,6 +29,7 @@ export abstract class StatementParser extends ExpressionParser {
         { ALT: () => this.SUBRULE(this.ifElse), IGNORE_AMBIGUITIES: true },
         { ALT: () => this.SUBRULE(this.while) },
         { ALT: () => this.SUBRULE(this.for) },
+        { ALT: () => this.SUBRULE(this.require) },
         { ALT: () => this.SUBRULE(this.assignment) },
       ],
       ERR_MSG: 'a statement or a value',
@@ -86,28 +87,47 @@ export abstract class StatementParser extends ExpressionParser {
     return { kind: 'for', ...head, body, span: this.span(start) };
   });
 
-  // forHead = ( Name | "(" [ Name { "," Name } [ "," ] ] ")" ) "in" expr
-  protected readonly forHead: Rule<{ vars: Ident[]; iter: Expr }> = this.rule('forHead', () => {
-    const vars = this.OR({
-      DEF: [
-        { ALT: () => this.#bareNames() },
-        {
-          ALT: () => {
-            this.CONSUME(t.LParen);
-            const names = this.commaList(t.RParen, () => this.ident(this.CONSUME3(t.Name)));
-            this.CONSUME(t.RParen);
-            return names;
-          },
-        },
-      ],
+  // require = "require" expr "," Text
+  protected readonly require: Rule<Require> = this.rule('require', (): Require => {
+    const start = this.start();
+    this.CONSUME(t.Require);
+    const cond = this.SUBRULE(this.expr);
+    this.CONSUME(t.Comma);
+    const text = this.CONSUME(t.Text);
+    const message = this.ACTION(() => template(text, this.spanOf(text), this.bag));
+    return { kind: 'require', cond, message, span: this.span(start) };
+  });
+
+  // forHead = pattern "in" expr
+  protected readonly forHead: Rule<{ pattern: Pattern; iter: Expr }> = this.rule('forHead', () => {
+    const pattern = this.OR({
+      DEF: [{ ALT: () => this.#bareNames() }, { ALT: () => this.SUBRULE(this.tuplePattern) }],
       ERR_MSG: 'a name for each element',
     });
     this.CONSUME(t.In);
-    return { vars, iter: this.SUBRULE(this.expr) };
+    return { pattern, iter: this.SUBRULE(this.expr) };
   });
 
+  // pattern = Name | tuplePattern
+  protected readonly pattern: Rule<Pattern> = this.rule('pattern', () =>
+    this.OR([{ ALT: (): Pattern => this.ident(this.CONSUME(t.Name)) }, { ALT: () => this.SUBRULE(this.tuplePattern) }]),
+  );
+
+  // tuplePattern = "(" [ pattern { "," pattern } [ "," ] ] ")"
+  protected readonly tuplePattern: Rule<Pattern> = this.rule('tuplePattern', () =>
+    this.nested((): Pattern => {
+      const start = this.start();
+      this.CONSUME(t.LParen);
+      const items = this.commaList(t.RParen, () => this.SUBRULE(this.pattern));
+      const trailing = this.LA(0).tokenType === t.Comma;
+      this.CONSUME(t.RParen);
+      const [only] = items;
+      return only && items.length === 1 && !trailing ? only : { items, span: this.span(start) };
+    }),
+  );
+
   /** One name; several without parentheses, as Python allows, get a message and are read all the same. */
-  #bareNames(): Ident[] {
+  #bareNames(): Pattern {
     const start = this.start();
     const names = [this.ident(this.CONSUME(t.Name))];
     this.MANY(() => {
@@ -117,7 +137,8 @@ export abstract class StatementParser extends ExpressionParser {
     this.ACTION(() => {
       if (names.length > 1) this.#wantParentheses(names, start);
     });
-    return names;
+    const [only] = names;
+    return only && names.length === 1 ? only : { items: names, span: this.span(start) };
   }
 
   #wantParentheses(names: readonly Ident[], start: number): void {

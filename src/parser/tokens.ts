@@ -119,6 +119,7 @@ export const Freeze = keyword('Freeze');
 export const Update = keyword('Update');
 export const Seq = keyword('Seq');
 export const Grad = keyword('Grad');
+export const Require = keyword('Require');
 
 // ---------------------------------------------------------------- layout
 
@@ -133,7 +134,7 @@ export const GRAMMAR_TOKENS: readonly TokenType[] = [
   ...[Plus, Minus, Star, StarStar, Slash, Percent, At, EqualEqual, NotEqual, LessEqual, GreaterEqual, Less, Greater],
   ...[Augmented, And, Or, Not, True, False, None, If, Else, For, In, While],
   ...[Import, From, As, Export, Block, Fn, Optimizer, Type, Const, Param, Buffer, Let, Stored, Tie, Init, Train],
-  ...[Override, Freeze, Update, Seq, Grad, End],
+  ...[Override, Freeze, Update, Seq, Grad, Require, End],
 ];
 
 export type Bracket = '(' | '[' | '{';
