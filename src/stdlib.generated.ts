@@ -5,26 +5,28 @@ export const STDLIB: Readonly<Record<string, string>> = {
 /// max(x, 0). NaN passes through; the gradient at 0 is 0, as in PyTorch (https://pytorch.org/docs/stable/generated/torch.nn.functional.relu.html).
 export fn relu(x: f32[...S]) -> f32[...S] => op.relu(x)
 
-/// min(max(x, 0), 6). Gradient 0 at both ends.
+/// min(max(x, 0), 6). Gradient 0 at both ends; https://pytorch.org/docs/stable/generated/torch.nn.functional.relu6.html
 export fn relu6(x: f32[...S]) -> f32[...S] => hardtanh(x, 0.0, 6.0)
 
-/// x where x > 0, negative_slope * x elsewhere.
+/// x where x > 0, negative_slope * x elsewhere; https://pytorch.org/docs/stable/generated/torch.nn.functional.leaky_relu.html
 export fn leaky_relu(x: f32[...S], negative_slope: float = 0.01) -> f32[...S] => select(x > 0.0, x, x * negative_slope)
 
 /// x where x > 0, alpha * (exp(x) - 1) elsewhere; Clevert et al. 2015.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.elu.html
 export fn elu(x: f32[...S], alpha: float = 1.0) -> f32[...S] => select(x > 0.0, x, alpha * expm1(not_above_zero(x)))
 
 /// 0 where x > 0: keeps the exponential of the branch that is not taken from overflowing, whose gradient would be 0 * inf.
 fn not_above_zero(x: f32[...S]) -> f32[...S] => select(x > 0.0, 0.0, x)
 
-/// max(0, x) + min(0, alpha * (exp(x / alpha) - 1)); Barron 2017.
+/// max(0, x) + min(0, alpha * (exp(x / alpha) - 1)); Barron 2017; https://pytorch.org/docs/stable/generated/torch.nn.functional.celu.html
 export fn celu(x: f32[...S], alpha: float = 1.0) -> f32[...S] =>
   select(x > 0.0, x, alpha * expm1(not_above_zero(x) / alpha))
 
 /// scale * elu(x, alpha) with the fixed point at zero mean and unit variance; Klambauer et al. 2017.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.selu.html
 export fn selu(x: f32[...S]) -> f32[...S] => 1.0507009873554805 * elu(x, 1.6732632423543772)
 
-/// x * sigmoid(x), also called swish; Hendrycks & Gimpel 2016.
+/// x * sigmoid(x), also called swish; Hendrycks & Gimpel 2016; https://pytorch.org/docs/stable/generated/torch.nn.functional.silu.html
 export fn silu(x: f32[...S]) -> f32[...S] => x * sigmoid(x)
 
 /// x * Phi(x) with the normal distribution's Phi (\`approximate: "none"\`), or its tanh form (GPT-2's \`gelu_new\`);
@@ -39,62 +41,67 @@ export fn gelu(x: f32[...S], approximate: "none" | "tanh" = "none") -> f32[...S]
 
 /// log(1 + exp(beta x)) / beta, written so that no exponential overflows: max(z, 0) + log(1 + exp(-|z|)); x itself where
 /// beta x is above the threshold.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.softplus.html
 export fn softplus(x: f32[...S], beta: float = 1.0, threshold: float = 20.0) -> f32[...S] {
   z = x * beta
   select(z > threshold, x, (maximum(z, 0.0) + log1p(exp(-abs(z)))) / beta)
 }
 
-/// log(sigmoid(x)) = min(x, 0) - log(1 + exp(-|x|)).
-export fn log_sigmoid(x: f32[...S]) -> f32[...S] => minimum(x, 0.0) - log1p(exp(-abs(x)))
+/// log(sigmoid(x)) = min(x, 0) - log(1 + exp(-|x|)); https://pytorch.org/docs/stable/generated/torch.nn.functional.logsigmoid.html
+export fn logsigmoid(x: f32[...S]) -> f32[...S] => minimum(x, 0.0) - log1p(exp(-abs(x)))
 
-/// x * tanh(softplus(x)); Misra 2019.
+/// x * tanh(softplus(x)); Misra 2019; https://pytorch.org/docs/stable/generated/torch.nn.functional.mish.html
 export fn mish(x: f32[...S]) -> f32[...S] => x * tanh(softplus(x))
 
-/// x / (1 + |x|).
+/// x / (1 + |x|); https://pytorch.org/docs/stable/generated/torch.nn.functional.softsign.html
 export fn softsign(x: f32[...S]) -> f32[...S] => x / (1.0 + abs(x))
 
-/// x - tanh(x).
+/// x - tanh(x); https://pytorch.org/docs/stable/generated/torch.nn.functional.tanhshrink.html
 export fn tanhshrink(x: f32[...S]) -> f32[...S] => x - tanh(x)
 
-/// x where |x| > lambd, else 0.
+/// x where |x| > lambd, else 0; https://pytorch.org/docs/stable/generated/torch.nn.functional.hardshrink.html
 export fn hardshrink(x: f32[...S], lambd: float = 0.5) -> f32[...S] => select(abs(x) <= lambd, 0.0, x)
 
-/// x moved toward 0 by lambd, 0 within lambd of it.
+/// x moved toward 0 by lambd, 0 within lambd of it; https://pytorch.org/docs/stable/generated/torch.nn.functional.softshrink.html
 export fn softshrink(x: f32[...S], lambd: float = 0.5) -> f32[...S] => select(abs(x) <= lambd, 0.0, x - sign(x) * lambd)
 
 /// x limited to min_val..max_val; the gradient is 0 at and beyond the ends (\`clamp\` keeps it at the ends).
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.hardtanh.html
 export fn hardtanh(x: f32[...S], min_val: float = -1.0, max_val: float = 1.0) -> f32[...S] =>
   select(x <= min_val, min_val, select(x >= max_val, max_val, x))
 
-/// relu6(x + 3) / 6; Howard et al. 2019.
+/// relu6(x + 3) / 6; Howard et al. 2019; https://pytorch.org/docs/stable/generated/torch.nn.functional.hardsigmoid.html
 export fn hardsigmoid(x: f32[...S]) -> f32[...S] => relu6(x + 3.0) / 6.0
 
-/// x * relu6(x + 3) / 6; Howard et al. 2019.
+/// x * relu6(x + 3) / 6; Howard et al. 2019; https://pytorch.org/docs/stable/generated/torch.nn.functional.hardswish.html
 export fn hardswish(x: f32[...S]) -> f32[...S] => x * relu6(x + 3.0) / 6.0
 
-/// x where x > threshold, else value.
+/// x where x > threshold, else value; https://pytorch.org/docs/stable/generated/torch.nn.functional.threshold.html
 export fn threshold(x: f32[...S], threshold: float, value: float) -> f32[...S] => select(x <= threshold, value, x)
 
-/// exp(x) / sum(exp(x)) along \`dim\`, computed from x - max(x).
+/// exp(x) / sum(exp(x)) along \`dim\`, computed from x - max(x); https://pytorch.org/docs/stable/generated/torch.nn.functional.softmax.html
 export fn softmax(x: f32[...S], dim: int) -> f32[...S] => op.softmax(x, axis: dim)
 
-/// log(softmax(x)) along \`dim\`, without the intermediate.
+/// log(softmax(x)) along \`dim\`, without the intermediate; https://pytorch.org/docs/stable/generated/torch.nn.functional.log_softmax.html
 export fn log_softmax(x: f32[...S], dim: int) -> f32[...S] => op.log_softmax(x, axis: dim)
 
-/// softmax(-x) along \`dim\`.
+/// softmax(-x) along \`dim\`; https://pytorch.org/docs/stable/generated/torch.nn.functional.softmin.html
 export fn softmin(x: f32[...S], dim: int) -> f32[...S] => op.softmax(-x, axis: dim)
 
 /// The first half of x along \`dim\`, gated by the sigmoid of the second half; Dauphin et al. 2016.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.glu.html
 export fn glu(x: f32[...S], dim: int = -1) {
   (a, b) = chunk(x, 2, dim)
   a * sigmoid(b)
 }
 
 /// max(0, x) + weight * min(0, x): one slope, or one per channel (dim 1); He et al. 2015.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.prelu.html
 export fn prelu(x: f32[...S], weight: f32[P]) -> f32[...S] =>
   select(x > 0.0, x, (if P == 1 { weight } else { per_channel(weight, len(S)) }) * x)
 
 /// x where x > 0, else x times a slope: drawn per element in training, the mean of the bounds otherwise; Xu et al. 2015.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.rrelu.html
 export fn rrelu(x: f32[...S], lower: float = 0.125, upper: float = 0.3333333333333333) -> f32[...S] {
   slope = if training { rand_like(x) * (upper - lower) + lower } else { (lower + upper) / 2.0 }
   select(x > 0.0, x, x * slope)
@@ -102,6 +109,7 @@ export fn rrelu(x: f32[...S], lower: float = 0.125, upper: float = 0.33333333333
 
 /// softmax((x + Gumbel noise) / tau) along \`dim\`: a draw from the categorical distribution with logits x, made smooth; with \`hard\` one-hot,
 /// with the gradient of the smooth one. Jang et al. 2016.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.gumbel_softmax.html
 export fn gumbel_softmax(x: f32[...S], tau: float = 1.0, hard: bool = false, dim: int = -1) -> f32[...S] {
   noise = -log(-log(rand_like(x) * (1.0 - 2e-7) + 1e-7))
   soft = softmax((x + noise) / tau, dim)
@@ -268,6 +276,93 @@ export fn fold(
   ]
   narrow(narrow(total(placed), 2, padding.0, output_size.0), 3, padding.1, output_size.1)
 }
+
+// The loss of sequences whose alignment is not known.
+
+/// -log of the probability that the frames spell the target, over all alignments with blanks between the labels; Graves et al. 2006,
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.ctc_loss.html. \`log_probs\` is [T, N, C], \`targets\` [N, L] padded with
+/// anything; "mean" divides each loss by the length of its target first.
+export fn ctc_loss(
+  log_probs: f32[T, N, C],
+  targets: i32[N, L],
+  input_lengths: i32[N],
+  target_lengths: i32[N],
+  blank: int = 0,
+  reduction: Reduction = "mean",
+  zero_infinity: bool = false
+) {
+  // Labels with a blank before, between and after them: state s is label (s - 1) / 2 where s is odd.
+  s = arange(2 * L + 1)
+  odd = s % 2 == 1
+  states = select(odd, take(pad_labels(targets), s / 2, axis: 1), blank)
+  known = select(s < 2 * unsqueeze(target_lengths, 1) + 1, states, blank)
+  // From two states back only where a different label stands there.
+  before = take(known, maximum(s - 2, 0), axis: 1)
+  skips = s >= 2 and odd and known != before
+  frame = log_probs[0]
+  low = -1e30
+  alpha = select(s < 2 and s < 2 * unsqueeze(target_lengths, 1) + 1, gather(frame, 1, known), low)
+  for t in 0..T {
+    one = select(s >= 1, take(alpha, maximum(s - 1, 0), axis: 1), low)
+    two = select(skips, take(alpha, maximum(s - 2, 0), axis: 1), low)
+    next = logsumexp(stack([alpha, one, two]), 0) + gather(log_probs[t], 1, known)
+    alpha = select(unsqueeze(t >= 1 and input_lengths > t, 1), maximum(next, low), alpha)
+  }
+  last = 2 * unsqueeze(target_lengths, 1)
+  ends = logsumexp(select(s == last or s == last - 1, alpha, low), 1)
+  impossible = ends < low / 2.0
+  loss = select(impossible, if zero_infinity { 0.0 } else { inf }, -ends)
+  if reduction == "mean" { mean(loss / f32(maximum(target_lengths, 1))) } else { reduced(loss, reduction) }
+}
+
+/// One more column, so that the state after the last label has something to read.
+fn pad_labels(targets: i32[N, L]) => cat([targets, targets[:, :1]], 1)
+
+// Dropout: in training elements or whole channels are taken away at random; otherwise the identity.
+
+/// In training, each element is 0 with probability p and the others are divided by 1 - p; otherwise the identity.
+/// Srivastava et al. 2014, https://pytorch.org/docs/stable/generated/torch.nn.functional.dropout.html
+export fn dropout(x: f32[...S], p: float = 0.5) -> f32[...S] {
+  if training and p > 0.0 { kept(x, rand_like(x) >= p, p) } else { x }
+}
+
+/// Dropout of whole channels of [N, C, ...S]; Tompson et al. 2014, https://pytorch.org/docs/stable/nn.functional.html#dropout-functions
+export fn feature_dropout(x: f32[N, C, ...S], p: float = 0.5) -> f32[N, C, ...S] {
+  if training and p > 0.0 { kept(x, rand_like(channel_of(x)) >= p, p) } else { x }
+}
+
+/// feature_dropout of sequences [N, C, L]; https://pytorch.org/docs/stable/generated/torch.nn.functional.dropout1d.html
+export fn dropout1d(x: f32[N, C, L], p: float = 0.5) -> f32[N, C, L] => feature_dropout(x, p)
+
+/// feature_dropout of images [N, C, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.functional.dropout2d.html
+export fn dropout2d(x: f32[N, C, H, W], p: float = 0.5) -> f32[N, C, H, W] => feature_dropout(x, p)
+
+/// feature_dropout of volumes [N, C, D, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.functional.dropout3d.html
+export fn dropout3d(x: f32[N, C, D, H, W], p: float = 0.5) -> f32[N, C, D, H, W] => feature_dropout(x, p)
+
+/// Dropout for SELU networks: dropped elements become selu's lower limit, and an affine map keeps mean 0 and variance 1;
+/// Klambauer et al. 2017, https://pytorch.org/docs/stable/generated/torch.nn.functional.alpha_dropout.html
+export fn alpha_dropout(x: f32[...S], p: float = 0.5) -> f32[...S] {
+  if training and p > 0.0 { kept_or_low(x, rand_like(x) >= p, p) } else { x }
+}
+
+/// alpha_dropout of whole channels of [N, C, ...S]; https://pytorch.org/docs/stable/generated/torch.nn.functional.feature_alpha_dropout.html
+export fn feature_alpha_dropout(x: f32[N, C, ...S], p: float = 0.5) -> f32[N, C, ...S] {
+  if training and p > 0.0 { kept_or_low(x, rand_like(channel_of(x)) >= p, p) } else { x }
+}
+
+fn kept(x: f32[...S], keep: bool[...M], p: float) -> f32[...S] =>
+  if p >= 1.0 { x * 0.0 } else { select(keep, x * (1.0 / (1.0 - p)), 0.0) }
+
+fn kept_or_low(x: f32[...S], keep: bool[...M], p: float) -> f32[...S] {
+  low = -1.7580993408473766
+  a = if p >= 1.0 { 0.0 } else { 1.0 / sqrt((1.0 - p) * (1.0 + p * low * low)) }
+  select(keep, x, low) * a - a * low * p
+}
+
+/// Something with one element per channel, as [N, C, 1, ...].
+fn channel_of(x: f32[N, C, ...S]) =>
+  full([for a in 0..len(S) + 2: if a == 0 { N } else if a == 1 { C } else { 1 }], 0.0)
 
 // Images [N, C, H, W]: channels to pixels and back, changes of size.
 
@@ -572,41 +667,6 @@ export fn local_response_norm(
   x / pow(k + alpha / float(size) * total([for i in 0..size: narrow(around, 1, i, C)]), beta)
 }
 
-/// In training, each element is 0 with probability p and the others are divided by 1 - p; otherwise the identity.
-/// Srivastava et al. 2014.
-export fn dropout(x: f32[...S], p: float = 0.5) -> f32[...S] {
-  if training and p > 0.0 {
-    if p >= 1.0 { x * 0.0 } else { select(rand_like(x) < p, 0.0, x * (1.0 / (1.0 - p))) }
-  } else {
-    x
-  }
-}
-
-/// Dropout of whole channels of [N, C, ...S]; Tompson et al. 2014.
-export fn feature_dropout(x: f32[N, C, ...S], p: float = 0.5) -> f32[N, C, ...S] {
-  if training and p > 0.0 {
-    if p >= 1.0 { x * 0.0 } else { select(rand_like(channel_of(x)) < p, 0.0, x * (1.0 / (1.0 - p))) }
-  } else {
-    x
-  }
-}
-
-/// Something with one element per channel, as [N, C, 1, ...].
-fn channel_of(x: f32[N, C, ...S]) =>
-  full([for a in 0..len(S) + 2: if a == 0 { N } else if a == 1 { C } else { 1 }], 0.0)
-
-/// Dropout for SELU networks: dropped elements become selu's lower limit, and an affine map keeps mean 0 and variance 1;
-/// Klambauer et al. 2017.
-export fn alpha_dropout(x: f32[...S], p: float = 0.5) -> f32[...S] {
-  if training and p > 0.0 {
-    low = -1.7580993408473766
-    a = if p >= 1.0 { 0.0 } else { 1.0 / sqrt((1.0 - p) * (1.0 + p * low * low)) }
-    select(rand_like(x) < p, low, x) * a - a * low * p
-  } else {
-    x
-  }
-}
-
 /// Rows of \`weight\`, one per index.
 export fn embedding(indices: i32[...S], weight: f32[V, D]) -> f32[...S, D] => take(weight, indices, axis: 0)
 
@@ -674,25 +734,40 @@ export fn scaled_dot_product_attention(
 /// A boolean mask (true: may be seen) as one to be added to scores: 0 where true, -infinity where false.
 export fn additive_mask(visible: bool[...S]) -> f32[...S] => select(visible, 0.0, -inf)
 
-// Losses of torch.nn.functional. \`reduction\` is "mean", "sum" or "none" (each element's loss), known while compiling.
+// Losses between numbers. \`reduction\` is "mean", "sum" or "none" (each element's loss), known while compiling.
 
-/// What becomes of the losses of the elements.
+/// What becomes of the losses of the elements: \`reduction\` of https://pytorch.org/docs/stable/nn.functional.html#loss-functions.
 export type Reduction = "mean" | "sum" | "none"
 
 fn reduced(loss: f32[...S], reduction: Reduction) =>
   if reduction == "mean" { mean(loss) } else if reduction == "sum" { sum(loss) } else { loss }
 
-/// (input - target)^2.
-export fn mse_loss(input: f32[...S], target: f32[...S], reduction: Reduction = "mean") {
-  d = input - target
-  reduced(d * d, reduction)
+/// The mean is divided by the sum of the weights instead of their number.
+fn weighted(loss: f32[...S], weight: f32[...S]?, reduction: Reduction) {
+  if weight == none {
+    reduced(loss, reduction)
+  } else if reduction == "mean" {
+    sum(loss * weight) / sum(weight)
+  } else {
+    reduced(loss * weight, reduction)
+  }
 }
 
-/// |input - target|.
-export fn l1_loss(input: f32[...S], target: f32[...S], reduction: Reduction = "mean") =>
-  reduced(abs(input - target), reduction)
+/// Times \`weight\`, where there is one.
+fn rescaled(loss: f32[...S], weight: f32[...W]?) => if weight == none { loss } else { loss * weight }
 
-/// d^2 / (2 beta) where |d| < beta, |d| - beta / 2 elsewhere; Girshick 2015.
+/// (input - target)^2; https://pytorch.org/docs/stable/generated/torch.nn.functional.mse_loss.html
+export fn mse_loss(input: f32[...S], target: f32[...S], reduction: Reduction = "mean", weight: f32[...S]? = none) {
+  d = input - target
+  weighted(d * d, weight, reduction)
+}
+
+/// |input - target|; https://pytorch.org/docs/stable/generated/torch.nn.functional.l1_loss.html
+export fn l1_loss(input: f32[...S], target: f32[...S], reduction: Reduction = "mean", weight: f32[...S]? = none) =>
+  weighted(abs(input - target), weight, reduction)
+
+/// d^2 / (2 beta) where |d| < beta, |d| - beta / 2 elsewhere, d being input - target; Girshick 2015,
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.smooth_l1_loss.html
 export fn smooth_l1_loss(input: f32[...S], target: f32[...S], reduction: Reduction = "mean", beta: float = 1.0) {
   d = abs(input - target)
   if beta == 0.0 {
@@ -702,156 +777,21 @@ export fn smooth_l1_loss(input: f32[...S], target: f32[...S], reduction: Reducti
   }
 }
 
-/// d^2 / 2 where |d| < delta, delta * (|d| - delta / 2) elsewhere; Huber 1964.
-export fn huber_loss(input: f32[...S], target: f32[...S], reduction: Reduction = "mean", delta: float = 1.0) {
+/// d^2 / 2 where |d| < delta, delta * (|d| - delta / 2) elsewhere, d being input - target; Huber 1964,
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.huber_loss.html. \`weight\` scales the elements; the mean is over their number.
+export fn huber_loss(
+  input: f32[...S],
+  target: f32[...S],
+  reduction: Reduction = "mean",
+  delta: float = 1.0,
+  weight: f32[...S]? = none
+) {
   d = abs(input - target)
-  reduced(select(d < delta, 0.5 * d * d, delta * (d - 0.5 * delta)), reduction)
-}
-
-/// -log softmax(input)[target] over the classes of dim 1; positions whose target is ignore_index count nothing, also not in
-/// the mean. https://pytorch.org/docs/stable/generated/torch.nn.functional.cross_entropy.html
-export fn cross_entropy(
-  input: f32[N, C, ...S],
-  target: i32[N, ...S],
-  ignore_index: int = -100,
-  reduction: Reduction = "mean",
-  label_smoothing: float = 0.0
-) {
-  loss = op.cross_entropy(input, target, ignore_index: ignore_index, label_smoothing: label_smoothing)
-  if reduction == "mean" { sum(loss) / sum(f32(target != ignore_index)) } else { reduced(loss, reduction) }
-}
-
-/// Cross-entropy against class probabilities of the input's shape: -sum_c target_c log softmax(input)_c. The mean is over
-/// the positions, not the classes.
-export fn cross_entropy_probs(
-  input: f32[N, C, ...S],
-  target: f32[N, C, ...S],
-  reduction: Reduction = "mean",
-  label_smoothing: float = 0.0
-) {
-  smoothed = target * (1.0 - label_smoothing) + label_smoothing / f32(C)
-  reduced(-sum(smoothed * log_softmax(input, 1), dim: 1), reduction)
-}
-
-/// -input[target] for log-probabilities over the classes of dim 1; positions whose target is ignore_index count nothing,
-/// and a target that is no class gives NaN.
-export fn nll_loss(
-  input: f32[N, C, ...S],
-  target: i32[N, ...S],
-  ignore_index: int = -100,
-  reduction: Reduction = "mean"
-) {
-  counted = target != ignore_index
-  chosen = (unsqueeze(target, 1) == class_index(input)) and unsqueeze(counted, 1)
-  no_class = counted and (target < 0 or target >= i32(C))
-  loss = select(no_class, nan, sum(select(chosen, -input, 0.0), dim: 1))
-  if reduction == "mean" { sum(loss) / sum(f32(counted)) } else { reduced(loss, reduction) }
-}
-
-/// The index along dim 1 at every element.
-fn class_index(x: f32[...S]) -> i32[...S] => op.iota(shape: S, axis: 1, elem: "i32")
-
-/// -(t log p + (1 - t) log(1 - p)) for probabilities p; each logarithm is at least -100. The gradient is
-/// (p - t) / max(p (1 - p), 1e-12), as in PyTorch: it stays finite and does not vanish where p is 0 or 1.
-export fn binary_cross_entropy(input: f32[...S], target: f32[...S], reduction: Reduction = "mean") {
-  log_p = stop_gradient(maximum(log(input), -100.0))
-  log_q = stop_gradient(maximum(log(1.0 - input), -100.0))
-  slope = stop_gradient((input - target) / maximum(input * (1.0 - input), 1e-12))
-  // The last term is 0 and carries the gradient.
-  reduced((input - stop_gradient(input)) * slope - (target * log_p + (1.0 - target) * log_q), reduction)
-}
-
-/// Binary cross-entropy of sigmoid(input), in the form that never overflows: (1 - t) x - log sigmoid(x).
-/// \`pos_weight\` weighs the positive term.
-export fn binary_cross_entropy_with_logits(
-  input: f32[...S],
-  target: f32[...S],
-  reduction: Reduction = "mean",
-  pos_weight: float = 1.0
-) {
-  weight = 1.0 + (pos_weight - 1.0) * target
-  reduced((1.0 - target) * input - weight * log_sigmoid(input), reduction)
-}
-
-/// target * (log target - input) for log-probabilities \`input\`; 0 where the target is 0. "batchmean" divides by the size of dim 0
-/// and is the mathematical divergence.
-export fn kl_div(
-  input: f32[...S],
-  target: f32[...S],
-  reduction: "mean" | "sum" | "none" | "batchmean" = "mean",
-  log_target: bool = false
-) {
-  loss = if log_target {
-    exp(target) * (target - input)
-  } else {
-    select(target > 0.0, target * (log(select(target > 0.0, target, 1.0)) - input), 0.0)
-  }
-  if reduction == "batchmean" { sum(loss) / f32(S[0]) } else { reduced(loss, reduction) }
-}
-
-/// The cosine of the angle between x1 and x2 along \`dim\`; each norm is at least eps.
-export fn cosine_similarity(x1: f32[...S], x2: f32[...S], dim: int = 1, eps: float = 1e-8) =>
-  sum(x1 * x2, dim: dim) / (maximum(norm(x1, dim: dim), eps) * maximum(norm(x2, dim: dim), eps))
-
-/// The distance between x1 and x2 along the last dim: the p-norm of x1 - x2 + eps.
-export fn pairwise_distance(x1: f32[...S], x2: f32[...S], p: float = 2.0, eps: float = 1e-6, keepdim: bool = false) =>
-  norm(x1 - x2 + eps, p: p, dim: -1, keepdim: keepdim)
-
-/// max(0, margin - y (x1 - x2)) for targets y of 1 (x1 should be larger) and -1.
-export fn margin_ranking_loss(
-  input1: f32[...S],
-  input2: f32[...S],
-  target: f32[...S],
-  margin: float = 0.0,
-  reduction: Reduction = "mean"
-) => reduced(relu(margin - target * (input1 - input2)), reduction)
-
-/// x where the target is 1, max(0, margin - x) where it is -1.
-export fn hinge_embedding_loss(
-  input: f32[...S],
-  target: f32[...S],
-  margin: float = 1.0,
-  reduction: Reduction = "mean"
-) => reduced(select(target == 1.0, input, relu(margin - input)), reduction)
-
-/// log(1 + exp(-y x)) for targets y of 1 and -1.
-export fn soft_margin_loss(input: f32[...S], target: f32[...S], reduction: Reduction = "mean") =>
-  reduced(softplus(-target * input), reduction)
-
-/// 1 - cos(x1, x2) where the target is 1, max(0, cos(x1, x2) - margin) where it is -1, over rows.
-export fn cosine_embedding_loss(
-  input1: f32[N, D],
-  input2: f32[N, D],
-  target: f32[N],
-  margin: float = 0.0,
-  reduction: Reduction = "mean"
-) {
-  // PyTorch's form of the cosine here: 1e-12 under the root.
-  square = (sum(input1 * input1, 1) + 1e-12) * (sum(input2 * input2, 1) + 1e-12)
-  cosine = sum(input1 * input2, 1) / sqrt(square)
-  reduced(select(target > 0.0, 1.0 - cosine, relu(cosine - margin)), reduction)
-}
-
-/// max(0, d(anchor, positive) - d(anchor, negative) + margin) over rows, d being the p-norm of the difference; with \`swap\` the smaller
-/// of the distances from the negative to the others. Schroff et al. 2015, Balntas et al. 2016.
-export fn triplet_margin_loss(
-  anchor: f32[N, D],
-  positive: f32[N, D],
-  negative: f32[N, D],
-  margin: float = 1.0,
-  p: float = 2.0,
-  eps: float = 1e-6,
-  swap: bool = false,
-  reduction: Reduction = "mean"
-) {
-  near = pairwise_distance(anchor, positive, p, eps)
-  direct = pairwise_distance(anchor, negative, p, eps)
-  far = if swap { minimum(direct, pairwise_distance(positive, negative, p, eps)) } else { direct }
-  reduced(relu(margin + near - far), reduction)
+  reduced(rescaled(select(d < delta, 0.5 * d * d, delta * (d - 0.5 * delta)), weight), reduction)
 }
 
 /// exp(x) - t x for the logarithm x of a Poisson rate (x - t log(x + eps) for the rate itself); \`full\` adds Stirling's
-/// approximation of log t! where t > 1.
+/// approximation of log t! where t > 1. https://pytorch.org/docs/stable/generated/torch.nn.functional.poisson_nll_loss.html
 export fn poisson_nll_loss(
   input: f32[...S],
   target: f32[...S],
@@ -870,7 +810,8 @@ export fn poisson_nll_loss(
   }
 }
 
-/// (log var + (input - target)^2 / var) / 2, the variance at least eps; \`full\` adds log(2 pi) / 2. Nix & Weigend 1994.
+/// (log var + (input - target)^2 / var) / 2, the variance at least eps; \`full\` adds log(2 pi) / 2. Nix & Weigend 1994,
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.gaussian_nll_loss.html
 export fn gaussian_nll_loss(
   input: f32[...S],
   target: f32[...S],
@@ -885,63 +826,283 @@ export fn gaussian_nll_loss(
   reduced(if full { loss + 0.5 * log(2.0 * pi) } else { loss }, reduction)
 }
 
-/// mean over classes of max(0, margin - x[target] + x[c])^p, c not the target.
+// Losses of classifiers: scores or probabilities against classes. Targets are indices (i32), or numbers where classes are not exclusive.
+
+/// -weight[target] log softmax(input)[target] over the classes of dim 1; the mean is divided by the weights of the targets.
+/// Positions whose target is ignore_index count nothing, also not in the mean. \`label_smoothing\` mixes the target with the even
+/// distribution; Szegedy et al. 2015. https://pytorch.org/docs/stable/generated/torch.nn.functional.cross_entropy.html
+export fn cross_entropy(
+  input: f32[N, C, ...S],
+  target: i32[N, ...S],
+  weight: f32[C]? = none,
+  ignore_index: int = -100,
+  reduction: Reduction = "mean",
+  label_smoothing: float = 0.0
+) {
+  if weight == none {
+    loss = op.cross_entropy(input, target, ignore_index: ignore_index, label_smoothing: label_smoothing)
+    if reduction == "mean" { sum(loss) / sum(f32(target != ignore_index)) } else { reduced(loss, reduction) }
+  } else {
+    counted = f32(target != ignore_index)
+    of_target = counted * take(weight, select(target == ignore_index, 0, target))
+    hard = of_target * op.cross_entropy(input, target, ignore_index: ignore_index)
+    loss = if label_smoothing == 0.0 {
+      hard
+    } else {
+      even = sum(log_softmax(input, 1) * per_channel(weight, len(S) + 2), 1)
+      (1.0 - label_smoothing) * hard - label_smoothing / f32(C) * counted * even
+    }
+    if reduction == "mean" { sum(loss) / sum(of_target) } else { reduced(loss, reduction) }
+  }
+}
+
+/// cross_entropy against class probabilities of the input's shape: -sum_c weight_c target_c log softmax(input)_c. The mean is over
+/// the positions, not the classes. https://pytorch.org/docs/stable/generated/torch.nn.functional.cross_entropy.html
+export fn cross_entropy_probs(
+  input: f32[N, C, ...S],
+  target: f32[N, C, ...S],
+  weight: f32[C]? = none,
+  reduction: Reduction = "mean",
+  label_smoothing: float = 0.0
+) {
+  smoothed = target * (1.0 - label_smoothing) + label_smoothing / f32(C)
+  each = if weight == none { smoothed } else { smoothed * per_channel(weight, len(S) + 2) }
+  reduced(-sum(each * log_softmax(input, 1), dim: 1), reduction)
+}
+
+/// cross_entropy of linear(input, linear_weight, linear_bias); a weight [C, ...D, I] gives scores [N, C, ...D].
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.linear_cross_entropy.html
+export fn linear_cross_entropy(
+  input: f32[N, I],
+  linear_weight: f32[C, ...D, I],
+  target: i32[N, ...D],
+  linear_bias: f32[C, ...D]? = none,
+  weight: f32[C]? = none,
+  reduction: Reduction = "mean",
+  ignore_index: int = -100,
+  label_smoothing: float = 0.0
+) {
+  outputs = C * prod(D)
+  bias = if linear_bias == none { none } else { reshape(linear_bias, [outputs]) }
+  scores = linear(input, reshape(linear_weight, [outputs, I]), bias)
+  cross_entropy(
+    unflatten(scores, 1, [for i in 0..len(D) + 1: if i == 0 { C } else { D[i - 1] }]),
+    target,
+    weight,
+    ignore_index: ignore_index,
+    reduction: reduction,
+    label_smoothing: label_smoothing
+  )
+}
+
+/// -weight[target] input[target] for log-probabilities over the classes of dim 1; the mean is divided by the weights of the targets.
+/// Positions whose target is ignore_index count nothing, and a target that is no class gives NaN.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.nll_loss.html
+export fn nll_loss(
+  input: f32[N, C, ...S],
+  target: i32[N, ...S],
+  weight: f32[C]? = none,
+  ignore_index: int = -100,
+  reduction: Reduction = "mean"
+) {
+  counted = target != ignore_index
+  chosen = (unsqueeze(target, 1) == class_index(input)) and unsqueeze(counted, 1)
+  no_class = counted and (target < 0 or target >= i32(C))
+  each = select(no_class, nan, sum(select(chosen, -input, 0.0), dim: 1))
+  if weight == none {
+    if reduction == "mean" { sum(each) / sum(f32(counted)) } else { reduced(each, reduction) }
+  } else {
+    of_target = sum(f32(chosen) * per_channel(weight, len(S) + 2), 1)
+    if reduction == "mean" { sum(each * of_target) / sum(of_target) } else { reduced(each * of_target, reduction) }
+  }
+}
+
+/// The index along dim 1 at every element.
+fn class_index(x: f32[...S]) -> i32[...S] => op.iota(shape: S, axis: 1, elem: "i32")
+
+/// -weight (t log p + (1 - t) log(1 - p)) for probabilities p; each logarithm is at least -100. The gradient is
+/// (p - t) / max(p (1 - p), 1e-12), as in PyTorch: it stays finite and does not vanish where p is 0 or 1.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.binary_cross_entropy.html
+export fn binary_cross_entropy(
+  input: f32[...S],
+  target: f32[...S],
+  weight: f32[...W]? = none,
+  reduction: Reduction = "mean"
+) {
+  log_p = stop_gradient(maximum(log(input), -100.0))
+  log_q = stop_gradient(maximum(log(1.0 - input), -100.0))
+  slope = stop_gradient((input - target) / maximum(input * (1.0 - input), 1e-12))
+  // The first term is 0 and carries the gradient.
+  loss = (input - stop_gradient(input)) * slope - (target * log_p + (1.0 - target) * log_q)
+  reduced(rescaled(loss, weight), reduction)
+}
+
+/// Binary cross-entropy of sigmoid(input), in the form that never overflows: (1 - t) x - log sigmoid(x). \`pos_weight\` weighs the
+/// positive term, \`weight\` the whole; both broadcast.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.binary_cross_entropy_with_logits.html
+export fn binary_cross_entropy_with_logits(
+  input: f32[...S],
+  target: f32[...S],
+  weight: f32[...W]? = none,
+  reduction: Reduction = "mean",
+  pos_weight: f32[...P]? = none
+) {
+  positive = if pos_weight == none {
+    logsigmoid(input)
+  } else {
+    (1.0 + (pos_weight - 1.0) * target) * logsigmoid(input)
+  }
+  reduced(rescaled((1.0 - target) * input - positive, weight), reduction)
+}
+
+/// target * (log target - input) for log-probabilities \`input\`; 0 where the target is 0. "batchmean" divides by the size of dim 0
+/// and is the mathematical divergence. https://pytorch.org/docs/stable/generated/torch.nn.functional.kl_div.html
+export fn kl_div(
+  input: f32[...S],
+  target: f32[...S],
+  reduction: "mean" | "sum" | "none" | "batchmean" = "mean",
+  log_target: bool = false
+) {
+  loss = if log_target {
+    exp(target) * (target - input)
+  } else {
+    select(target > 0.0, target * (log(select(target > 0.0, target, 1.0)) - input), 0.0)
+  }
+  if reduction == "batchmean" { sum(loss) / f32(S[0]) } else { reduced(loss, reduction) }
+}
+
+/// log(1 + exp(-y x)) for targets y of 1 and -1; https://pytorch.org/docs/stable/generated/torch.nn.functional.soft_margin_loss.html
+export fn soft_margin_loss(input: f32[...S], target: f32[...S], reduction: Reduction = "mean") =>
+  reduced(softplus(-target * input), reduction)
+
+/// The mean over classes of weight[target] max(0, margin - x[target] + x[c])^p, c not the target.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.multi_margin_loss.html
 export fn multi_margin_loss(
   input: f32[N, C],
   target: i32[N],
   p: float = 1.0,
   margin: float = 1.0,
+  weight: f32[C]? = none,
   reduction: Reduction = "mean"
 ) {
   right = unsqueeze(target, 1) == class_index(input)
   chosen = sum(select(right, input, 0.0), 1, keepdim: true)
   gap = relu(margin - chosen + input)
   costs = if p == 1.0 { gap } else { pow(gap, p) }
-  reduced(sum(select(right, 0.0, costs), 1) / f32(C), reduction)
+  each = sum(select(right, 0.0, costs), 1) / f32(C)
+  reduced(if weight == none { each } else { each * take(weight, target) }, reduction)
 }
 
-/// Binary cross-entropy of logits, averaged over the classes of the last dim.
-export fn multilabel_soft_margin_loss(input: f32[N, C], target: f32[N, C], reduction: Reduction = "mean") =>
-  reduced(mean(binary_cross_entropy_with_logits(input, target, reduction: "none"), 1), reduction)
+/// sum max(0, 1 - x[t] + x[c]) / C over all classes t of the target and c beside it. A row of the target lists its classes up to the
+/// first -1. https://pytorch.org/docs/stable/generated/torch.nn.functional.multilabel_margin_loss.html
+export fn multilabel_margin_loss(input: f32[N, C], target: i32[N, L], reduction: Reduction = "mean") {
+  listed = cumsum(f32(target < 0), 1) == 0.0
+  // [N, L, C]: whether entry l of the list is class c, then whether any is.
+  is_class = unsqueeze(target, 2) == op.iota(shape: [1, 1, C], axis: 2, elem: "i32") and unsqueeze(listed, 2)
+  named = sum(f32(is_class), 1, keepdim: true) > 0.0
+  chosen = gather(input, 1, select(listed, target, 0))
+  gap = relu(1.0 - unsqueeze(chosen, 2) + unsqueeze(input, 1))
+  reduced(sum(select(unsqueeze(listed, 2) and not named, gap, 0.0), [1, 2]) / f32(C), reduction)
+}
 
-/// -log of the probability that the frames spell the target, over all alignments with blanks between the labels; Graves et al. 2006,
-/// https://pytorch.org/docs/stable/generated/torch.nn.functional.ctc_loss.html. \`log_probs\` is [T, N, C], \`targets\` [N, L] padded with
-/// anything; "mean" divides each loss by the length of its target first.
-export fn ctc_loss(
-  log_probs: f32[T, N, C],
-  targets: i32[N, L],
-  input_lengths: i32[N],
-  target_lengths: i32[N],
-  blank: int = 0,
-  reduction: Reduction = "mean",
-  zero_infinity: bool = false
+/// Binary cross-entropy of logits, weighed per class and averaged over the classes of dim 1.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.multilabel_soft_margin_loss.html
+export fn multilabel_soft_margin_loss(
+  input: f32[N, C],
+  target: f32[N, C],
+  weight: f32[C]? = none,
+  reduction: Reduction = "mean"
+) => reduced(mean(binary_cross_entropy_with_logits(input, target, weight, reduction: "none"), 1), reduction)
+
+// Distances between vectors, and losses of rankings and embeddings that are made of them.
+
+/// The cosine of the angle between x1 and x2 along \`dim\`; each norm is at least eps.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.cosine_similarity.html
+export fn cosine_similarity(x1: f32[...S], x2: f32[...S], dim: int = 1, eps: float = 1e-8) =>
+  sum(x1 * x2, dim: dim) / (maximum(norm(x1, dim: dim), eps) * maximum(norm(x2, dim: dim), eps))
+
+/// The distance between x1 and x2 along the last dim: the p-norm of x1 - x2 + eps.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.pairwise_distance.html
+export fn pairwise_distance(x1: f32[...S], x2: f32[...S], p: float = 2.0, eps: float = 1e-6, keepdim: bool = false) =>
+  norm(x1 - x2 + eps, p: p, dim: -1, keepdim: keepdim)
+
+/// The p-norm of the difference of every two rows, (0, 1), (0, 2), ..., (1, 2), ...; N must be known while compiling.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.pdist.html
+export fn pdist(input: f32[N, D], p: float = 2.0) =>
+  cat([for i in 0..N - 1: norm(narrow(input, 0, i, 1) - narrow(input, 0, i + 1, N - 1 - i), p: p, dim: 1)])
+
+/// max(0, margin - y (x1 - x2)) for targets y of 1 (x1 should be larger) and -1.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.margin_ranking_loss.html
+export fn margin_ranking_loss(
+  input1: f32[...S],
+  input2: f32[...S],
+  target: f32[...S],
+  margin: float = 0.0,
+  reduction: Reduction = "mean"
+) => reduced(relu(margin - target * (input1 - input2)), reduction)
+
+/// x where the target is 1, max(0, margin - x) where it is -1.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.hinge_embedding_loss.html
+export fn hinge_embedding_loss(
+  input: f32[...S],
+  target: f32[...S],
+  margin: float = 1.0,
+  reduction: Reduction = "mean"
+) => reduced(select(target == 1.0, input, relu(margin - input)), reduction)
+
+/// 1 - cos(x1, x2) where the target is 1, max(0, cos(x1, x2) - margin) where it is -1, over rows.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.cosine_embedding_loss.html
+export fn cosine_embedding_loss(
+  input1: f32[N, D],
+  input2: f32[N, D],
+  target: f32[N],
+  margin: float = 0.0,
+  reduction: Reduction = "mean"
 ) {
-  // Labels with a blank before, between and after them: state s is label (s - 1) / 2 where s is odd.
-  s = arange(2 * L + 1)
-  odd = s % 2 == 1
-  states = select(odd, take(pad_labels(targets), s / 2, axis: 1), blank)
-  known = select(s < 2 * unsqueeze(target_lengths, 1) + 1, states, blank)
-  // From two states back only where a different label stands there.
-  before = take(known, maximum(s - 2, 0), axis: 1)
-  skips = s >= 2 and odd and known != before
-  frame = log_probs[0]
-  low = -1e30
-  alpha = select(s < 2 and s < 2 * unsqueeze(target_lengths, 1) + 1, gather(frame, 1, known), low)
-  for t in 0..T {
-    one = select(s >= 1, take(alpha, maximum(s - 1, 0), axis: 1), low)
-    two = select(skips, take(alpha, maximum(s - 2, 0), axis: 1), low)
-    next = logsumexp(stack([alpha, one, two]), 0) + gather(log_probs[t], 1, known)
-    alpha = select(unsqueeze(t >= 1 and input_lengths > t, 1), maximum(next, low), alpha)
-  }
-  last = 2 * unsqueeze(target_lengths, 1)
-  ends = logsumexp(select(s == last or s == last - 1, alpha, low), 1)
-  impossible = ends < low / 2.0
-  loss = select(impossible, if zero_infinity { 0.0 } else { inf }, -ends)
-  if reduction == "mean" { mean(loss / f32(maximum(target_lengths, 1))) } else { reduced(loss, reduction) }
+  // PyTorch's form of the cosine here: 1e-12 under the root.
+  square = (sum(input1 * input1, 1) + 1e-12) * (sum(input2 * input2, 1) + 1e-12)
+  cosine = sum(input1 * input2, 1) / sqrt(square)
+  reduced(select(target > 0.0, 1.0 - cosine, relu(cosine - margin)), reduction)
 }
 
-/// One more column, so that the state after the last label has something to read.
-fn pad_labels(targets: i32[N, L]) => cat([targets, targets[:, :1]], 1)
+/// max(0, d(anchor, positive) - d(anchor, negative) + margin) over rows, d being the p-norm of the difference; with \`swap\` the smaller
+/// of the distances from the negative to the others. Schroff et al. 2015, Balntas et al. 2016,
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.triplet_margin_loss.html
+export fn triplet_margin_loss(
+  anchor: f32[N, D],
+  positive: f32[N, D],
+  negative: f32[N, D],
+  margin: float = 1.0,
+  p: float = 2.0,
+  eps: float = 1e-6,
+  swap: bool = false,
+  reduction: Reduction = "mean"
+) => triplet_margin_with_distance_loss(
+  anchor,
+  positive,
+  negative,
+  (a, b) => pairwise_distance(a, b, p, eps),
+  margin: margin,
+  swap: swap,
+  reduction: reduction
+)
+
+/// triplet_margin_loss with any distance of rows;
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.triplet_margin_with_distance_loss.html
+export fn triplet_margin_with_distance_loss(
+  anchor: f32[N, ...S],
+  positive: f32[N, ...S],
+  negative: f32[N, ...S],
+  distance_function: (f32[N, ...S], f32[N, ...S]) -> f32[N] = pairwise_distance,
+  margin: float = 1.0,
+  swap: bool = false,
+  reduction: Reduction = "mean"
+) {
+  near = distance_function(anchor, positive)
+  direct = distance_function(anchor, negative)
+  far = if swap { minimum(direct, distance_function(positive, negative)) } else { direct }
+  reduced(relu(margin + near - far), reduction)
+}
 
 // Pooling over windows of sequences [N, C, L] and images [N, C, H, W].
 
@@ -1728,74 +1889,151 @@ export fn precision_recall_f1(scores: f32[N], target: f32[N]) -> (f32[], f32[], 
 `,
   'std/nn': `// Activations as blocks, for a \`seq\` that sets their hyper-parameters or for PyTorch's spelling; the plain functions do the same.
 
-/// max(0, x).
+/// max(0, x); https://pytorch.org/docs/stable/generated/torch.nn.ReLU.html
 export block ReLU() {
   forward(x: f32[...S]) -> f32[...S] => relu(x)
 }
 
-/// min(max(0, x), 6).
+/// min(max(0, x), 6); https://pytorch.org/docs/stable/generated/torch.nn.ReLU6.html
 export block ReLU6() {
   forward(x: f32[...S]) -> f32[...S] => relu6(x)
 }
 
-/// x where x > 0, negative_slope * x elsewhere.
+/// x where x > 0, negative_slope * x elsewhere; https://pytorch.org/docs/stable/generated/torch.nn.LeakyReLU.html
 export block LeakyReLU(negative_slope: float = 0.01) {
   forward(x: f32[...S]) -> f32[...S] => leaky_relu(x, negative_slope)
 }
 
-/// max(0, x) + weight * min(0, x) with a learned slope, one or one per channel (dim 1); He et al. 2015.
+/// max(0, x) + weight * min(0, x) with a learned slope, one or one per channel (dim 1); He et al. 2015,
+/// https://pytorch.org/docs/stable/generated/torch.nn.PReLU.html
 export block PReLU(num_parameters: int = 1, init: float = 0.25) {
   param weight: f32[num_parameters] ~ constant(init)
 
-  forward(x: f32[...S]) -> f32[...S] {
-    w = if num_parameters == 1 { weight } else { per_channel(weight, len(S)) }
-    select(x > 0.0, x, w * x)
-  }
+  forward(x: f32[...S]) -> f32[...S] => prelu(x, weight)
 }
 
-/// x where x > 0, alpha * (exp(x) - 1) elsewhere.
+/// x where x > 0, else x times a slope: drawn per element in training, the mean of the bounds otherwise; Xu et al. 2015,
+/// https://pytorch.org/docs/stable/generated/torch.nn.RReLU.html
+export block RReLU(lower: float = 0.125, upper: float = 0.3333333333333333) {
+  forward(x: f32[...S]) -> f32[...S] => rrelu(x, lower, upper)
+}
+
+/// x where x > 0, alpha * (exp(x) - 1) elsewhere; Clevert et al. 2015; https://pytorch.org/docs/stable/generated/torch.nn.ELU.html
 export block ELU(alpha: float = 1.0) {
   forward(x: f32[...S]) -> f32[...S] => elu(x, alpha)
 }
 
-/// The self-normalising ELU.
+/// max(0, x) + min(0, alpha * (exp(x / alpha) - 1)); Barron 2017; https://pytorch.org/docs/stable/generated/torch.nn.CELU.html
+export block CELU(alpha: float = 1.0) {
+  forward(x: f32[...S]) -> f32[...S] => celu(x, alpha)
+}
+
+/// scale * elu(x, alpha) with the fixed point at zero mean and unit variance; Klambauer et al. 2017,
+/// https://pytorch.org/docs/stable/generated/torch.nn.SELU.html
 export block SELU() {
   forward(x: f32[...S]) -> f32[...S] => selu(x)
 }
 
-/// x * sigmoid(x).
+/// x * sigmoid(x), also called swish; Hendrycks & Gimpel 2016; https://pytorch.org/docs/stable/generated/torch.nn.SiLU.html
 export block SiLU() {
   forward(x: f32[...S]) -> f32[...S] => silu(x)
 }
 
-/// x * Phi(x), or its tanh form.
+/// x * Phi(x) with the normal distribution's Phi, or its tanh form; Hendrycks & Gimpel 2016,
+/// https://pytorch.org/docs/stable/generated/torch.nn.GELU.html
 export block GELU(approximate: "none" | "tanh" = "none") {
   forward(x: f32[...S]) -> f32[...S] => gelu(x, approximate)
 }
 
-/// 1 / (1 + exp(-x)).
+/// x * tanh(softplus(x)); Misra 2019; https://pytorch.org/docs/stable/generated/torch.nn.Mish.html
+export block Mish() {
+  forward(x: f32[...S]) -> f32[...S] => mish(x)
+}
+
+/// 1 / (1 + exp(-x)); https://pytorch.org/docs/stable/generated/torch.nn.Sigmoid.html
 export block Sigmoid() {
   forward(x: f32[...S]) -> f32[...S] => sigmoid(x)
 }
 
-/// The hyperbolic tangent.
+/// log(1 / (1 + exp(-x))); https://pytorch.org/docs/stable/generated/torch.nn.LogSigmoid.html
+export block LogSigmoid() {
+  forward(x: f32[...S]) -> f32[...S] => logsigmoid(x)
+}
+
+/// relu6(x + 3) / 6; Howard et al. 2019; https://pytorch.org/docs/stable/generated/torch.nn.Hardsigmoid.html
+export block Hardsigmoid() {
+  forward(x: f32[...S]) -> f32[...S] => hardsigmoid(x)
+}
+
+/// x * relu6(x + 3) / 6; Howard et al. 2019; https://pytorch.org/docs/stable/generated/torch.nn.Hardswish.html
+export block Hardswish() {
+  forward(x: f32[...S]) -> f32[...S] => hardswish(x)
+}
+
+/// The hyperbolic tangent; https://pytorch.org/docs/stable/generated/torch.nn.Tanh.html
 export block Tanh() {
   forward(x: f32[...S]) -> f32[...S] => tanh(x)
 }
 
-/// log(1 + exp(beta x)) / beta.
+/// x limited to min_val..max_val; https://pytorch.org/docs/stable/generated/torch.nn.Hardtanh.html
+export block Hardtanh(min_val: float = -1.0, max_val: float = 1.0) {
+  forward(x: f32[...S]) -> f32[...S] => hardtanh(x, min_val, max_val)
+}
+
+/// log(1 + exp(beta x)) / beta; x itself where beta x is above the threshold; https://pytorch.org/docs/stable/generated/torch.nn.Softplus.html
 export block Softplus(beta: float = 1.0, threshold: float = 20.0) {
   forward(x: f32[...S]) -> f32[...S] => softplus(x, beta, threshold)
 }
 
-/// exp(x) / sum(exp(x)) along \`dim\`.
+/// x / (1 + |x|); https://pytorch.org/docs/stable/generated/torch.nn.Softsign.html
+export block Softsign() {
+  forward(x: f32[...S]) -> f32[...S] => softsign(x)
+}
+
+/// x - tanh(x); https://pytorch.org/docs/stable/generated/torch.nn.Tanhshrink.html
+export block Tanhshrink() {
+  forward(x: f32[...S]) -> f32[...S] => tanhshrink(x)
+}
+
+/// x where |x| > lambd, else 0; https://pytorch.org/docs/stable/generated/torch.nn.Hardshrink.html
+export block Hardshrink(lambd: float = 0.5) {
+  forward(x: f32[...S]) -> f32[...S] => hardshrink(x, lambd)
+}
+
+/// x moved toward 0 by lambd, 0 within lambd of it; https://pytorch.org/docs/stable/generated/torch.nn.Softshrink.html
+export block Softshrink(lambd: float = 0.5) {
+  forward(x: f32[...S]) -> f32[...S] => softshrink(x, lambd)
+}
+
+/// x where x > threshold, else value; https://pytorch.org/docs/stable/generated/torch.nn.Threshold.html
+export block Threshold(threshold: float, value: float) {
+  forward(x: f32[...S]) -> f32[...S] => select(x <= threshold, value, x)
+}
+
+/// The first half of x along \`dim\`, gated by the sigmoid of the second half; Dauphin et al. 2016,
+/// https://pytorch.org/docs/stable/generated/torch.nn.GLU.html
+export block GLU(dim: int = -1) {
+  forward(x: f32[...S]) => glu(x, dim)
+}
+
+/// exp(x) / sum(exp(x)) along \`dim\`; https://pytorch.org/docs/stable/generated/torch.nn.Softmax.html
 export block Softmax(dim: int) {
   forward(x: f32[...S]) -> f32[...S] => softmax(x, dim)
 }
 
-/// log(softmax(x)) along \`dim\`.
+/// exp(-x) / sum(exp(-x)) along \`dim\`; https://pytorch.org/docs/stable/generated/torch.nn.Softmin.html
+export block Softmin(dim: int) {
+  forward(x: f32[...S]) -> f32[...S] => softmin(x, dim)
+}
+
+/// log(softmax(x)) along \`dim\`; https://pytorch.org/docs/stable/generated/torch.nn.LogSoftmax.html
 export block LogSoftmax(dim: int) {
   forward(x: f32[...S]) -> f32[...S] => log_softmax(x, dim)
+}
+
+/// softmax over the channels of images [N, C, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.Softmax2d.html
+export block Softmax2d() {
+  forward(x: f32[N, C, H, W]) -> f32[N, C, H, W] => softmax(x, 1)
 }
 
 // Attention.
@@ -2076,22 +2314,27 @@ export block Dropout(p: float = 0.5) {
 
 /// Dropout of whole channels of [N, C, L]; https://pytorch.org/docs/stable/generated/torch.nn.Dropout1d.html.
 export block Dropout1d(p: float = 0.5) {
-  forward(x: f32[N, C, L]) -> f32[N, C, L] => feature_dropout(x, p)
+  forward(x: f32[N, C, L]) -> f32[N, C, L] => dropout1d(x, p)
 }
 
 /// Dropout of whole channels of [N, C, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.Dropout2d.html.
 export block Dropout2d(p: float = 0.5) {
-  forward(x: f32[N, C, H, W]) -> f32[N, C, H, W] => feature_dropout(x, p)
+  forward(x: f32[N, C, H, W]) -> f32[N, C, H, W] => dropout2d(x, p)
 }
 
 /// Dropout of whole channels of [N, C, D, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.Dropout3d.html.
 export block Dropout3d(p: float = 0.5) {
-  forward(x: f32[N, C, D, H, W]) -> f32[N, C, D, H, W] => feature_dropout(x, p)
+  forward(x: f32[N, C, D, H, W]) -> f32[N, C, D, H, W] => dropout3d(x, p)
 }
 
 /// Dropout that keeps mean 0 and variance 1 after SELU; https://pytorch.org/docs/stable/generated/torch.nn.AlphaDropout.html.
 export block AlphaDropout(p: float = 0.5) {
   forward(x: f32[...S]) -> f32[...S] => alpha_dropout(x, p)
+}
+
+/// AlphaDropout of whole channels of [N, C, ...S]; https://pytorch.org/docs/stable/generated/torch.nn.FeatureAlphaDropout.html.
+export block FeatureAlphaDropout(p: float = 0.5) {
+  forward(x: f32[N, C, ...S]) -> f32[N, C, ...S] => feature_alpha_dropout(x, p)
 }
 
 /// dropout, for blocks in which that name is the number.
@@ -2194,6 +2437,240 @@ export block Fold(
   forward(x: f32[N, K, L]) => fold(x, output_size, kernel_size, dilation: dilation, padding: padding, stride: stride)
 }
 
+// Losses as blocks, for PyTorch's spelling: hyper-parameters are set once. Class weights are lists, kept as buffers under PyTorch's keys.
+
+/// A list of numbers as a tensor.
+fn vector(values: [float]) => stack([for v in values: full([], v)])
+
+/// (input - target)^2; https://pytorch.org/docs/stable/generated/torch.nn.MSELoss.html
+export block MSELoss(reduction: Reduction = "mean") {
+  forward(input: f32[...S], target: f32[...S]) => mse_loss(input, target, reduction)
+}
+
+/// |input - target|; https://pytorch.org/docs/stable/generated/torch.nn.L1Loss.html
+export block L1Loss(reduction: Reduction = "mean") {
+  forward(input: f32[...S], target: f32[...S]) => l1_loss(input, target, reduction)
+}
+
+/// d^2 / (2 beta) where |d| < beta, |d| - beta / 2 elsewhere, d being input - target; Girshick 2015,
+/// https://pytorch.org/docs/stable/generated/torch.nn.SmoothL1Loss.html
+export block SmoothL1Loss(reduction: Reduction = "mean", beta: float = 1.0) {
+  forward(input: f32[...S], target: f32[...S]) => smooth_l1_loss(input, target, reduction, beta)
+}
+
+/// d^2 / 2 where |d| < delta, delta * (|d| - delta / 2) elsewhere, d being input - target; Huber 1964,
+/// https://pytorch.org/docs/stable/generated/torch.nn.HuberLoss.html
+export block HuberLoss(reduction: Reduction = "mean", delta: float = 1.0) {
+  forward(input: f32[...S], target: f32[...S]) => huber_loss(input, target, reduction, delta)
+}
+
+/// exp(x) - t x for the logarithm x of a Poisson rate, or x - t log(x + eps) for the rate itself,
+/// https://pytorch.org/docs/stable/generated/torch.nn.PoissonNLLLoss.html
+export block PoissonNLLLoss(
+  log_input: bool = true,
+  full: bool = false,
+  eps: float = 1e-8,
+  reduction: Reduction = "mean"
+) {
+  forward(input: f32[...S], target: f32[...S]) => poisson_nll_loss(input, target, log_input, full, eps, reduction)
+}
+
+/// (log var + (input - target)^2 / var) / 2, the variance at least eps; Nix & Weigend 1994,
+/// https://pytorch.org/docs/stable/generated/torch.nn.GaussianNLLLoss.html
+export block GaussianNLLLoss(full: bool = false, eps: float = 1e-6, reduction: Reduction = "mean") {
+  forward(input: f32[...S], target: f32[...S], var: f32[...S]) =>
+    gaussian_nll_loss(input, target, var, full, eps, reduction)
+}
+
+/// -weight[target] log softmax(input)[target] over the classes of dim 1; https://pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
+export block CrossEntropyLoss(
+  weight: [float]? = none,
+  ignore_index: int = -100,
+  reduction: Reduction = "mean",
+  label_smoothing: float = 0.0
+) {
+  if weight != none { buffer weight: f32[len(weight)] ~ vector(weight) }
+
+  forward(input: f32[N, C, ...S], target: i32[N, ...S]) {
+    rescaling = if weight { weight } else { none }
+    cross_entropy(
+      input,
+      target,
+      rescaling,
+      ignore_index: ignore_index,
+      reduction: reduction,
+      label_smoothing: label_smoothing
+    )
+  }
+}
+
+/// A linear layer to scores of classes, [N, num_classes, ...out_features], and their cross-entropy in one;
+/// https://pytorch.org/docs/stable/generated/torch.nn.LinearCrossEntropyLoss.html
+export block LinearCrossEntropyLoss(
+  in_features: int,
+  num_classes: int,
+  out_features: [int] = [],
+  bias: bool = false,
+  reduction: Reduction = "mean",
+  weight: [float]? = none,
+  ignore_index: int = -100,
+  label_smoothing: float = 0.0
+) {
+  if weight != none { buffer weight: f32[num_classes] ~ vector(weight) }
+  linear = Linear(in_features, num_classes * prod(out_features), bias: bias)
+
+  forward(input: f32[N, in_features], target: i32[N, ...out_features]) {
+    scores = reshape(linear(input), [N, num_classes] + out_features)
+    rescaling = if weight { weight } else { none }
+    cross_entropy(
+      scores,
+      target,
+      rescaling,
+      ignore_index: ignore_index,
+      reduction: reduction,
+      label_smoothing: label_smoothing
+    )
+  }
+}
+
+/// -weight[target] input[target] for log-probabilities over the classes of dim 1; https://pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html
+export block NLLLoss(weight: [float]? = none, ignore_index: int = -100, reduction: Reduction = "mean") {
+  if weight != none { buffer weight: f32[len(weight)] ~ vector(weight) }
+
+  forward(input: f32[N, C, ...S], target: i32[N, ...S]) {
+    rescaling = if weight { weight } else { none }
+    nll_loss(input, target, rescaling, ignore_index: ignore_index, reduction: reduction)
+  }
+}
+
+/// -weight (t log p + (1 - t) log(1 - p)) for probabilities p; https://pytorch.org/docs/stable/generated/torch.nn.BCELoss.html
+export block BCELoss(weight: [float]? = none, reduction: Reduction = "mean") {
+  if weight != none { buffer weight: f32[len(weight)] ~ vector(weight) }
+
+  forward(input: f32[...S], target: f32[...S]) {
+    rescaling = if weight { weight } else { none }
+    binary_cross_entropy(input, target, rescaling, reduction: reduction)
+  }
+}
+
+/// Binary cross-entropy of sigmoid(input); \`pos_weight\` weighs the positive term, \`weight\` the whole;
+/// https://pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html
+export block BCEWithLogitsLoss(weight: [float]? = none, reduction: Reduction = "mean", pos_weight: [float]? = none) {
+  if weight != none { buffer weight: f32[len(weight)] ~ vector(weight) }
+  if pos_weight != none { buffer pos_weight: f32[len(pos_weight)] ~ vector(pos_weight) }
+
+  forward(input: f32[...S], target: f32[...S]) {
+    rescaling = if weight { weight } else { none }
+    positive = if pos_weight { pos_weight } else { none }
+    binary_cross_entropy_with_logits(input, target, rescaling, reduction: reduction, pos_weight: positive)
+  }
+}
+
+/// target * (log target - input) for log-probabilities \`input\`; https://pytorch.org/docs/stable/generated/torch.nn.KLDivLoss.html
+export block KLDivLoss(reduction: "mean" | "sum" | "none" | "batchmean" = "mean", log_target: bool = false) {
+  forward(input: f32[...S], target: f32[...S]) => kl_div(input, target, reduction, log_target)
+}
+
+/// log(1 + exp(-y x)) for targets y of 1 and -1; https://pytorch.org/docs/stable/generated/torch.nn.SoftMarginLoss.html
+export block SoftMarginLoss(reduction: Reduction = "mean") {
+  forward(input: f32[...S], target: f32[...S]) => soft_margin_loss(input, target, reduction)
+}
+
+/// The mean over classes of weight[target] max(0, margin - x[target] + x[c])^p, c not the target,
+/// https://pytorch.org/docs/stable/generated/torch.nn.MultiMarginLoss.html
+export block MultiMarginLoss(
+  p: float = 1.0,
+  margin: float = 1.0,
+  weight: [float]? = none,
+  reduction: Reduction = "mean"
+) {
+  if weight != none { buffer weight: f32[len(weight)] ~ vector(weight) }
+
+  forward(input: f32[N, C], target: i32[N]) {
+    rescaling = if weight { weight } else { none }
+    multi_margin_loss(input, target, p, margin, rescaling, reduction: reduction)
+  }
+}
+
+/// sum max(0, 1 - x[t] + x[c]) / C over all classes t that a row of the target lists up to its first -1, and c beside them,
+/// https://pytorch.org/docs/stable/generated/torch.nn.MultiLabelMarginLoss.html
+export block MultiLabelMarginLoss(reduction: Reduction = "mean") {
+  forward(input: f32[N, C], target: i32[N, L]) => multilabel_margin_loss(input, target, reduction)
+}
+
+/// Binary cross-entropy of logits, weighed per class and averaged over the classes of dim 1,
+/// https://pytorch.org/docs/stable/generated/torch.nn.MultiLabelSoftMarginLoss.html
+export block MultiLabelSoftMarginLoss(weight: [float]? = none, reduction: Reduction = "mean") {
+  if weight != none { buffer weight: f32[len(weight)] ~ vector(weight) }
+
+  forward(input: f32[N, C], target: f32[N, C]) {
+    rescaling = if weight { weight } else { none }
+    multilabel_soft_margin_loss(input, target, rescaling, reduction: reduction)
+  }
+}
+
+/// The cosine of the angle between x1 and x2 along \`dim\`; each norm is at least eps,
+/// https://pytorch.org/docs/stable/generated/torch.nn.CosineSimilarity.html
+export block CosineSimilarity(dim: int = 1, eps: float = 1e-8) {
+  forward(x1: f32[...S], x2: f32[...S]) => cosine_similarity(x1, x2, dim, eps)
+}
+
+/// The distance between x1 and x2 along the last dim: the p-norm of x1 - x2 + eps,
+/// https://pytorch.org/docs/stable/generated/torch.nn.PairwiseDistance.html
+export block PairwiseDistance(p: float = 2.0, eps: float = 1e-6, keepdim: bool = false) {
+  forward(x1: f32[...S], x2: f32[...S]) => pairwise_distance(x1, x2, p, eps, keepdim)
+}
+
+/// max(0, margin - y (x1 - x2)) for targets y of 1 (x1 should be larger) and -1,
+/// https://pytorch.org/docs/stable/generated/torch.nn.MarginRankingLoss.html
+export block MarginRankingLoss(margin: float = 0.0, reduction: Reduction = "mean") {
+  forward(input1: f32[...S], input2: f32[...S], target: f32[...S]) =>
+    margin_ranking_loss(input1, input2, target, margin, reduction)
+}
+
+/// x where the target is 1, max(0, margin - x) where it is -1; https://pytorch.org/docs/stable/generated/torch.nn.HingeEmbeddingLoss.html
+export block HingeEmbeddingLoss(margin: float = 1.0, reduction: Reduction = "mean") {
+  forward(input: f32[...S], target: f32[...S]) => hinge_embedding_loss(input, target, margin, reduction)
+}
+
+/// 1 - cos(x1, x2) where the target is 1, max(0, cos(x1, x2) - margin) where it is -1, over rows,
+/// https://pytorch.org/docs/stable/generated/torch.nn.CosineEmbeddingLoss.html
+export block CosineEmbeddingLoss(margin: float = 0.0, reduction: Reduction = "mean") {
+  forward(input1: f32[N, D], input2: f32[N, D], target: f32[N]) =>
+    cosine_embedding_loss(input1, input2, target, margin, reduction)
+}
+
+/// max(0, d(anchor, positive) - d(anchor, negative) + margin) over rows, d being the p-norm of the difference; Schroff et al. 2015,
+/// https://pytorch.org/docs/stable/generated/torch.nn.TripletMarginLoss.html
+export block TripletMarginLoss(
+  margin: float = 1.0,
+  p: float = 2.0,
+  eps: float = 1e-6,
+  swap: bool = false,
+  reduction: Reduction = "mean"
+) {
+  forward(anchor: f32[N, D], positive: f32[N, D], negative: f32[N, D]) =>
+    triplet_margin_loss(anchor, positive, negative, margin, p, eps, swap, reduction)
+}
+
+/// TripletMarginLoss with any distance of rows; https://pytorch.org/docs/stable/generated/torch.nn.TripletMarginWithDistanceLoss.html
+export block TripletMarginWithDistanceLoss(
+  distance_function: (f32[N, ...S], f32[N, ...S]) -> f32[N] = pairwise_distance,
+  margin: float = 1.0,
+  swap: bool = false,
+  reduction: Reduction = "mean"
+) {
+  forward(anchor: f32[N, ...S], positive: f32[N, ...S], negative: f32[N, ...S]) =>
+    triplet_margin_with_distance_loss(anchor, positive, negative, distance_function, margin, swap, reduction)
+}
+
+/// -log of the probability that the frames [T, N, C] spell the target [N, L], over all alignments with blanks between the labels; Graves et al. 2006,
+/// https://pytorch.org/docs/stable/generated/torch.nn.CTCLoss.html
+export block CTCLoss(blank: int = 0, reduction: Reduction = "mean", zero_infinity: bool = false) {
+  forward(log_probs: f32[T, N, C], targets: i32[N, L], input_lengths: i32[N], target_lengths: i32[N]) =>
+    ctc_loss(log_probs, targets, input_lengths, target_lengths, blank, reduction, zero_infinity)
+}
+
 // Normalisation layers: the running statistics are buffers under PyTorch's keys.
 
 /// Normalises each channel over batch and positions of [N, C] or [N, C, L], with batch statistics in training and running ones
@@ -2204,11 +2681,12 @@ export block BatchNorm1d(
   eps: float = 1e-5,
   momentum: float? = 0.1,
   affine: bool = true,
-  track_running_stats: bool = true
+  track_running_stats: bool = true,
+  bias: bool = true
 ) {
   if affine {
     param weight: f32[num_features] ~ ones()
-    param bias: f32[num_features] ~ zeros()
+    if bias { param bias: f32[num_features] ~ zeros() }
   }
   if track_running_stats {
     buffer running_mean: f32[num_features] ~ zeros()
@@ -2229,7 +2707,7 @@ export block BatchNorm1d(
       update running_mean = running_mean + rate * (mean - running_mean)
       update running_var = running_var + rate * (var * (n / (n - 1.0)) - running_var)
     }
-    if affine { batch_norm(x, mean, var, weight, bias, eps: eps) } else { batch_norm(x, mean, var, eps: eps) }
+    batch_norm(x, mean, var, if weight { weight } else { none }, if bias { bias } else { none }, eps: eps)
   }
 }
 
@@ -2239,11 +2717,12 @@ export block BatchNorm2d(
   eps: float = 1e-5,
   momentum: float? = 0.1,
   affine: bool = true,
-  track_running_stats: bool = true
+  track_running_stats: bool = true,
+  bias: bool = true
 ) {
   if affine {
     param weight: f32[num_features] ~ ones()
-    param bias: f32[num_features] ~ zeros()
+    if bias { param bias: f32[num_features] ~ zeros() }
   }
   if track_running_stats {
     buffer running_mean: f32[num_features] ~ zeros()
@@ -2264,7 +2743,7 @@ export block BatchNorm2d(
       update running_mean = running_mean + rate * (mean - running_mean)
       update running_var = running_var + rate * (var * (n / (n - 1.0)) - running_var)
     }
-    if affine { batch_norm(x, mean, var, weight, bias, eps: eps) } else { batch_norm(x, mean, var, eps: eps) }
+    batch_norm(x, mean, var, if weight { weight } else { none }, if bias { bias } else { none }, eps: eps)
   }
 }
 
@@ -2274,11 +2753,12 @@ export block BatchNorm3d(
   eps: float = 1e-5,
   momentum: float? = 0.1,
   affine: bool = true,
-  track_running_stats: bool = true
+  track_running_stats: bool = true,
+  bias: bool = true
 ) {
   if affine {
     param weight: f32[num_features] ~ ones()
-    param bias: f32[num_features] ~ zeros()
+    if bias { param bias: f32[num_features] ~ zeros() }
   }
   if track_running_stats {
     buffer running_mean: f32[num_features] ~ zeros()
@@ -2299,7 +2779,7 @@ export block BatchNorm3d(
       update running_mean = running_mean + rate * (mean - running_mean)
       update running_var = running_var + rate * (var * (n / (n - 1.0)) - running_var)
     }
-    if affine { batch_norm(x, mean, var, weight, bias, eps: eps) } else { batch_norm(x, mean, var, eps: eps) }
+    batch_norm(x, mean, var, if weight { weight } else { none }, if bias { bias } else { none }, eps: eps)
   }
 }
 
@@ -2315,28 +2795,20 @@ export block LayerNorm(normalized_shape: [int], eps: float = 1e-5, elementwise_a
     if bias { param bias: f32[...normalized_shape] ~ zeros() }
   }
 
-  forward(x: f32[...B, ...normalized_shape]) -> f32[...B, ...normalized_shape] {
-    if not elementwise_affine {
-      layer_norm(x, normalized_shape, eps: eps)
-    } else if bias {
-      layer_norm(x, normalized_shape, weight, bias, eps: eps)
-    } else {
-      layer_norm(x, normalized_shape, weight, eps: eps)
-    }
-  }
+  forward(x: f32[...B, ...normalized_shape]) -> f32[...B, ...normalized_shape] =>
+    layer_norm(x, normalized_shape, if weight { weight } else { none }, if bias { bias } else { none }, eps: eps)
 }
 
 /// Normalises num_groups groups of channels of [N, C, ...], each with its positions, per sample; Wu & He 2018,
 /// https://pytorch.org/docs/stable/generated/torch.nn.GroupNorm.html.
-export block GroupNorm(num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = true) {
+export block GroupNorm(num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = true, bias: bool = true) {
   if affine {
     param weight: f32[num_channels] ~ ones()
-    param bias: f32[num_channels] ~ zeros()
+    if bias { param bias: f32[num_channels] ~ zeros() }
   }
 
-  forward(x: f32[N, num_channels, ...S]) -> f32[N, num_channels, ...S] {
-    if affine { group_norm(x, num_groups, weight, bias, eps: eps) } else { group_norm(x, num_groups, eps: eps) }
-  }
+  forward(x: f32[N, num_channels, ...S]) -> f32[N, num_channels, ...S] =>
+    group_norm(x, num_groups, if weight { weight } else { none }, if bias { bias } else { none }, eps: eps)
 }
 
 /// x / sqrt(mean(x^2) + eps) over the last dims, which are normalized_shape, times weight; Zhang & Sennrich 2019,
@@ -2344,13 +2816,8 @@ export block GroupNorm(num_groups: int, num_channels: int, eps: float = 1e-5, af
 export block RMSNorm(normalized_shape: [int], eps: float? = none, elementwise_affine: bool = true) {
   if elementwise_affine { param weight: f32[...normalized_shape] ~ ones() }
 
-  forward(x: f32[...B, ...normalized_shape]) -> f32[...B, ...normalized_shape] {
-    if elementwise_affine {
-      rms_norm(x, normalized_shape, weight, eps: eps)
-    } else {
-      rms_norm(x, normalized_shape, eps: eps)
-    }
-  }
+  forward(x: f32[...B, ...normalized_shape]) -> f32[...B, ...normalized_shape] =>
+    rms_norm(x, normalized_shape, if weight { weight } else { none }, eps: eps)
 }
 
 /// x / (k + alpha mean of x^2 over \`size\` neighbouring channels)^beta; Krizhevsky et al. 2012,
@@ -2366,11 +2833,12 @@ export block InstanceNorm1d(
   eps: float = 1e-5,
   momentum: float = 0.1,
   affine: bool = false,
-  track_running_stats: bool = false
+  track_running_stats: bool = false,
+  bias: bool = true
 ) {
   if affine {
     param weight: f32[num_features] ~ ones()
-    param bias: f32[num_features] ~ zeros()
+    if bias { param bias: f32[num_features] ~ zeros() }
   }
   if track_running_stats {
     buffer running_mean: f32[num_features] ~ zeros()
@@ -2386,12 +2854,12 @@ export block InstanceNorm1d(
       update running_mean = running_mean + momentum * (mean(means, 0) - running_mean)
       update running_var = running_var + momentum * (mean(variances, 0) * (n / (n - 1.0)) - running_var)
     }
+    scale = if weight { weight } else { none }
+    shift = if bias { bias } else { none }
     if training or not track_running_stats {
-      if affine { instance_norm(x, weight, bias, eps: eps) } else { instance_norm(x, eps: eps) }
-    } else if affine {
-      batch_norm(x, running_mean, running_var, weight, bias, eps: eps)
+      instance_norm(x, scale, shift, eps: eps)
     } else {
-      batch_norm(x, running_mean, running_var, eps: eps)
+      batch_norm(x, running_mean, running_var, scale, shift, eps: eps)
     }
   }
 }
@@ -2403,11 +2871,12 @@ export block InstanceNorm2d(
   eps: float = 1e-5,
   momentum: float = 0.1,
   affine: bool = false,
-  track_running_stats: bool = false
+  track_running_stats: bool = false,
+  bias: bool = true
 ) {
   if affine {
     param weight: f32[num_features] ~ ones()
-    param bias: f32[num_features] ~ zeros()
+    if bias { param bias: f32[num_features] ~ zeros() }
   }
   if track_running_stats {
     buffer running_mean: f32[num_features] ~ zeros()
@@ -2423,12 +2892,12 @@ export block InstanceNorm2d(
       update running_mean = running_mean + momentum * (mean(means, 0) - running_mean)
       update running_var = running_var + momentum * (mean(variances, 0) * (n / (n - 1.0)) - running_var)
     }
+    scale = if weight { weight } else { none }
+    shift = if bias { bias } else { none }
     if training or not track_running_stats {
-      if affine { instance_norm(x, weight, bias, eps: eps) } else { instance_norm(x, eps: eps) }
-    } else if affine {
-      batch_norm(x, running_mean, running_var, weight, bias, eps: eps)
+      instance_norm(x, scale, shift, eps: eps)
     } else {
-      batch_norm(x, running_mean, running_var, eps: eps)
+      batch_norm(x, running_mean, running_var, scale, shift, eps: eps)
     }
   }
 }
@@ -2440,11 +2909,12 @@ export block InstanceNorm3d(
   eps: float = 1e-5,
   momentum: float = 0.1,
   affine: bool = false,
-  track_running_stats: bool = false
+  track_running_stats: bool = false,
+  bias: bool = true
 ) {
   if affine {
     param weight: f32[num_features] ~ ones()
-    param bias: f32[num_features] ~ zeros()
+    if bias { param bias: f32[num_features] ~ zeros() }
   }
   if track_running_stats {
     buffer running_mean: f32[num_features] ~ zeros()
@@ -2460,14 +2930,96 @@ export block InstanceNorm3d(
       update running_mean = running_mean + momentum * (mean(means, 0) - running_mean)
       update running_var = running_var + momentum * (mean(variances, 0) * (n / (n - 1.0)) - running_var)
     }
+    scale = if weight { weight } else { none }
+    shift = if bias { bias } else { none }
     if training or not track_running_stats {
-      if affine { instance_norm(x, weight, bias, eps: eps) } else { instance_norm(x, eps: eps) }
-    } else if affine {
-      batch_norm(x, running_mean, running_var, weight, bias, eps: eps)
+      instance_norm(x, scale, shift, eps: eps)
     } else {
-      batch_norm(x, running_mean, running_var, eps: eps)
+      batch_norm(x, running_mean, running_var, scale, shift, eps: eps)
     }
   }
+}
+
+// Layers that put elements around sequences [N, C, L], images [N, C, H, W] and volumes [N, C, D, H, W]. \`padding\` has pairs (before,
+// after) from the last dim backwards; one number stands for all.
+
+/// \`value\` around the sequence; https://pytorch.org/docs/stable/generated/torch.nn.ConstantPad1d.html
+export block ConstantPad1d(padding: (int, int), value: float) {
+  forward(x: f32[N, C, L]) => pad(x, [padding.0, padding.1], "constant", value)
+}
+
+/// \`value\` around the image; https://pytorch.org/docs/stable/generated/torch.nn.ConstantPad2d.html
+export block ConstantPad2d(padding: (int, int, int, int), value: float) {
+  forward(x: f32[N, C, H, W]) => pad(x, [padding.0, padding.1, padding.2, padding.3], "constant", value)
+}
+
+/// \`value\` around the volume; https://pytorch.org/docs/stable/generated/torch.nn.ConstantPad3d.html
+export block ConstantPad3d(padding: (int, int, int, int, int, int), value: float) {
+  forward(x: f32[N, C, D, H, W]) =>
+    pad(x, [padding.0, padding.1, padding.2, padding.3, padding.4, padding.5], "constant", value)
+}
+
+/// Zeros around the sequence; https://pytorch.org/docs/stable/generated/torch.nn.ZeroPad1d.html
+export block ZeroPad1d(padding: (int, int)) {
+  forward(x: f32[N, C, L]) => pad(x, [padding.0, padding.1])
+}
+
+/// Zeros around the image; https://pytorch.org/docs/stable/generated/torch.nn.ZeroPad2d.html
+export block ZeroPad2d(padding: (int, int, int, int)) {
+  forward(x: f32[N, C, H, W]) => pad(x, [padding.0, padding.1, padding.2, padding.3])
+}
+
+/// Zeros around the volume; https://pytorch.org/docs/stable/generated/torch.nn.ZeroPad3d.html
+export block ZeroPad3d(padding: (int, int, int, int, int, int)) {
+  forward(x: f32[N, C, D, H, W]) => pad(x, [padding.0, padding.1, padding.2, padding.3, padding.4, padding.5])
+}
+
+/// The sequence mirrored at its ends, which are not repeated, around it; https://pytorch.org/docs/stable/generated/torch.nn.ReflectionPad1d.html
+export block ReflectionPad1d(padding: (int, int)) {
+  forward(x: f32[N, C, L]) => pad(x, [padding.0, padding.1], "reflect")
+}
+
+/// The image mirrored at its ends, which are not repeated, around it; https://pytorch.org/docs/stable/generated/torch.nn.ReflectionPad2d.html
+export block ReflectionPad2d(padding: (int, int, int, int)) {
+  forward(x: f32[N, C, H, W]) => pad(x, [padding.0, padding.1, padding.2, padding.3], "reflect")
+}
+
+/// The volume mirrored at its ends, which are not repeated, around it; https://pytorch.org/docs/stable/generated/torch.nn.ReflectionPad3d.html
+export block ReflectionPad3d(padding: (int, int, int, int, int, int)) {
+  forward(x: f32[N, C, D, H, W]) =>
+    pad(x, [padding.0, padding.1, padding.2, padding.3, padding.4, padding.5], "reflect")
+}
+
+/// The ends of the sequence repeated around it; https://pytorch.org/docs/stable/generated/torch.nn.ReplicationPad1d.html
+export block ReplicationPad1d(padding: (int, int)) {
+  forward(x: f32[N, C, L]) => pad(x, [padding.0, padding.1], "replicate")
+}
+
+/// The ends of the image repeated around it; https://pytorch.org/docs/stable/generated/torch.nn.ReplicationPad2d.html
+export block ReplicationPad2d(padding: (int, int, int, int)) {
+  forward(x: f32[N, C, H, W]) => pad(x, [padding.0, padding.1, padding.2, padding.3], "replicate")
+}
+
+/// The ends of the volume repeated around it; https://pytorch.org/docs/stable/generated/torch.nn.ReplicationPad3d.html
+export block ReplicationPad3d(padding: (int, int, int, int, int, int)) {
+  forward(x: f32[N, C, D, H, W]) =>
+    pad(x, [padding.0, padding.1, padding.2, padding.3, padding.4, padding.5], "replicate")
+}
+
+/// The sequence from its other end around it; https://pytorch.org/docs/stable/generated/torch.nn.CircularPad1d.html
+export block CircularPad1d(padding: (int, int)) {
+  forward(x: f32[N, C, L]) => pad(x, [padding.0, padding.1], "circular")
+}
+
+/// The image from its other end around it; https://pytorch.org/docs/stable/generated/torch.nn.CircularPad2d.html
+export block CircularPad2d(padding: (int, int, int, int)) {
+  forward(x: f32[N, C, H, W]) => pad(x, [padding.0, padding.1, padding.2, padding.3], "circular")
+}
+
+/// The volume from its other end around it; https://pytorch.org/docs/stable/generated/torch.nn.CircularPad3d.html
+export block CircularPad3d(padding: (int, int, int, int, int, int)) {
+  forward(x: f32[N, C, D, H, W]) =>
+    pad(x, [padding.0, padding.1, padding.2, padding.3, padding.4, padding.5], "circular")
 }
 
 // Pooling over images [N, C, H, W] and sequences [N, C, L].

@@ -6,7 +6,7 @@ export const CASES: Readonly<Record<string, string>> = {
   act_softplus: 'softplus(x)',
   act_tanh: 'tanh(x)',
   act_sigmoid: 'sigmoid(x)',
-  act_logsigmoid: 'log_sigmoid(x)',
+  act_logsigmoid: 'logsigmoid(x)',
   act_hardswish: 'hardswish(x)',
   act_leaky_relu: 'leaky_relu(x)',
   act_gelu_tanh: 'gelu(x, approximate: "tanh")',
