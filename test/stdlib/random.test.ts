@@ -81,6 +81,40 @@ export block M() {
   t.deepEqual(numbers(model.call('selu_like', [tensor(normal)])), [...normal]);
 });
 
+test('dropout of channels is the same for sequences, images and volumes; alpha dropout sets whole channels low', async (t) => {
+  const model = await create(`
+import { Dropout1d, Dropout3d, FeatureAlphaDropout, RReLU } from "std/nn"
+
+export block M() {
+  sequences = Dropout1d(0.5)
+  volumes = Dropout3d(0.5)
+  alpha = FeatureAlphaDropout(0.5)
+  slopes = RReLU(0.25, 0.5)
+
+  forward(x: f32[N, C, L]) -> f32[N, C, L] => sequences(x)
+  deep(x: f32[N, C, D, H, W]) -> f32[N, C, D, H, W] => volumes(x)
+  low(x: f32[N, C, L]) -> f32[N, C, L] => alpha(x)
+  leaky(x: f32[N]) -> f32[N] => slopes(x)
+}
+`);
+  const drawn = { training: true, seed: 2 } as const;
+  const x = tensor(new Float32Array(8000).fill(1), { shape: [10, 100, 8] });
+  const y = numbers(model.call('forward', [x], drawn));
+  t.true(y.every((v, i) => (v === 0 || v === 2) && v === y[i - (i % 8)]));
+  const cubes = tensor(new Float32Array(8000).fill(1), { shape: [10, 100, 2, 2, 2] });
+  const z = numbers(model.call('deep', [cubes], drawn));
+  t.true(z.every((v, i) => (v === 0 || v === 2) && v === z[i - (i % 8)]));
+  // PyTorch's map: a (x or low) + b with a = (q + low^2 q p)^(-1/2) and b = -a p low, for p = q = 1/2.
+  const low = -1.7580993408473766;
+  const a = 1 / Math.sqrt(0.5 + 0.25 * low * low);
+  const w = numbers(model.call('low', [x], drawn));
+  t.true(w.every((v, i) => v === w[i - (i % 8)]));
+  t.true(w.every((v) => Math.min(Math.abs(v - (a - a * low * 0.5)), Math.abs(v - a * low * 0.5)) < 1e-6));
+  const s = numbers(model.call('leaky', [tensor(new Float32Array(N).fill(-1))], drawn));
+  t.true(s.every((v) => v <= -0.25 && v > -0.5));
+  t.true(Math.abs(s.reduce((p, q) => p + q, 0) / N + 0.375) < 0.002);
+});
+
 const BITS = `
 export block M() {
   param w: f32[3, 5] ~ uniform(-1.0, 1.0)

@@ -1,7 +1,8 @@
 """What PyTorch's layers compute with their options: writes cases.json and cases.safetensors beside this file.
 
 Run with torch 2.13.0: python test/reference/layers/generate.py. Each case has the layer's state before, inputs, outputs in
-both modes, the state after one training call, and gradients of sum(out * cot) in training mode.
+both modes, the state after one training call, and gradients of sum(out * cot) in training mode. An input is a shape, or a tensor
+that is not differentiated. New cases go to the end: the draws of the others then stay.
 """
 import json, pathlib, torch
 from safetensors.torch import save_file
@@ -182,11 +183,73 @@ CASES = [
      nn.Unfold((2, 3), (2, 1), (1, 2), (2, 1)), [(2, 3, 6, 5)]),
     ("fold", "Fold((6, 5), (2, 3), dilation: (2, 1), padding: (1, 2), stride: (2, 1))",
      nn.Fold((6, 5), (2, 3), (2, 1), (1, 2), (2, 1)), [(2, 18, 21)]),
+    # Activations that are blocks.
+    *[("_".join([name.lower(), *map(str, hyper)]), f"{name}({', '.join(str(h) if isinstance(h, (int, float)) else repr(h).replace(chr(39), chr(34)) for h in hyper)})",
+       getattr(nn, name)(*hyper), [(2, 3, 4, 2)])
+      for name, *hyper in [
+          ("ReLU",), ("ReLU6",), ("LeakyReLU", 0.2), ("ELU", 0.7), ("CELU", 0.7), ("SELU",), ("SiLU",), ("GELU",), ("GELU", "tanh"),
+          ("Mish",), ("Sigmoid",), ("LogSigmoid",), ("Hardsigmoid",), ("Hardswish",), ("Tanh",), ("Hardtanh", -0.5, 0.75),
+          ("Softplus", 2.0, 1.5), ("Softsign",), ("Tanhshrink",), ("Hardshrink", 0.3), ("Softshrink", 0.3), ("Threshold", 0.1, 2.0),
+          ("GLU", 2), ("Softmax", 1), ("Softmin", 2), ("LogSoftmax", -1), ("Softmax2d",)]],
+    ("prelu_one", "PReLU()", nn.PReLU(), [(2, 3, 4)]),
+    # Paddings.
+    *[(f"{kind.lower()}{n}d", f"{kind}{n}d({tuple(range(1, 2 * n + 1))}{', 0.5' if kind == 'ConstantPad' else ''})",
+       getattr(nn, f"{kind}{n}d")(tuple(range(1, 2 * n + 1)), *([.5] if kind == "ConstantPad" else [])), [(2, 2, 7, 6, 4)[:2 + n]])
+      for kind in ("ConstantPad", "ZeroPad") for n in (1, 2, 3)],
+    *[(f"{kind.lower()}{n}d", f"{kind}{n}d({(1, 2, 2, 0, 1, 1)[:2 * n]})",
+       getattr(nn, f"{kind}{n}d")((1, 2, 2, 0, 1, 1)[:2 * n]), [(2, 2, 3, 4, 5)[:2] + (4, 3, 5)[:n]])
+      for kind in ("ReflectionPad", "ReplicationPad", "CircularPad") for n in (1, 2, 3)],
+    ("reflectionpad_one", "ReflectionPad2d(1)", nn.ReflectionPad2d(1), [(2, 2, 3, 4)]),
+    # Norms with a scale alone.
+    ("batchnorm2d_no_bias", "BatchNorm2d(3, bias: false)", nn.BatchNorm2d(3, bias=False), [(4, 3, 2, 5)]),
+    ("groupnorm_no_bias", "GroupNorm(2, 4, bias: false)", nn.GroupNorm(2, 4, bias=False), [(2, 4, 3)]),
+    ("instancenorm1d_no_bias", "InstanceNorm1d(3, affine: true, bias: false)", nn.InstanceNorm1d(3, affine=True, bias=False), [(2, 3, 5)]),
+    # Losses.
+    ("mse", 'MSELoss("sum")', nn.MSELoss(reduction="sum"), [(3, 4), (3, 4)]),
+    ("l1", 'L1Loss("none")', nn.L1Loss(reduction="none"), [(3, 4), (3, 4)]),
+    ("smooth_l1", "SmoothL1Loss(beta: 0.5)", nn.SmoothL1Loss(beta=.5), [(3, 4), (3, 4)]),
+    ("huber", "HuberLoss(delta: 0.5)", nn.HuberLoss(delta=.5), [(3, 4), (3, 4)]),
+    ("poisson", "PoissonNLLLoss()", nn.PoissonNLLLoss(), [(3, 4), torch.rand(3, 4) * 3]),
+    ("gaussian", "GaussianNLLLoss(full: true)", nn.GaussianNLLLoss(full=True), [(3, 4), (3, 4), torch.rand(3, 4) + .5]),
+    ("cross_entropy", "CrossEntropyLoss()", nn.CrossEntropyLoss(), [(4, 3), torch.tensor([0, 2, 1, 1])]),
+    ("cross_entropy_weighted", "CrossEntropyLoss(weight: [0.5, 2.0, 1.5], ignore_index: 1, label_smoothing: 0.1)",
+     nn.CrossEntropyLoss(torch.tensor([.5, 2., 1.5]), ignore_index=1, label_smoothing=.1), [(4, 3, 2), torch.tensor([[0, 2], [1, 1], [2, 1], [2, 0]])]),
+    ("cross_entropy_none", 'CrossEntropyLoss([0.5, 2.0, 1.5], reduction: "none", label_smoothing: 0.2)',
+     nn.CrossEntropyLoss(torch.tensor([.5, 2., 1.5]), reduction="none", label_smoothing=.2), [(4, 3), torch.tensor([0, 2, -100, 1])]),
+    ("linear_cross_entropy", "LinearCrossEntropyLoss(3, 4, [2], bias: true, weight: [1.0, 2.0, 0.5, 1.5])",
+     nn.LinearCrossEntropyLoss(3, 4, out_features=(2,), bias=True, weight=torch.tensor([1., 2., .5, 1.5])), [(3, 3), torch.tensor([[0, 2], [3, 1], [2, 1]])]),
+    ("nll", "NLLLoss()", nn.NLLLoss(), [(4, 3), torch.tensor([0, 2, 1, 1])]),
+    ("nll_weighted", "NLLLoss([0.5, 2.0, 1.5], 2)", nn.NLLLoss(torch.tensor([.5, 2., 1.5]), ignore_index=2), [(4, 3, 2), torch.tensor([[0, 2], [1, 1], [2, 1], [2, 0]])]),
+    ("bce", "BCELoss([0.5, 2.0, 1.5])", nn.BCELoss(torch.tensor([.5, 2., 1.5])), [(2, 3), torch.rand(2, 3)],
+     (lambda layer, x, y: layer(x.sigmoid(), y), "layer(sigmoid({0}), {1})")),
+    ("bce_logits", "BCEWithLogitsLoss()", nn.BCEWithLogitsLoss(), [(2, 3), (2, 3)]),
+    ("bce_logits_weighted", "BCEWithLogitsLoss(weight: [0.5, 2.0, 1.5], pos_weight: [2.0, 0.5, 3.0])",
+     nn.BCEWithLogitsLoss(torch.tensor([.5, 2., 1.5]), pos_weight=torch.tensor([2., .5, 3.])), [(2, 3), torch.rand(2, 3)]),
+    ("kl", 'KLDivLoss("batchmean")', nn.KLDivLoss(reduction="batchmean"), [(2, 3), torch.rand(2, 3)]),
+    ("soft_margin", "SoftMarginLoss()", nn.SoftMarginLoss(), [(2, 3), torch.tensor([[1., -1, 1], [-1, -1, 1]])]),
+    ("multi_margin", "MultiMarginLoss(p: 2.0, margin: 0.5, weight: [0.5, 2.0, 1.5])",
+     nn.MultiMarginLoss(2, .5, torch.tensor([.5, 2., 1.5])), [(3, 3), torch.tensor([0, 2, 1])]),
+    ("multilabel_margin", "MultiLabelMarginLoss()", nn.MultiLabelMarginLoss(),
+     [(3, 4), torch.tensor([[3, 0, -1, 1], [1, -1, 2, 2], [0, 1, 2, 3]])]),
+    ("multilabel_soft_margin", "MultiLabelSoftMarginLoss([0.5, 2.0, 1.5])",
+     nn.MultiLabelSoftMarginLoss(torch.tensor([.5, 2., 1.5])), [(2, 3), torch.tensor([[1., 0, 1], [0, 0, 1]])]),
+    ("cosine", "CosineSimilarity(dim: 2)", nn.CosineSimilarity(dim=2), [(2, 3, 4), (2, 3, 4)]),
+    ("pairwise", "PairwiseDistance(p: 3.0, keepdim: true)", nn.PairwiseDistance(3., keepdim=True), [(3, 4), (3, 4)]),
+    ("margin_ranking", "MarginRankingLoss(0.5)", nn.MarginRankingLoss(.5), [(4,), (4,), torch.tensor([1., -1, 1, -1])]),
+    ("hinge", "HingeEmbeddingLoss(0.5)", nn.HingeEmbeddingLoss(.5), [(4,), torch.tensor([1., -1, 1, -1])]),
+    ("cosine_embedding", "CosineEmbeddingLoss(0.1)", nn.CosineEmbeddingLoss(.1), [(4, 3), (4, 3), torch.tensor([1., -1, 1, -1])]),
+    ("triplet", "TripletMarginLoss(p: 3.0, swap: true)", nn.TripletMarginLoss(p=3., swap=True), [(4, 3), (4, 3), (4, 3)]),
+    ("triplet_distance", "TripletMarginWithDistanceLoss((a, b) => 1.0 - cosine_similarity(a, b), margin: 2.0)",
+     nn.TripletMarginWithDistanceLoss(distance_function=lambda a, b: 1. - torch.cosine_similarity(a, b), margin=2.), [(4, 3), (4, 3), (4, 3)]),
+    ("ctc", "CTCLoss()", nn.CTCLoss(), [(5, 2, 4), torch.tensor([[1, 1, 2], [3, 2, 1]]), torch.tensor([5, 4]), torch.tensor([3, 2])],
+     (lambda layer, x, *rest: layer(x.log_softmax(2), *rest), "layer(log_softmax({0}, 2), {1}, {2}, {3})")),
 ]
 
 tensors, described = {}, []
-for name, net, layer, inputs, *special in CASES:
-    args = [torch.randint(0, 6, (2, 3)) if s == "ids" else torch.randn(s).requires_grad_() for s in inputs]
+assert len({case[0] for case in CASES}) == len(CASES)
+for seed, (name, net, layer, inputs, *special) in enumerate(CASES):
+    torch.manual_seed(seed)
+    args = [torch.randint(0, 6, (2, 3)) if s == "ids" else s if torch.is_tensor(s) else torch.randn(s).requires_grad_() for s in inputs]
     for p in layer.parameters():  # away from ones and zeros, which hide mistakes
         p.data += 0.1 * torch.randn_like(p)
 
@@ -206,14 +269,15 @@ for name, net, layer, inputs, *special in CASES:
     after = {k: v.clone() for k, v in layer.state_dict().items()}
     cot = torch.randn_like(out)
     wrt = {f"param/{k}": p for k, p in layer.named_parameters()}
-    wrt |= {f"in/{i}": a for i, a in enumerate(args) if a.is_floating_point()}
+    wrt |= {f"in/{i}": a for i, a in enumerate(args) if a.requires_grad}
     grads = torch.autograd.grad((out * cot).sum(), list(wrt.values()))
     for k, v in state.items(): tensors[f"{name}/state/{k}"] = v
     for k, v in after.items(): tensors[f"{name}/after/{k}"] = v
     for i, a in enumerate(args): tensors[f"{name}/in/{i}"] = a.detach()
     for k, g in zip(wrt, grads): tensors[f"{name}/grad/{k}"] = g
     tensors |= {f"{name}/eval": out_eval, f"{name}/train": out.detach(), f"{name}/cot": cot}
-    body = {"body": special[0][1].replace("{}", ", ".join(f"x{i} + dx{i}" for i in range(len(args))))} if special else {}
+    moved = [f"x{i} + dx{i}" if a.requires_grad else f"x{i}" for i, a in enumerate(args)]
+    body = {"body": special[0][1].replace("{}", ", ".join(moved)).format(*moved)} if special else {}
     described.append({"name": name, "net": net, **body, "state": list(state), "inputs": [list(a.shape) for a in args], "output": list(out.shape)})
 
 here = pathlib.Path(__file__).parent
