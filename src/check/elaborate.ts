@@ -70,10 +70,7 @@ export function elaborateBlock(
   );
   settleTies(cx);
   if (root.refused) return null;
-  const lowered = [...root.methods.values()].flatMap((m) => {
-    const made = lowerEntryMethod(cx, root, m);
-    return made ? [made] : [];
-  });
+  const lowered = [...root.methods.values()].flatMap((m) => lowerEntryMethod(cx, root, m));
   reportNeverCalled(cx, descendants(root));
   if (bag.errorCount > errors) {
     // The rest would only repeat what is wrong already, except what no method shows.

@@ -71,7 +71,8 @@ export interface StateDictEntry {
 
 /** What an argument or result is made of; leaves are tensors. */
 export type ValueSpec =
-  | { readonly kind: 'tensor'; readonly type: TensorType }
+  /** `size`: an argument `N: int`. The outside gives a number; programs get u32[N, 0], which holds nothing and binds N. */
+  | { readonly kind: 'tensor'; readonly type: TensorType; readonly size?: true }
   | { readonly kind: 'tuple'; readonly items: readonly ValueSpec[] }
   | {
       readonly kind: 'record';
@@ -79,9 +80,14 @@ export type ValueSpec =
       readonly fields: readonly { readonly name: string; readonly spec: ValueSpec }[];
     };
 
+/** One form of a method: its arguments but for the optional ones that are not given. The first form of a name has none of those. */
 export interface MethodInfo {
   readonly name: string;
   readonly doc: string;
+  /** The optional arguments that are given. */
+  readonly given: readonly string[];
+  /** All arguments that the outside knows, in order of declaration. */
+  readonly signature: readonly string[];
   readonly args: readonly { readonly name: string; readonly spec: ValueSpec }[];
   readonly result: ValueSpec;
   readonly eval: MethodFunc;

@@ -1,6 +1,6 @@
 /** Methods of the exported block as the outside calls them: fresh tensors as arguments, sizes as symbols, both modes. */
 import { value } from '../ir/builder.ts';
-import { sym, symbolsOf } from '../ir/dim.ts';
+import { dim, sym, symbolsOf, type Dim } from '../ir/dim.ts';
 import type { Expr, FnDecl, Param, Span, TypeExpr } from '../parser/ast.ts';
 import type { Bound } from './arguments.ts';
 import { at, report, type Cx } from './context.ts';
@@ -18,34 +18,69 @@ import { intVal, isPoison, listVal, NONE, POISON, tensorVal, tupleVal, type Val 
 
 export interface EntryMethod {
   readonly decl: FnDecl;
+  readonly given: readonly string[];
+  readonly signature: readonly string[];
   readonly args: MethodInfo['args'];
   readonly eval: LoweredMethod;
   readonly training: LoweredMethod;
 }
 
-/** Both modes of a method, its sizes as symbols. Null where the outside cannot call it, or after a fault. */
-export function lowerEntryMethod(cx: Cx, root: InstanceNode, decl: FnDecl): EntryMethod | null {
+/** Programs for every set of optional arguments that may be given: more of them are too many programs. */
+const MOST_OPTIONAL = 4;
+
+/** Every form of a method that the outside can call, that without optional arguments first. */
+export function lowerEntryMethod(cx: Cx, root: InstanceNode, decl: FnDecl): EntryMethod[] {
+  const optional = decl.params.filter((p) => p.type?.kind === 'optionalType' && hasTensor(cx, p.type));
+  if (optional.length > MOST_OPTIONAL) {
+    const extra = optional[MOST_OPTIONAL]!;
+    report(cx, 'many_optionals', { name: decl.name.name, most: MOST_OPTIONAL }, extra.span);
+    return [];
+  }
+  const forms: EntryMethod[] = [];
+  for (let set = 0; set < 2 ** optional.length; set++) {
+    const form = lowerForm(cx, root, decl, new Set(optional.filter((_, i) => (set >> i) & 1)));
+    // What one form lacks the others lack too, and it has been said.
+    if (!form) return forms;
+    forms.push(form);
+  }
+  return forms;
+}
+
+/** Both modes of a form, its sizes as symbols. Null where the outside cannot call it, or after a fault. */
+function lowerForm(cx: Cx, root: InstanceNode, decl: FnDecl, given: ReadonlySet<Param>): EntryMethod | null {
   const scope = new Scope(scopeOf(root), new Map(), true);
-  for (const p of decl.params) if (p.type) bindSymbols(cx, p.type, scope);
+  const isThere = (p: Param): boolean => p.type?.kind !== 'optionalType' || given.has(p);
+  for (const p of decl.params) {
+    if (isSize(p)) scope.bind(p.name.name, 'dim', intVal(sym(p.name.name), p.span), p.span);
+    else if (p.type && isThere(p)) bindSymbols(cx, p.type, scope);
+  }
   const bound = new Map<string, Bound>();
-  const args: { name: string; spec: ValueSpec }[] = [];
   // Arguments without tensors first: a dim may be made of them.
   const ordered = [...decl.params].sort((a, b) => Number(hasTensor(cx, a.type)) - Number(hasTensor(cx, b.type)));
   for (const p of ordered) {
-    const val = entryArg(cx, p, scope, decl);
+    const val = isThere(p) ? entryArg(cx, p, scope, decl) : NONE;
     if (!val || isPoison(val)) return null;
     bound.set(p.name.name, { val, span: p.span, optional: p.type?.kind === 'optionalType' });
-    scope.bind(p.name.name, 'arg', val, p.span);
+    if (!isSize(p)) scope.bind(p.name.name, 'arg', val, p.span);
   }
   const inOrder = new Map(decl.params.map((p) => [p.name.name, bound.get(p.name.name)!]));
-  for (const p of decl.params) {
-    const spec = specOf(inOrder.get(p.name.name)!.val, p.type);
-    if (spec) args.push({ name: p.name.name, spec });
-  }
+  const args = decl.params.flatMap((p) => {
+    const { val } = inOrder.get(p.name.name)!;
+    const spec = val.kind === 'int' && isSize(p) ? sizeSpec(val.dim) : specOf(val, p.type);
+    return spec ? [{ name: p.name.name, spec }] : [];
+  });
   if (!checkBound(cx, decl, scope, inOrder)) return null;
   const [plain, training] = [false, true].map((mode) => lowerEntry(cx, root, decl, inOrder, scope, mode));
-  return plain?.result && training?.result ? { decl, args, eval: plain, training } : null;
+  if (!plain?.result || !training?.result) return null;
+  const names = decl.params.filter((p) => isSize(p) || hasTensor(cx, p.type)).map((p) => p.name.name);
+  return { decl, given: [...given].map((p) => p.name.name), signature: names, args, eval: plain, training };
 }
+
+/** `N: int`: a size that the caller chooses. */
+const isSize = (p: Param): boolean =>
+  isUpper(p.name.name) && p.type?.kind === 'namedType' && p.type.name.name === 'int';
+
+const sizeSpec = (d: Dim): ValueSpec => ({ kind: 'tensor', type: { elem: 'u32', shape: [d, dim(0)] }, size: true });
 
 /** Whether values of a type hold tensors, which the outside can give. */
 export function hasTensor(cx: Cx, t: TypeExpr | null): boolean {
@@ -105,15 +140,16 @@ function bindSymbols(cx: Cx, t: TypeExpr, scope: Scope): void {
 /** A value for an argument of an entry: fresh tensors, or the default. Null where only other methods can give one. */
 function entryArg(cx: Cx, p: Param, scope: Scope, decl: FnDecl): Val | null {
   if (!p.type) return POISON; // the parser has asked for it
-  if (p.type.kind === 'optionalType' || (!hasTensor(cx, p.type) && !p.default))
-    return p.type.kind === 'optionalType' ? NONE : null;
+  if (isSize(p)) return intVal(sym(p.name.name), p.span);
+  if (!hasTensor(cx, p.type) && !p.default) return p.type.kind === 'optionalType' ? NONE : null;
   if (!hasTensor(cx, p.type)) {
     const v = evaluate({ ...cx, scope }, p.default!);
     return isPoison(v)
       ? v
       : coerce(cx, p.type, v, { scope, what: `\`${p.name.name}\``, span: p.default!.span, fills: false });
   }
-  return freshValue(cx, p.type, p.name.name, scope, decl.name.name);
+  const type = p.type.kind === 'optionalType' ? p.type.item : p.type;
+  return freshValue(cx, type, p.name.name, scope, decl.name.name);
 }
 
 function freshValue(cx: Cx, t: TypeExpr, hint: string, scope: Scope, method: string): Val {
@@ -196,7 +232,8 @@ function checkBound(cx: Cx, decl: FnDecl, scope: Scope, bound: ReadonlyMap<strin
           else if (!used.has(s)) used.set(s, v.from[i] ?? decl.name.span);
         }
       }
-    } else if (v.kind === 'tuple' || v.kind === 'list') v.items.forEach(visit);
+    } else if (v.kind === 'int') symbolsOf(v.dim).forEach((x) => known.add(x));
+    else if (v.kind === 'tuple' || v.kind === 'list') v.items.forEach(visit);
     else if (v.kind === 'record') for (const x of v.fields.values()) visit(x);
   };
   for (const b of bound.values()) visit(b.val);
@@ -225,6 +262,8 @@ export function methodInfo(m: EntryMethod, root: InstanceNode, named: Named): Me
   return {
     name: m.decl.name.name,
     doc: m.decl.doc,
+    given: m.given,
+    signature: m.signature,
     args: m.args,
     result: specOf(m.eval.result!, m.decl.result) ?? { kind: 'tuple', items: [] },
     eval: func(m.eval),

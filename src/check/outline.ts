@@ -177,6 +177,9 @@ function lowerFunction(
   const params: Value[] = [];
   for (const p of decl.params) {
     const b = bound.get(p.name.name)!;
+    // A size that the outside chooses comes as something that has it.
+    if (b.val.kind === 'int' && b.val.dim.value === null)
+      params.push(value({ elem: 'u32', shape: [b.val.dim, D.dim(0)] }, p.name.name));
     const val = abstract(inner, p.type!, b.val, p.name.name, params);
     scope.bind(p.name.name, 'arg', val, p.name.span, b.optional);
   }

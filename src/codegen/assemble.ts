@@ -1,6 +1,6 @@
 /** The last leg: programs in IR become kernels, linked programs and WebAssembly, together the artifact of a block. */
 import { isLibraryFile } from '../check/library.ts';
-import type { Elaborated, Instance, ValueSpec } from '../check/elaborated.ts';
+import type { Elaborated, Instance, MethodInfo, ValueSpec } from '../check/elaborated.ts';
 import { Lines } from '../diagnostics/index.ts';
 import type { Entry, Programs } from '../ir/entry.ts';
 import { hashHex } from '../ir/hash.ts';
@@ -9,6 +9,7 @@ import type {
   Artifact,
   KernelEntry,
   MethodEntry,
+  MethodForm,
   Program,
   Spec,
   TrainEntry,
@@ -16,6 +17,7 @@ import type {
   WebGpuCode,
   WebGpuKernel,
 } from '../runtime/artifact.ts';
+import { formSuffix } from '../runtime/artifact.ts';
 import type { Target } from './call.ts';
 import { kernelKey } from './dedupe.ts';
 import { indexRanges } from './indices.ts';
@@ -53,7 +55,7 @@ export function assemble(
     ...shape,
     stateDict: block.stateDict,
     tree: treeNode(block.tree),
-    methods: block.methods.map((m) => methodEntry(block, m.name)),
+    methods: methodEntries(block),
     train: trainEntry(programs),
     kernels: pool.kernels.map(kernelEntries(sources)),
     wasm,
@@ -167,10 +169,10 @@ const treeNode = (n: Instance): TreeNode => ({
 });
 
 /** `leaf` makes the entry of each tensor; it is called in order. */
-function spec(s: ValueSpec, leaf: (t: TensorType) => Spec): Spec {
+function spec(s: ValueSpec, leaf: (t: TensorType, size?: true) => Spec): Spec {
   switch (s.kind) {
     case 'tensor':
-      return leaf(s.type);
+      return leaf(s.type, s.size);
     case 'tuple':
       return { kind: 'tuple', items: s.items.map((i) => spec(i, leaf)) };
     case 'record':
@@ -178,17 +180,25 @@ function spec(s: ValueSpec, leaf: (t: TensorType) => Spec): Spec {
   }
 }
 
-function methodEntry(block: Elaborated, name: string): MethodEntry {
-  const m = block.methods.find((x) => x.name === name)!;
+/** Forms of one method follow each other, the plain one first. */
+function methodEntries(block: Elaborated): MethodEntry[] {
+  return [...Map.groupBy(block.methods, (m) => m.name).values()].map((forms) => {
+    const [plain, ...others] = forms.map((m) => methodForm(block, m));
+    const { name, doc, signature } = forms[0]!;
+    return { name, doc, signature, ...plain!, forms: others };
+  });
+}
+
+function methodForm(block: Elaborated, m: MethodInfo): MethodForm {
+  const name = m.name + formSuffix(m.given);
   const ranges = indexRanges(block.module, m);
   let next = 0;
-  const argument = (t: TensorType): Spec => {
+  const argument = (t: TensorType, size?: true): Spec => {
     const indices = ranges.get(next++);
-    return { kind: 'tensor', ...tensorSpec(t), ...(indices && { indices }) };
+    return { kind: 'tensor', ...tensorSpec(t), ...(indices && { indices }), ...(size && { size }) };
   };
   return {
-    name,
-    doc: m.doc,
+    given: m.given,
     args: m.args.map((a) => ({ name: a.name, spec: spec(a.spec, argument) })),
     result: spec(m.result, (t) => ({ kind: 'tensor', ...tensorSpec(t) })),
     eval: name,

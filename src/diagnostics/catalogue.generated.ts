@@ -660,6 +660,12 @@ export const CATALOGUE = {
     message: '`{found}` is no name in braces',
     help: 'only a name, or a member of one, stands in braces; a brace itself is written twice',
   },
+  many_optionals: {
+    code: 'NW4045',
+    severity: 'error',
+    message: '`{name}` has more than {most} optional arguments that hold tensors',
+    help: 'put those that come together into one record, or make two methods',
+  },
   file_not_found: {
     code: 'NW5001',
     severity: 'error',

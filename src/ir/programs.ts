@@ -7,7 +7,7 @@
  * was read through, which the linker recognises as already in place.
  */
 import type { Elaborated, MethodFunc, MethodInfo } from '../check/elaborated.ts';
-import type { Segment } from '../runtime/artifact.ts';
+import { formSuffix, type Segment } from '../runtime/artifact.ts';
 import type { Entry, EntryOutput, GroupState, Programs } from './entry.ts';
 import { hashWords } from './hash.ts';
 import type { Func, Value } from './ir.ts';
@@ -22,13 +22,14 @@ export function buildPrograms(block: Elaborated): Programs {
   const out = new Assembly(block);
   out.init();
   for (const m of block.methods) {
-    out.method(m, m.eval, m.name);
-    if (m.training.func !== m.eval.func) out.method(m, m.training, `${m.name}.training`);
+    const name = m.name + formSuffix(m.given);
+    out.method(m, m.eval, name);
+    if (m.training.func !== m.eval.func) out.method(m, m.training, `${name}.training`);
   }
-  const loss = lossMethod(block);
-  if (loss && out.arena.groups.length > 0) {
-    out.backward(loss);
-    if (block.train) out.trainStep(loss);
+  const losses = lossForms(block);
+  if (losses.length > 0 && out.arena.groups.length > 0) {
+    for (const m of losses) out.backward(m);
+    if (block.train) out.training(losses);
   }
   return out.finish();
 }
@@ -37,9 +38,17 @@ export function buildPrograms(block: Elaborated): Programs {
 export function lossMethod(block: Elaborated): MethodInfo | null {
   const name = block.train?.loss ?? 'loss';
   const m = block.methods.find((x) => x.name === name);
-  if (!m || m.result.kind !== 'tensor') return null;
-  return m.result.type.shape.length === 0 && m.result.type.elem === 'f32' ? m : null;
+  return m && isLoss(m) ? m : null;
 }
+
+/** The loss with every set of its optional arguments. */
+const lossForms = (block: Elaborated): MethodInfo[] => {
+  const name = lossMethod(block)?.name;
+  return block.methods.filter((m) => m.name === name && isLoss(m));
+};
+
+const isLoss = ({ result: r }: MethodInfo): boolean =>
+  r.kind === 'tensor' && r.type.shape.length === 0 && r.type.elem === 'f32';
 
 interface Differentiated {
   readonly loss: Value;
@@ -151,7 +160,7 @@ class Assembly {
     const packed = d.packSegments(updated);
     const { groups } = this.arena;
     this.entry(
-      'backward',
+      `backward${formSuffix(m.given)}`,
       d,
       [loss, ...groups.map((g) => this.packGrads(d, g, grads)), ...packed.values],
       [
@@ -166,7 +175,7 @@ class Assembly {
    * `train_step`, one program: forward, backward, clipping, the update of every group, the buffers. With gradient
    * accumulation `train_step.accumulate` runs in its place until an update is due.
    */
-  trainStep(m: MethodInfo): void {
+  training(losses: readonly MethodInfo[]): void {
     const train = this.block.train!;
     const state = layoutState(this.arena, train);
     this.segments.push(...state.segments);
@@ -176,8 +185,10 @@ class Assembly {
     const initial = initialState(first, this.arena, train, state, this.funcs);
     this.entry('init_state', first, initial.values, initial.outputs);
     if (train.limits.ema !== undefined) this.initAverages(state);
-    if (train.accumulate > 1) this.step('train_step.accumulate', m, (d, grads) => accumulate(d, state, grads));
-    this.step('train_step', m, (d, grads) => update(d, this.block, this.arena, state, grads));
+    for (const m of losses) {
+      if (train.accumulate > 1) this.step('train_step.accumulate', m, (d, grads) => accumulate(d, state, grads));
+      this.step('train_step', m, (d, grads) => update(d, this.block, this.arena, state, grads));
+    }
   }
 
   /** The averaged weights begin as the weights. Not in `init_state`, which runs on the cpu, where they need not be. */
@@ -203,7 +214,7 @@ class Assembly {
     );
     const packed = d.packSegments(updated);
     this.entry(
-      name,
+      name + formSuffix(m.given),
       d,
       [loss, ...next.values, ...packed.values],
       [{ role: 'result', name: 'loss' }, ...next.outputs, ...packed.outputs],

@@ -1,12 +1,13 @@
 /** Checks a call's arguments against a method's signature and binds its sizes; every fault names both sides. */
-import type { Elem, IndexRange, MethodEntry, SizeExpr, Spec, TensorSpec } from './artifact.ts';
+import type { Elem, IndexRange, MethodEntry, MethodForm, SizeExpr, Spec, TensorSpec } from './artifact.ts';
 import type { Device } from './device.ts';
 import { DeviceError, DTypeError, ShapeError, UsageError } from './errors.ts';
 import { checkIndices } from './indices.ts';
 import { evaluateSize, isBound, sizeText, solveFor } from './sizes.ts';
-import { Tensor } from './tensor.ts';
+import { Tensor, zeros } from './tensor.ts';
 
 export interface BoundArguments {
+  readonly form: MethodForm;
   readonly binding: Map<string, number>;
   /** One per leaf of the arguments, in order. */
   readonly tensors: readonly Tensor[];
@@ -14,7 +15,7 @@ export interface BoundArguments {
 
 interface Leaf {
   readonly name: string;
-  readonly spec: TensorSpec & { readonly indices?: readonly IndexRange[] };
+  readonly spec: TensorSpec & { readonly indices?: readonly IndexRange[]; readonly size?: true };
   readonly value: unknown;
 }
 
@@ -25,13 +26,10 @@ export function bindArguments(
   device: Device,
 ): BoundArguments {
   const call = `${block}.${method.name}`;
-  if (args.length !== method.args.length) {
-    const want = method.args.map((a) => a.name).join(', ');
-    throw new UsageError(
-      `${call}(${want}) takes ${method.args.length} argument${method.args.length === 1 ? '' : 's'}, not ${args.length}`,
-    );
-  }
-  const leaves = method.args.flatMap((a, i) => leavesOf(a.spec, a.name, args[i], call));
+  const { form, values } = formOf(call, method, args);
+  const leaves = form.args
+    .flatMap((a, i) => leavesOf(a.spec, a.name, values[i], call))
+    .map((l): Leaf => (l.spec.size ? { ...l, value: sized(call, l.name, l.value, device) } : l));
   const binding = new Map<string, number>();
   /** Which argument's dim gave a symbol its value. */
   const boundBy = new Map<string, string>();
@@ -59,7 +57,35 @@ export function bindArguments(
   for (const { name, spec, value } of leaves) {
     if (spec.indices) checkIndices(`${call}: ${name}`, value as Tensor, spec.indices, binding);
   }
-  return { binding, tensors: leaves.map((l) => l.value as Tensor) };
+  return { form, binding, tensors: leaves.map((l) => l.value as Tensor) };
+}
+
+/** Which optional arguments are given, and all that are; `undefined` and `null` are none. */
+function formOf(
+  call: string,
+  method: MethodEntry,
+  args: readonly unknown[],
+): { readonly form: MethodForm; readonly values: readonly unknown[] } {
+  const { signature } = method;
+  const there = signature.filter((_, i) => args[i] !== undefined && args[i] !== null);
+  const form = [method, ...method.forms].find(
+    (f) => f.args.length === there.length && f.args.every((a, i) => a.name === there[i]),
+  );
+  if (form && args.length <= signature.length)
+    return { form, values: form.args.map((a) => args[signature.indexOf(a.name)]) };
+  const required = new Set(method.args.map((a) => a.name));
+  const want = signature.map((n) => (required.has(n) ? n : `${n}?`)).join(', ');
+  const least = required.size < signature.length ? `${required.size} to ` : '';
+  throw new UsageError(
+    `${call}(${want}) takes ${least}${signature.length} argument${signature.length === 1 ? '' : 's'}, not ${args.length}`,
+  );
+}
+
+/** A size reaches a program as that of a tensor without elements. */
+function sized(call: string, name: string, value: unknown, device: Device): Tensor {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0)
+    throw new UsageError(`${call}: ${name} is a whole number from 0, not ${String(value)}`);
+  return zeros([value, 0], { dtype: 'u32', device });
 }
 
 export const typeText = (elem: Elem, shape: readonly SizeExpr[]): string =>

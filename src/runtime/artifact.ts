@@ -98,19 +98,33 @@ export interface IndexRange {
 }
 
 export type Spec =
-  | ({ readonly kind: 'tensor'; readonly indices?: readonly IndexRange[] } & TensorSpec)
+  /** `size`: a number, which the program gets as the first dim of an empty tensor. */
+  | ({ readonly kind: 'tensor'; readonly indices?: readonly IndexRange[]; readonly size?: true } & TensorSpec)
   | { readonly kind: 'tuple'; readonly items: readonly Spec[] }
   | { readonly kind: 'record'; readonly fields: readonly { readonly name: string; readonly spec: Spec }[] };
 
-export interface MethodEntry {
+export interface MethodEntry extends MethodForm {
   readonly name: string;
   readonly doc: string;
+  /** All arguments in order. Those that are in `args` of no more than some forms are optional. */
+  readonly signature: readonly string[];
+  /** How it runs with optional arguments; the entry itself says how without. */
+  readonly forms: readonly MethodForm[];
+}
+
+/** A method with some of its optional arguments. */
+export interface MethodForm {
+  /** The optional arguments that are given. */
+  readonly given: readonly string[];
   readonly args: readonly { readonly name: string; readonly spec: Spec }[];
   readonly result: Spec;
   /** Names of programs. */
   readonly eval: string;
   readonly training: string;
 }
+
+/** What the names of programs end in that are called with optional arguments. */
+export const formSuffix = (given: readonly string[]): string => given.map((name) => `+${name}`).join('');
 
 /** Programs by name: `init`, `forward`, `forward.training`, `train_step`, `backward`, ... */
 export interface Program {

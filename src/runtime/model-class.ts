@@ -32,7 +32,7 @@ export function modelClass(artifact: Artifact): ModelClass {
     Object.defineProperty(Compiled.prototype, m.name, {
       value(this: Model, ...args: unknown[]) {
         const options = optionsOf(`${artifact.name}.${m.name}`, m, args);
-        return this.call(m.name, args.slice(0, m.args.length), options);
+        return this.call(m.name, args.slice(0, m.signature.length), options);
       },
     });
   }

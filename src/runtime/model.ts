@@ -1,5 +1,5 @@
 /** A model: one exported block with its parameters, on one device. Generated modules and `compile` make subclasses of it. */
-import type { Artifact, Elem, MethodEntry, ProgramInput, Spec } from './artifact.ts';
+import { formSuffix, type Artifact, type Elem, type MethodEntry, type ProgramInput, type Spec } from './artifact.ts';
 import { bindArguments } from './arguments.ts';
 import { createExecutor, type Executor } from './backend.ts';
 import type { Device } from './device.ts';
@@ -97,13 +97,13 @@ export class Model {
     if (options.ema && !this.ema)
       throw new UsageError(`${this.artifact.name} has no averaged weights: its train block has no \`ema\``);
     if (options.ema) this.#prepareState();
-    const { binding, tensors } = bindArguments(this.artifact.name, method, args, this.device);
+    const { form, binding, tensors } = bindArguments(this.artifact.name, method, args, this.device);
     const key = foldIn(
       foldIn(keyOf(options.seed ?? this.seed), KEY.call),
       options.seed === undefined ? this.calls++ : 0,
     );
     const results = this.#executor.run(
-      options.training ? method.training : method.eval,
+      options.training ? form.training : form.eval,
       binding,
       this.#inputs(tensors, key, {}),
       options.ema ? this.ema!.segments : undefined,
@@ -114,7 +114,7 @@ export class Model {
       if (s.kind === 'tuple') return s.items.map(rebuild);
       return Object.fromEntries(s.fields.map((f) => [f.name, rebuild(f.spec)]));
     };
-    return rebuild(method.result);
+    return rebuild(form.result);
   }
 
   /**
@@ -131,17 +131,17 @@ export class Model {
     checkOptions(`${this.artifact.name}.train_step`, options, ['lr', 'update']);
     if (options.lr !== undefined && !Number.isFinite(options.lr))
       throw new UsageError(`${this.artifact.name}.train_step: lr is ${options.lr}, no finite number`);
-    const { binding, tensors } = bindArguments(
+    const { form, binding, tensors } = bindArguments(
       this.artifact.name,
       method,
-      args.slice(0, method.args.length),
+      args.slice(0, method.signature.length),
       this.device,
     );
     const due = options.update ?? this.microbatch + 1 >= this.optimizer.accumulate;
     if (!due && train.accumulate === 1)
       throw new UsageError(`${this.artifact.name} was compiled without \`accumulate\`: every train_step updates`);
     this.#prepareState();
-    const program = due ? 'train_step' : 'train_step.accumulate';
+    const program = (due ? 'train_step' : 'train_step.accumulate') + formSuffix(form.given);
     const [loss] = this.#executor.run(program, binding, this.#inputs(tensors, this.#stepKey(), options));
     if (due) this.step++;
     this.microbatch = due ? 0 : this.microbatch + 1;
@@ -154,8 +154,12 @@ export class Model {
     const method = this.#methods.get(name);
     if (!method || !this.#executor.hasProgram('backward'))
       throw new UsageError(`${this.artifact.name} has no loss method to differentiate`);
-    const { binding, tensors } = bindArguments(this.artifact.name, method, args, this.device);
-    const [loss] = this.#executor.run('backward', binding, this.#inputs(tensors, this.#stepKey(), {}));
+    const { form, binding, tensors } = bindArguments(this.artifact.name, method, args, this.device);
+    const [loss] = this.#executor.run(
+      `backward${formSuffix(form.given)}`,
+      binding,
+      this.#inputs(tensors, this.#stepKey(), {}),
+    );
     return { loss: loss as Tensor<'f32', []> };
   }
 

@@ -32,10 +32,11 @@ export interface StepOptions {
 
 /** What follows the arguments. A tensor too many must not be ignored. */
 export function optionsOf(call: string, method: MethodEntry, args: readonly unknown[]): object {
-  const { length } = method.args;
+  const { length } = method.signature;
   const options = args[length] ?? {};
   if (typeof options === 'object' && !(options instanceof Tensor) && args.length <= length + 1) return options;
-  const names = [...method.args.map((a) => a.name), 'options?'].join(', ');
+  const required = new Set(method.args.map((a) => a.name));
+  const names = [...method.signature.map((n) => (required.has(n) ? n : `${n}?`)), 'options?'].join(', ');
   throw new UsageError(`${call}(${names}) takes nothing else: options are an object, and the last argument`);
 }
 

@@ -25,6 +25,8 @@ export block Model {
   then = seq { Linear(3, 2, bias: false) }
   tie then.0.weight = transpose(step.weight)
   rec(c: {k: f32[B, T, 2], n: i32[]}, class: i32[]) -> {k: f32[B, T, 2], n: i32[]} => { k: then(step(c.k)), n: c.n + class }
+  held(x: f32[B, 2], mask: f32[B]? = none, state: {h: f32[B, 2], pos: i32[]}? = none) => if state { (x, state) } else { x }
+  many(x: f32[B], N: int, scale: f32[]? = none) -> f32[B, N] => x[:, none] + f32(arange(N))
   pair(x: f32[B, 2], options: f32[B, 3]) -> (f32[B, 3], f32[B, 2]) => (options, x)
 }
 
@@ -74,6 +76,10 @@ export async function main(): Promise<void> {
   const other = await Model.create();
   const c = other.rec({ k: zeros([1, 4, 2]), n: zeros([], { dtype: 'i32' }) }, zeros([], { dtype: 'i32' }));
   const k: Tensor<'f32', [number, number, 2]> = c.k;
+  const plain: Tensor<'f32', [number, 2]> = other.held(zeros([1, 2]), zeros([1]));
+  const state = { h: zeros([1, 2]), pos: zeros([], { dtype: 'i32' }) };
+  const [, held]: readonly [unknown, { readonly pos: Tensor<'i32', []> }] = other.held(zeros([1, 2]), undefined, state);
+  const many: Tensor<'f32', [number, number]> = other.many(zeros([2]), 3, null, { seed: 1 });
   const [p, q] = other.pair(zeros([1, 2]), zeros([1, 3]), { seed: 2 });
   const pair: [Tensor<'f32', [number, 3]>, Tensor<'f32', [number, 2]>] = [p, q];
   const tied: Parameter<'f32', [2, 3]> = other.then[0].weight;
@@ -90,7 +96,7 @@ export async function main(): Promise<void> {
   model.stem[0].wieght;
   // @ts-expect-error an argument too few
   model.train_step(x);
-  void [weight, bias, scalar, k, pair, tied, steps];
+  void [weight, bias, scalar, k, pair, tied, steps, plain, held, many];
 }
 `;
 
@@ -172,6 +178,7 @@ test('names and texts of the source are quoted', async (t) => {
     methods: artifact.methods.map((m) => ({
       ...m,
       doc: evil,
+      signature: m.signature.map((_, i) => ['default', 'options', 'a-b'][i]!),
       args: m.args.map((a, i) => ({ ...a, name: ['default', 'options', 'a-b'][i]! })),
     })),
   };

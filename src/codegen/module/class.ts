@@ -1,5 +1,5 @@
 /** The class of one block in a generated module: `create`, its methods with their shapes, its layers as properties. */
-import type { Artifact, MethodEntry } from '../../runtime/artifact.ts';
+import type { Artifact, MethodEntry, MethodForm } from '../../runtime/artifact.ts';
 import { canBeMethod } from '../../runtime/model-class.ts';
 import { Model } from '../../runtime/model.ts';
 import { bindingName, docComment, propertyKey, stringLiteral } from './escape.ts';
@@ -69,9 +69,18 @@ function method(m: MethodEntry, form: Form): string {
   if (form === 'js') {
     return `\n${doc}  ${propertyKey(m.name)}(${[...names, 'options'].join(', ')}) {\n    return ${call};\n  }\n`;
   }
-  const result = resultType(m.result);
-  const head = `${doc}  ${propertyKey(m.name)}${signature(m, names, 'CallOptions')}: ${result}`;
-  return form === 'dts' ? `${head};\n` : `\n${head} {\n    return ${call} as ${result};\n  }\n`;
+  const forms = [m, ...m.forms];
+  const results = [...new Set(forms.map((f) => resultType(f.result)))];
+  const heads =
+    results.length === 1
+      ? [`${signature(m, names, 'CallOptions')}: ${results[0]}`]
+      : forms.map((f) => `${signature(m, names, 'CallOptions', f)}: ${resultType(f.result)}`);
+  const key = `  ${propertyKey(m.name)}`;
+  if (form === 'dts') return heads.map((h) => `${doc}${key}${h};\n`).join('');
+  if (heads.length === 1) return `\n${doc}${key}${heads[0]} {\n    return ${call} as ${results[0]};\n  }\n`;
+  const list = [...names.map((n) => `${n}?: unknown`), 'options?: $CallOptions'].join(', ');
+  const body = `${key}(${list}): unknown {\n    return ${call};\n  }\n`;
+  return `\n${heads.map((h) => `${doc}${key}${h};\n`).join('')}${body}`;
 }
 
 /** `train_step` and `backward` with the loss method's arguments, where the block can be trained. */
@@ -97,13 +106,24 @@ function training(artifact: Artifact, form: Form): string[] {
 }
 
 function parameterNames(m: MethodEntry): string[] {
-  return m.args.map((a) => (a.name === 'options' ? 'options_' : bindingName(a.name)));
+  return m.signature.map((name) => (name === 'options' ? 'options_' : bindingName(name)));
 }
 
-/** `<S1 extends $Shape>(x: $Input<'f32', [number, 10], S1>, options?: $CallOptions)` */
-function signature(m: MethodEntry, names: readonly string[], options?: string): string {
+/**
+ * `<S1 extends $Shape>(x: $Input<'f32', [number, 10], S1>, options?: $CallOptions)`: of one form, or, where that makes no
+ * difference to the result, of all at once.
+ */
+function signature(m: MethodEntry, names: readonly string[], options?: string, form?: MethodForm): string {
   const shapes: string[] = [];
-  const list = m.args.map((a, i) => `${names[i]}: ${argumentType(a.spec, shapes)}`);
+  const every = new Map([m, ...m.forms].flatMap((f) => f.args.map((a) => [a.name, a.spec])));
+  const required = new Set(m.args.map((a) => a.name));
+  const last = Math.max(-1, ...(form?.args ?? m.args).map((a) => m.signature.indexOf(a.name)));
+  const list = m.signature.map((name, i) => {
+    const open = i > last ? '?' : '';
+    const type = (): string => argumentType(every.get(name)!, shapes);
+    if (form && !form.args.some((a) => a.name === name)) return `${names[i]}${open}: null | undefined`;
+    return form || required.has(name) ? `${names[i]}: ${type()}` : `${names[i]}${open}: ${type()} | null | undefined`;
+  });
   if (options) list.push(`options?: $${options}`);
   const generic = shapes.length > 0 ? `<${shapes.map((s) => `${s} extends $Shape`).join(', ')}>` : '';
   return `${generic}(${list.join(', ')})`;

@@ -9,7 +9,7 @@ const shaped = (t: TensorSpec): string =>
   `${stringLiteral(t.elem)}, [${t.shape.map((d) => (typeof d === 'number' ? String(d) : 'number')).join(', ')}]`;
 
 const specType = (s: Spec, leaf: (t: TensorSpec) => string): string => {
-  if (s.kind === 'tensor') return leaf(s);
+  if (s.kind === 'tensor') return s.size ? 'number' : leaf(s);
   if (s.kind === 'tuple') return `readonly [${s.items.map((i) => specType(i, leaf)).join(', ')}]`;
   return `{ ${s.fields.map((f) => `readonly ${propertyKey(f.name)}: ${specType(f.spec, leaf)}`).join('; ')} }`;
 };
