@@ -6,6 +6,7 @@ import { setFlagsFromString } from 'node:v8';
 import { add, f32, fma, KernelBuilder, load, splat } from '../src/codegen/builder.ts';
 import type { KExpr } from '../src/codegen/kernel.ts';
 import type { KernelCall } from '../src/codegen/call.ts';
+import { WASM } from '../src/codegen/targets.ts';
 import { printWasm, SCRATCH_BYTES } from '../src/codegen/wasm/print.ts';
 import * as D from '../src/ir/dim.ts';
 import type { Value } from '../src/ir/ir.ts';
@@ -15,7 +16,6 @@ import { matmulCalls, matmulSpec } from '../src/runtime/kernels/matmul.ts';
 import type { Row } from './run.ts';
 import { timed } from './timing.ts';
 
-const TARGET = { kind: 'wasm', lanes: 4, fma: true } as const;
 const CHAINS = 12;
 const STEPS = 1e6;
 
@@ -56,7 +56,7 @@ function product(n: number): () => void {
   const [a, b, c] = ['a', 'b', 'c'].map((hint): Value => ({ type: { elem: 'f32', shape }, hint }));
   const spec = matmulSpec(a!.type, b!.type, false, false);
   const arg = (v: Value) => ({ kind: 'value', value: v }) as const;
-  const call = matmulCalls(spec, sourceOf(arg(a!)), sourceOf(arg(b!)), storeTo(arg(c!)), TARGET, [NO_ORIGIN])[0]!;
+  const call = matmulCalls(spec, sourceOf(arg(a!)), sourceOf(arg(b!)), storeTo(arg(c!)), WASM, [NO_ORIGIN])[0]!;
   let top = SCRATCH_BYTES + 4096;
   const take = (bytes: number): number => (top += bytes) - bytes;
   const frame = call.args.map((x) =>

@@ -2,9 +2,9 @@
 import { checkSource, elaborate, exportedBlocks, type Project, type SourceHost } from './check/index.ts';
 import type { Elaborated, StaticValue } from './check/elaborated.ts';
 import type { Kernel } from './codegen/kernel.ts';
-import { assemble, assembleWebGpu } from './codegen/assemble.ts';
+import { assemble, assembleNative, assembleWebGpu } from './codegen/assemble.ts';
 import type { Target } from './codegen/call.ts';
-import { WASM, WGSL } from './codegen/targets.ts';
+import { nativeTarget, WASM, WGSL } from './codegen/targets.ts';
 import { DiagnosticBag, type Diagnostic } from './diagnostics/index.ts';
 import { listOf } from './diagnostics/words.ts';
 import type { Module } from './ir/ir.ts';
@@ -12,7 +12,7 @@ import type { Programs } from './ir/entry.ts';
 import { AutodiffFault } from './ir/passes/autodiff.ts';
 import { buildPrograms, lossMethod } from './ir/programs.ts';
 import { prepareMethods, runPipeline } from './ir/pipeline.ts';
-import type { Artifact } from './runtime/artifact.ts';
+import type { Artifact, Machine } from './runtime/artifact.ts';
 import { modelClass, type ModelClass } from './runtime/index.ts';
 
 /** A file with everything it imports, checked. */
@@ -32,16 +32,22 @@ export interface CompileOptions {
   readonly onPass?: (pass: string, module: Module) => void;
   /**
    * What the artifact can run on. `wasm` is always in it: the cpu draws the initial values for every device. `webgpu` adds a
-   * second set of programs and their WGSL, and about as much time to compile. Default: `wasm` alone.
+   * second set of programs and their WGSL, `native` one and its C, each with about as much time to compile. Default: `wasm`
+   * alone.
    */
   readonly targets?: readonly TargetName[];
+  /** What `native` code is written for: what `thisMachine()` says, or a plain one with eight lanes. */
+  readonly machine?: Machine;
   /** false gives every value memory of its own: for tests of the linker. */
   readonly share?: boolean;
   /** false leaves every op a kernel of its own: for tests of fusion. */
   readonly fuse?: boolean;
 }
 
-export type TargetName = 'wasm' | 'webgpu';
+export type TargetName = 'wasm' | 'webgpu' | 'native';
+
+/** AVX2 and the like; other processors run it too, if less well. */
+const COMMON: Machine = { lanes: 8, registers: 16, fma: true };
 
 export interface Compiled {
   readonly block: Elaborated;
@@ -68,9 +74,14 @@ export function compileProject(open: OpenProject, block: string, options: Compil
   const sources = { entry: open.project.entry, texts: open.sources };
   // What is dumped and watched is the first target's way.
   const { onPass: _, ...quiet } = options;
-  const onGpu = options.targets?.includes('webgpu') ? programsFor(WGSL, elaborated, quiet, open.bag) : null;
+  const also = (name: TargetName, target: Target): Programs | null =>
+    options.targets?.includes(name) ? programsFor(target, elaborated, quiet, open.bag) : null;
+  const machine = options.machine ?? COMMON;
+  const onGpu = also('webgpu', WGSL);
+  const inC = also('native', nativeTarget(machine));
   const webgpu = onGpu && assembleWebGpu(onGpu, sources, options);
-  const { artifact, kernels } = assemble(programs, sources, webgpu, options);
+  const native = inC && assembleNative(inC, machine, sources, options);
+  const { artifact, kernels } = assemble(programs, sources, { webgpu, native }, options);
   return { block: elaborated, artifact, ir: programs.module, kernels };
 }
 

@@ -56,7 +56,7 @@ export function dimSetting(text: string, previous: Record<string, number> = {}):
   return { ...previous, [m[1]!]: Number(m[2]) };
 }
 
-const TARGETS: readonly TargetName[] = ['wasm', 'webgpu'];
+const TARGETS: readonly TargetName[] = ['wasm', 'webgpu', 'native'];
 
 /** `--target wasm,webgpu`. */
 export function targetList(text: string): readonly TargetName[] {

@@ -1,13 +1,6 @@
 /** Compiles a file for a command: picks the block, prints warnings, stops at errors. */
 import type { StaticValue } from '../check/elaborated.ts';
-import {
-  compileProject,
-  openProject,
-  type Compiled,
-  type CompileOptions,
-  type OpenProject,
-  type TargetName,
-} from '../compile.ts';
+import { compileProject, openProject, type Compiled, type CompileOptions, type OpenProject } from '../compile.ts';
 import { Fault, fault, printDiagnostics } from './fault.ts';
 import { diskHost, locate } from './host.ts';
 
@@ -35,7 +28,7 @@ export function openFile(file: string): { root: string; path: string; project: O
 export function compileFile(
   file: string,
   options: ProgramOptions,
-  hooks: Pick<CompileOptions, 'onPass' | 'verify' | 'targets'> = {},
+  hooks: Pick<CompileOptions, 'onPass' | 'verify' | 'targets' | 'machine'> = {},
 ): CompiledFile {
   const { root, path, project } = openFile(file);
   if (project.bag.hasErrors) throw new Fault(project.bag.all, project.sources);
@@ -54,9 +47,9 @@ export function compileFile(
 export function compileBlock(
   file: string,
   options: ProgramOptions,
-  targets: readonly TargetName[],
+  hooks: Pick<CompileOptions, 'targets' | 'machine'>,
 ): CompiledFile & { block: Compiled } {
-  const compiled = compileFile(file, options, { targets });
+  const compiled = compileFile(file, options, hooks);
   const [block] = compiled.blocks;
   if (compiled.blocks.length !== 1 || !block) {
     throw fault('which_block', { file: compiled.path, exports: names(compiled.blocks.map((b) => b.artifact.name)) });

@@ -8,8 +8,10 @@ import type { Origin, TensorType } from '../ir/ir.ts';
 import type {
   Artifact,
   KernelEntry,
+  Machine,
   MethodEntry,
   MethodForm,
+  NativeCode,
   Program,
   Spec,
   TrainEntry,
@@ -25,7 +27,8 @@ import { isHalf } from './half.ts';
 import type { Kernel } from './kernel.ts';
 import { link, tensorSpec, type LinkOptions } from './link.ts';
 import { lowerModule } from './lower.ts';
-import { WASM, WGSL } from './targets.ts';
+import { printUnits } from './c/program.ts';
+import { nativeTarget, WASM, WGSL } from './targets.ts';
 import { printWasm } from './wasm/print.ts';
 import { printWgsl } from './wgsl/print.ts';
 
@@ -38,7 +41,7 @@ export interface Sources {
 export function assemble(
   programs: Programs,
   sources: Sources,
-  webgpu: WebGpuCode | null,
+  others: { readonly webgpu: WebGpuCode | null; readonly native: NativeCode | null },
   options: LinkOptions = {},
 ): { artifact: Artifact; kernels: readonly Kernel[] } {
   const { block } = programs;
@@ -59,7 +62,7 @@ export function assemble(
     train: trainEntry(programs),
     kernels: pool.kernels.map(kernelEntries(sources)),
     wasm,
-    webgpu,
+    ...others,
   };
   return { artifact, kernels: pool.kernels };
 }
@@ -67,13 +70,34 @@ export function assemble(
 /** The same program on other lines is the same program. */
 const withoutInfo = (key: string, value: unknown): unknown => (key === 'info' ? undefined : value);
 
-/** The programs of a block for WebGPU; initial values come from those of the cpu. */
+/** The programs of a block for WebGPU. */
 export function assembleWebGpu(programs: Programs, sources: Sources, options: LinkOptions = {}): WebGpuCode {
-  const entries = programs.entries.filter((e) => e.name !== 'init' && e.name !== 'init_state');
+  const entries = programs.entries.filter(runsEverywhere);
   const { pool, linked } = linkAll(programs, entries, WGSL, sources, options);
   const entryOf = kernelEntries(sources);
   return { programs: linked, kernels: pool.kernels.map((k) => webGpuKernel(k, entryOf(k))) };
 }
+
+/** The programs of a block in C for a kind of machine. */
+export function assembleNative(
+  programs: Programs,
+  machine: Machine,
+  sources: Sources,
+  options: LinkOptions = {},
+): NativeCode {
+  const entries = programs.entries.filter(runsEverywhere);
+  const { pool, linked } = linkAll(programs, entries, nativeTarget(machine), sources, options);
+  const { units, functions, declarations } = printUnits(
+    { kernels: pool.kernels, programs: linked },
+    { fma: machine.fma },
+  );
+  const entryOf = kernelEntries(sources);
+  const kernels = pool.kernels.map((k, i) => ({ ...entryOf(k), declaration: declarations[i]! }));
+  return { machine, programs: linked, kernels, units, functions };
+}
+
+/** Initial values are drawn on the cpu, so that all devices start from the same bits. */
+const runsEverywhere = (e: Entry): boolean => e.name !== 'init' && e.name !== 'init_state';
 
 export function webGpuKernel(k: Kernel, entry: KernelEntry): WebGpuKernel {
   const { code, grid } = printWgsl(k);

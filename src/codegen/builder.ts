@@ -141,19 +141,13 @@ export function splat(a: KExpr, lanes: number): KExpr {
   const type = vec(a.type.elem, lanes);
   return a.k === 'const' ? cst(a.value, type) : { k: 'splat', a, type };
 }
-export const lane = (a: KExpr, i: number): KExpr => ({ k: 'lane', a, lane: i, type: vec(a.type.elem, 1) });
-export const vector = (items: readonly KExpr[]): KExpr => ({
-  k: 'vec',
-  items,
-  type: vec(items[0]!.type.elem, items.length),
-});
-export const shuffle = (a: KExpr, b: KExpr, lanes: readonly number[]): KExpr => ({
-  k: 'shuffle',
-  a,
-  b,
-  lanes,
-  type: vec(a.type.elem, lanes.length),
-});
+export const lane = (a: KExpr, i: number): KExpr =>
+  a.type.lanes === 1 ? a : { k: 'lane', a, lane: i, type: vec(a.type.elem, 1) };
+export const vector = (items: readonly KExpr[]): KExpr =>
+  items.length === 1 ? items[0]! : { k: 'vec', items, type: vec(items[0]!.type.elem, items.length) };
+/** Lanes of `a`, then of `b`. Of scalars, one of them. */
+export const shuffle = (a: KExpr, b: KExpr, lanes: readonly number[]): KExpr =>
+  a.type.lanes === 1 ? [a, b][lanes[0]!]! : { k: 'shuffle', a, b, lanes, type: vec(a.type.elem, lanes.length) };
 
 /** The element type that a load from such storage yields. */
 export const loadedElem = (e: StorageElem): KElem => (e === 'f16' || e === 'bf16' ? 'f32' : e);

@@ -30,6 +30,8 @@ export interface Target {
   readonly kind: 'wasm' | 'c' | 'wgsl';
   /** Lanes of a vector. */
   readonly lanes: number;
+  /** Vector registers that an inner loop can count on. */
+  readonly registers: number;
   /** `fma` is one rounding and as fast as a multiplication. */
   readonly fma: boolean;
 }

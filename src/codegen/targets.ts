@@ -1,8 +1,15 @@
 /** The targets that code is generated for. */
+import type { Machine } from '../runtime/artifact.ts';
 import type { Target } from './call.ts';
 
-/** 128-bit SIMD. `fma` is one instruction in the relaxed variant and two in the plain one: the kernels are the same. */
-export const WASM: Target = { kind: 'wasm', lanes: 4, fma: true };
+/**
+ * 128-bit SIMD. `fma` is one instruction in the relaxed variant and two in the plain one: the kernels are the same. V8 has 15
+ * registers on x86.
+ */
+export const WASM: Target = { kind: 'wasm', lanes: 4, registers: 15, fma: true };
 
 /** Compute shaders: the lanes of a GPU are invocations, which schedules hand out; values are scalars. */
-export const WGSL: Target = { kind: 'wgsl', lanes: 1, fma: true };
+export const WGSL: Target = { kind: 'wgsl', lanes: 1, registers: 0, fma: true };
+
+/** C with the vectors of one processor. */
+export const nativeTarget = (m: Machine): Target => ({ kind: 'c', ...m });

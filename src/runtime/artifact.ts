@@ -33,6 +33,30 @@ export interface Artifact {
   readonly wasm: { readonly simd: Uint8Array; readonly relaxed: Uint8Array };
   /** The programs that run on a GPU; null where the block was not compiled for it. */
   readonly webgpu: WebGpuCode | null;
+  /** The programs in C, for a shared object made by the system's compiler; null where the block was not compiled for it. */
+  readonly native: NativeCode | null;
+}
+
+/** What C was written for. It runs on any machine; on this kind it is fast. */
+export interface Machine {
+  /** Lanes of a vector of f32. */
+  readonly lanes: number;
+  /** Vector registers. */
+  readonly registers: number;
+  /** It has fused multiply-add. */
+  readonly fma: boolean;
+}
+
+/** As `WebGpuCode`: initial values are drawn on the cpu. */
+export interface NativeCode {
+  readonly machine: Machine;
+  readonly programs: readonly Program[];
+  /** `declaration`: the exported function, with `intptr_t` for what is an address. */
+  readonly kernels: readonly (KernelEntry & { readonly declaration: string })[];
+  /** Translation units in C; together they export a function for each program and each kernel. */
+  readonly units: readonly string[];
+  /** The names of those functions, in the order of the programs: `void (const double *frame)`, one number per slot. */
+  readonly functions: readonly string[];
 }
 
 /** Initial values are drawn on the cpu, with the same bits for every device: `init` and `init_state` are not here. */

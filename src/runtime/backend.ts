@@ -22,11 +22,20 @@ export interface Executor {
   slice(segment: string, start: number, bytes: number): Storage;
 }
 
+/** Told while something takes long. */
+export type Progress = (p: { readonly task: string; readonly done: number; readonly total: number }) => void;
+
 /** Compiles a model's kernels for a device. */
-export async function createExecutor(artifact: Artifact, on: Device): Promise<Executor> {
+export async function createExecutor(artifact: Artifact, on: Device, progress?: Progress): Promise<Executor> {
   if (on.kind === 'cpu') {
-    const [{ CpuExecutor }, { CpuDevice }] = await Promise.all([import('./executor.ts'), import('./device.ts')]);
-    if (on instanceof CpuDevice) return CpuExecutor.create(artifact, on);
+    const [{ cpuExecutor }, { CpuDevice }] = await Promise.all([import('./executor.ts'), import('./device.ts')]);
+    if (on instanceof CpuDevice) return cpuExecutor(artifact, on);
+  } else if (on.kind === 'native') {
+    const [{ NativeExecutor }, { NativeDevice }] = await Promise.all([
+      import('./native/executor.ts'),
+      import('./native/device.ts'),
+    ]);
+    if (on instanceof NativeDevice) return NativeExecutor.create(artifact, on, progress);
   } else {
     const [{ WebGpuExecutor }, { WebGpuDevice }] = await Promise.all([
       import('./webgpu/executor.ts'),

@@ -1,15 +1,15 @@
-/** What every device is to the rest of the runtime, and the cpu: one WebAssembly memory that all models share. */
+/** What every device is to the rest of the runtime, and those that compute on the processor: one memory that all models share. */
 import type { Elem } from './artifact.ts';
 import { hasRelaxedSimd, numericFeatures } from './features.ts';
 import { UsageError } from './errors.ts';
-import { Memory } from './memory.ts';
+import { WasmMemory, type Memory } from './memory.ts';
 import { Profile } from './profile.ts';
 import { HostStorage, type Storage } from './storage.ts';
 
 export interface Device {
   /** `cpu`, `webgpu:0`, ... */
   readonly name: string;
-  readonly kind: 'cpu' | 'webgpu';
+  readonly kind: 'cpu' | 'native' | 'webgpu';
   /** What it is, for people. */
   readonly description: string;
   /** Names what the last bit of a result depends on: part of the backend's identity. */
@@ -23,25 +23,16 @@ export interface Device {
   profile(): Profile;
 }
 
-export class CpuDevice implements Device {
-  readonly name: string;
-  readonly kind = 'cpu';
-  /** Which WebAssembly the engine runs: `relaxed` has fused multiply-add. */
-  readonly variant: 'simd' | 'relaxed';
-  readonly numerics: string;
-  readonly description: string;
-  readonly memory: Memory;
+/** A device that computes in the host's memory. */
+export abstract class HostDevice implements Device {
+  abstract readonly name: string;
+  abstract readonly kind: Device['kind'];
+  abstract readonly description: string;
+  abstract readonly numerics: string;
+  abstract readonly memory: Memory;
   /** Set while somebody wants to know where time goes. */
   profiling: Profile | null = null;
   private scratch = { at: 0, bytes: 0 };
-
-  constructor(name = 'cpu') {
-    this.name = name;
-    this.variant = hasRelaxedSimd() ? 'relaxed' : 'simd';
-    this.numerics = numericFeatures(this.variant);
-    this.description = `WebAssembly SIMD${this.variant === 'relaxed' ? ' with fused multiply-add (relaxed SIMD)' : ', without relaxed SIMD'}`;
-    this.memory = new Memory();
-  }
 
   store(bytes: Uint8Array): Storage {
     return new HostStorage(bytes);
@@ -69,5 +60,24 @@ export class CpuDevice implements Device {
 
   toString(): string {
     return this.name;
+  }
+}
+
+/** WebAssembly. */
+export class CpuDevice extends HostDevice {
+  readonly name: string;
+  readonly kind = 'cpu';
+  /** Which WebAssembly the engine runs: `relaxed` has fused multiply-add. */
+  readonly variant: 'simd' | 'relaxed';
+  readonly numerics: string;
+  readonly description: string;
+  readonly memory = new WasmMemory();
+
+  constructor(name = 'cpu') {
+    super();
+    this.name = name;
+    this.variant = hasRelaxedSimd() ? 'relaxed' : 'simd';
+    this.numerics = numericFeatures(this.variant);
+    this.description = `WebAssembly SIMD${this.variant === 'relaxed' ? ' with fused multiply-add (relaxed SIMD)' : ', without relaxed SIMD'}`;
   }
 }

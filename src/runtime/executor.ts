@@ -1,12 +1,12 @@
 /**
- * Runs the programs of one model on one device. For each binding of a program's sizes it plans memory and writes a frame
- * once; a call then copies arguments in (or points at them), updates what moved, and enters WebAssembly once.
+ * Runs the programs of one model on a device in the host's memory. For each binding of a program's sizes it plans memory and
+ * writes a frame once; a call then copies arguments in (or points at them), updates what moved, and enters the code once.
  */
-import type { Artifact, Program, Segment } from './artifact.ts';
+import { kernelExport, type Artifact, type KernelEntry, type Program, type Segment } from './artifact.ts';
 import type { Executor, InputSource } from './backend.ts';
-import type { CpuDevice } from './device.ts';
+import type { CpuDevice, HostDevice } from './device.ts';
 import { widthOf } from './elem.ts';
-import { OutOfMemoryError, ShapeError } from './errors.ts';
+import { ShapeError } from './errors.ts';
 import { aligned, plan, type Plan } from './plan.ts';
 import { evaluateSize, type Binding } from './sizes.ts';
 import { runStepwise } from './stepwise.ts';
@@ -26,34 +26,33 @@ interface Bound {
   readonly regions: ReadonlyMap<number, { at: number; bytes: number }>;
 }
 
-export class CpuExecutor implements Executor {
-  readonly device: CpuDevice;
+/** Compiled programs and kernels. */
+export interface HostCode {
+  readonly programs: readonly Program[];
+  readonly kernels: readonly KernelEntry[];
+  /** Takes the address of a frame. */
+  readonly program: (name: string) => (frame: number) => void;
+  /** Takes what a frame has in the kernel's slots. */
+  readonly kernel: (index: number) => (...args: readonly number[]) => void;
+}
+
+export class HostExecutor implements Executor {
+  readonly device: HostDevice;
   private readonly artifact: Artifact;
-  private readonly exports: WebAssembly.Exports;
+  private readonly code: HostCode;
   private readonly segments = new Map<string, { at: number; info: Segment }>();
   private readonly programs: ReadonlyMap<string, Program>;
   private readonly bound = new Map<string, Bound>();
   /** Bytes of the device's memory that are this model's, by address. */
-  private readonly owned: Map<number, number>;
+  private readonly owned = new Map<number, number>();
 
-  private constructor(artifact: Artifact, on: CpuDevice, exports: WebAssembly.Exports, owned: Map<number, number>) {
+  /** Memory of a model that is collected goes back to the device. */
+  constructor(artifact: Artifact, on: HostDevice, code: HostCode) {
     this.artifact = artifact;
     this.device = on;
-    this.exports = exports;
-    this.owned = owned;
-    this.programs = new Map(artifact.programs.map((p) => [p.name, p]));
-  }
-
-  /** Compiles the kernels for the device. Memory of a model that is collected goes back to the device. */
-  static async create(artifact: Artifact, on: CpuDevice): Promise<CpuExecutor> {
-    const bytes = artifact.wasm[on.variant];
-    const { instance } = await WebAssembly.instantiate(bytes as Uint8Array<ArrayBuffer>, {
-      env: { memory: on.memory.wasm },
-    });
-    const owned = new Map<number, number>();
-    const made = new CpuExecutor(artifact, on, instance.exports, owned);
-    REGISTRY.register(made, { on, owned });
-    return made;
+    this.code = code;
+    this.programs = new Map(code.programs.map((p) => [p.name, p]));
+    REGISTRY.register(this, { on, owned: this.owned });
   }
 
   program(name: string): Program {
@@ -82,7 +81,7 @@ export class CpuExecutor implements Executor {
   }
 
   /** Gives all segments back: their content is gone. */
-  forget(): void {
+  private forget(): void {
     for (const s of this.segments.values()) this.release(s.at);
     this.segments.clear();
   }
@@ -105,6 +104,14 @@ export class CpuExecutor implements Executor {
     for (const r of oldest.outputs) r.retire();
     for (const region of oldest.regions.values()) this.release(region.at);
     this.release(oldest.frame);
+  }
+
+  /** Runs a program that fills segments, hands their content over and forgets it: initial values for another device. */
+  drain(name: string, source: InputSource, take: (segment: string, bytes: Uint8Array) => void): void {
+    this.run(name, new Map(), source);
+    for (const [segment, { at, info }] of this.segments)
+      take(segment, this.device.memory.bytes(at, info.length * widthOf(info.elem)));
+    this.forget();
   }
 
   /** Runs a program and gives a tensor for each of its results. */
@@ -145,10 +152,10 @@ export class CpuExecutor implements Executor {
   }
 
   private enter(program: Program, frame: number, binding: Binding): void {
-    const { exports, device } = this;
-    if (!device.profiling) return (exports[program.name] as (frame: number) => void)(frame);
-    const { kernels } = this.artifact;
-    runStepwise({ program, kernels, exports, memory: device.memory, frame, binding }, device.profiling);
+    const { code, device } = this;
+    if (!device.profiling) return code.program(program.name)(device.memory.base + frame);
+    const { kernels, kernel } = code;
+    runStepwise({ program, kernels, code: kernel, memory: device.memory, frame, binding }, device.profiling);
   }
 
   private bind(program: Program, binding: Binding): Bound {
@@ -173,17 +180,14 @@ export class CpuExecutor implements Executor {
     const wanted =
       planned.workspace +
       planned.sizes.reduce((n, s, i) => n + (program.buffers[i]!.kind === 'temp' ? 0 : aligned(s)), 0);
-    if (wanted > 2 ** 32) {
-      throw new OutOfMemoryError(
-        `${this.artifact.name}.${program.name} needs ${(wanted / 1e9).toFixed(2)} GB; the cpu device addresses 4.29 GB`,
-      );
-    }
+    const { memory } = this.device;
+    memory.check(`${this.artifact.name}.${program.name}`, wanted);
     const regions = new Map<number, { at: number; bytes: number }>();
     program.buffers.forEach((b, i) => {
       const bytes = planned.sizes[i]!;
       if (b.kind === 'input' || b.kind === 'output') regions.set(i, { at: this.alloc(bytes), bytes });
     });
-    const frame = this.alloc(4 * program.slots.length);
+    const frame = this.alloc(memory.slotBytes * program.slots.length);
     bound = {
       plan: planned,
       frame,
@@ -191,7 +195,7 @@ export class CpuExecutor implements Executor {
       outputs: [],
       regions,
     };
-    const words = this.device.memory.i32(frame, program.slots.length);
+    const words = memory.frame(frame, program.slots.length);
     program.slots.forEach((s, i) => {
       if (s.kind === 'size') words[i] = evaluateSize(s.value, binding);
     });
@@ -204,9 +208,10 @@ export class CpuExecutor implements Executor {
   private writeFrame(program: Program, bound: Bound, addresses: readonly number[], binding: Binding): void {
     const moved = addresses.some((a, i) => a !== bound.addresses[i]);
     if (!moved) return;
-    const words = this.device.memory.i32(bound.frame, program.slots.length);
+    const { memory } = this.device;
+    const words = memory.frame(bound.frame, program.slots.length);
     program.slots.forEach((s, i) => {
-      if (s.kind === 'address') words[i] = addresses[s.buffer]! + evaluateSize(s.offset, binding);
+      if (s.kind === 'address') words[i] = memory.base + addresses[s.buffer]! + evaluateSize(s.offset, binding);
     });
     bound.addresses.set(addresses);
   }
@@ -229,15 +234,25 @@ export class CpuExecutor implements Executor {
   }
 }
 
+/** Compiles the kernels for WebAssembly. */
+export async function cpuExecutor(artifact: Artifact, on: CpuDevice): Promise<HostExecutor> {
+  const { instance } = await WebAssembly.instantiate(artifact.wasm[on.variant] as Uint8Array<ArrayBuffer>, {
+    env: { memory: on.memory.wasm },
+  });
+  const found = <F>(name: string): F => instance.exports[name] as F;
+  const { programs, kernels } = artifact;
+  return new HostExecutor(artifact, on, { programs, kernels, program: found, kernel: (i) => found(kernelExport(i)) });
+}
+
 /** A result: in the device's memory until the same program runs again, then in the host's if somebody still holds it. */
 class ResultStorage implements Storage {
   readonly visible = true;
-  private readonly owner: CpuExecutor;
+  private readonly owner: HostExecutor;
   private readonly at: number;
   private readonly length: number;
   private host: Uint8Array | null = null;
 
-  constructor(owner: CpuExecutor, at: number, length: number) {
+  constructor(owner: HostExecutor, at: number, length: number) {
     this.owner = owner;
     this.at = at;
     this.length = length;
@@ -266,6 +281,6 @@ class ResultStorage implements Storage {
   }
 }
 
-const REGISTRY = new FinalizationRegistry<{ on: CpuDevice; owned: ReadonlyMap<number, number> }>(({ on, owned }) => {
+const REGISTRY = new FinalizationRegistry<{ on: HostDevice; owned: ReadonlyMap<number, number> }>(({ on, owned }) => {
   for (const [at, bytes] of owned) on.memory.release(at, bytes);
 });

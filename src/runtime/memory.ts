@@ -1,25 +1,34 @@
-/** The one WebAssembly memory of the cpu device. It grows when a model is created or new sizes are bound, never in a step. */
+/** The memory of a device that computes on the processor: one per device, growing in place when a model is created or new sizes are bound. */
 import { OutOfMemoryError } from './errors.ts';
 import { regionBytes, Regions } from './regions.ts';
 import { megabytes } from './sizes.ts';
 
-const PAGE = 65536;
-/** 32-bit WebAssembly memory ends at 4 GiB. */
-const MAX_BYTES = 2 ** 32 - PAGE;
-/** The first page belongs to the kernels' own arrays. */
-const START = PAGE;
-
 /** A vector load that a kernel moved in front of a loop may look past an empty tensor; nothing of it is used. */
 const SLACK = 64;
 
-export class Memory {
-  readonly wasm: WebAssembly.Memory;
+export abstract class Memory {
+  private readonly device: string;
   private readonly regions: Regions;
+  private readonly limit: number;
 
-  constructor() {
-    this.wasm = new WebAssembly.Memory({ initial: 2, maximum: 65536 });
-    this.regions = new Regions(START, (end, wanted) => this.grow(end + SLACK, wanted));
+  /** Addresses from `start` up to `limit` are given out. */
+  constructor(device: string, start: number, limit: number) {
+    this.device = device;
+    this.limit = limit;
+    this.regions = new Regions(start, (end, wanted) => this.reach(end + SLACK, wanted));
   }
+
+  protected abstract get buffer(): ArrayBuffer;
+  /** Makes the buffer that long, or longer. Throws where the system refuses. */
+  protected abstract grow(bytes: number): void;
+  /** What kernels take addresses from: address 0 as they see it. */
+  abstract readonly base: number;
+  /** Bytes of one slot of a frame. */
+  abstract readonly slotBytes: number;
+  /** Where the address in a slot is in this memory. */
+  abstract place(slot: number): number;
+  /** A frame, one number per slot. */
+  abstract frame(at: number, slots: number): Int32Array | Float64Array;
 
   /** Bytes that are taken now. */
   get used(): number {
@@ -29,7 +38,7 @@ export class Memory {
   /** Address of so many bytes, zeroed. */
   alloc(bytes: number): number {
     const at = this.regions.take(bytes);
-    new Uint8Array(this.wasm.buffer, at, regionBytes(bytes)).fill(0);
+    new Uint8Array(this.buffer, at, regionBytes(bytes)).fill(0);
     return at;
   }
 
@@ -38,25 +47,62 @@ export class Memory {
     this.regions.release(at, bytes);
   }
 
-  private grow(end: number, wanted: number): void {
-    const have = this.wasm.buffer.byteLength;
-    if (end <= have) return;
-    const numbers = `needs ${megabytes(wanted)} more, has ${megabytes(this.used)} in use, and can address ${megabytes(MAX_BYTES)}`;
-    if (end > MAX_BYTES) throw new OutOfMemoryError(`the cpu device ${numbers}`);
+  /** Throws OutOfMemoryError where so much more can never be had. */
+  check(what: string, bytes: number): void {
+    if (bytes <= this.limit) return;
+    const gigabytes = (n: number): string => `${(n / 1e9).toFixed(2)} GB`;
+    throw new OutOfMemoryError(
+      `${what} needs ${gigabytes(bytes)}; the ${this.device} device addresses ${gigabytes(this.limit)}`,
+    );
+  }
+
+  private reach(end: number, wanted: number): void {
+    if (end <= this.buffer.byteLength) return;
+    const numbers = `needs ${megabytes(wanted)} more, has ${megabytes(this.used)} in use, and can address ${megabytes(this.limit)}`;
+    if (end > this.limit) throw new OutOfMemoryError(`the ${this.device} device ${numbers}`);
     try {
-      this.wasm.grow(Math.ceil((end - have) / PAGE));
+      this.grow(end);
     } catch {
-      throw new OutOfMemoryError(`the cpu device ${numbers}, but the system refused the memory`);
+      throw new OutOfMemoryError(`the ${this.device} device ${numbers}, but the system refused the memory`);
     }
   }
 
   bytes(at: number, length: number): Uint8Array {
-    return new Uint8Array(this.wasm.buffer, at, length);
+    return new Uint8Array(this.buffer, at, length);
   }
   i32(at: number, length: number): Int32Array {
-    return new Int32Array(this.wasm.buffer, at, length);
+    return new Int32Array(this.buffer, at, length);
   }
   f32(at: number, length: number): Float32Array {
-    return new Float32Array(this.wasm.buffer, at, length);
+    return new Float32Array(this.buffer, at, length);
+  }
+}
+
+const PAGE = 65536;
+
+/** WebAssembly's. The first page belongs to the kernels' own arrays. */
+export class WasmMemory extends Memory {
+  readonly wasm = new WebAssembly.Memory({ initial: 2, maximum: 65536 });
+  readonly base = 0;
+  readonly slotBytes = 4;
+
+  constructor() {
+    super('cpu', PAGE, 2 ** 32 - PAGE);
+  }
+
+  protected get buffer(): ArrayBuffer {
+    return this.wasm.buffer;
+  }
+
+  protected grow(bytes: number): void {
+    this.wasm.grow(Math.ceil((bytes - this.wasm.buffer.byteLength) / PAGE));
+  }
+
+  place(slot: number): number {
+    return slot >>> 0;
+  }
+
+  frame(at: number, slots: number): Int32Array {
+    return new Int32Array(this.wasm.buffer, at, slots);
   }
 }

@@ -3,7 +3,7 @@ import { formSuffix, type Artifact, type Elem, type MethodEntry, type ProgramInp
 import { bindArguments } from './arguments.ts';
 import { createExecutor, type Executor } from './backend.ts';
 import type { Device } from './device.ts';
-import { autoDevice, cpuDevice, device as findDevice } from './devices.ts';
+import { autoDevice, device as findDevice } from './devices.ts';
 import { encode } from './elem.ts';
 import { AveragedWeights } from './ema.ts';
 import { DTypeError, UsageError } from './errors.ts';
@@ -76,7 +76,11 @@ export class Model {
     artifact: Artifact,
     options: CreateOptions = {},
   ): Promise<M> {
-    const executor = await createExecutor(artifact, await chosenDevice(artifact, options.device ?? 'cpu'));
+    const executor = await createExecutor(
+      artifact,
+      await chosenDevice(artifact, options.device ?? 'cpu'),
+      options.progress,
+    );
     const seed = options.seed ?? 0;
     const model = new make(executor, artifact, seed);
     if (artifact.tensors.length > 0) executor.run('init', new Map(), () => keyBytes(foldIn(keyOf(seed), KEY.init)));
@@ -366,7 +370,7 @@ export class Model {
 async function chosenDevice(artifact: Artifact, where: string | Device): Promise<Device> {
   if (typeof where === 'object') return where;
   if (where !== 'auto') return findDevice(where);
-  return artifact.webgpu ? (await autoDevice()).device : cpuDevice();
+  return (await autoDevice(artifact)).device;
 }
 
 function keyOf(seed: number): Key {

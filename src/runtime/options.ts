@@ -1,5 +1,6 @@
 /** What `create`, methods and `train_step` take besides tensors. */
 import type { MethodEntry } from './artifact.ts';
+import type { Progress } from './backend.ts';
 import type { Device } from './device.ts';
 import { UsageError } from './errors.ts';
 import { Tensor } from './tensor.ts';
@@ -7,8 +8,10 @@ import { Tensor } from './tensor.ts';
 export interface CreateOptions {
   /** Of the initial values, and of dropout where a call gives no other. Default 0. */
   readonly seed?: number;
-  /** `cpu` (default), `webgpu`, `webgpu:1`, or `auto`: a GPU where there is one and the block was compiled for it. */
+  /** `cpu` (default), `native`, `webgpu`, `webgpu:1`, or `auto` (see `autoDevice`). */
   readonly device?: string | Device;
+  /** Told while C is compiled. */
+  readonly progress?: Progress;
 }
 
 export interface CallOptions {

@@ -50,8 +50,10 @@ export async function runToBytes(model: Model, position: RunPosition): Promise<U
 }
 
 /** Target, numeric features and program: what must agree for bit-identical numbers. */
-export const backendIdentity = (model: Model): string =>
-  `${model.device.name}-${model.device.numerics}/${model.artifact.hash}`;
+export function backendIdentity({ device, artifact }: Model): string {
+  const written = device.kind === 'native' && artifact.native ? `-x${artifact.native.machine.lanes}` : '';
+  return `${device.name}-${device.numerics}${written}/${artifact.hash}`;
+}
 
 /**
  * Puts a model where the run was. `warnings` says why what follows may differ in bits from the run that was never stopped.

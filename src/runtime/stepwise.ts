@@ -1,8 +1,8 @@
 /**
- * Runs a program of the cpu kernel by kernel from the host, for profiles: the same kernels on the same frame as its driver
- * in WebAssembly, which has no clock and so pays for none.
+ * Runs a program of a device in the host's memory kernel by kernel, for profiles: the same kernels on the same frame as its
+ * driver, which has no clock and so pays for none.
  */
-import { kernelExport, type KernelEntry, type Program, type Step } from './artifact.ts';
+import type { KernelEntry, Program, Step } from './artifact.ts';
 import type { Memory } from './memory.ts';
 import { workOf, type Profile, type Work } from './profile.ts';
 import type { Binding } from './sizes.ts';
@@ -10,7 +10,8 @@ import type { Binding } from './sizes.ts';
 export interface Stepwise {
   readonly program: Program;
   readonly kernels: readonly KernelEntry[];
-  readonly exports: WebAssembly.Exports;
+  /** The code of a kernel, by its number. */
+  readonly code: (kernel: number) => (...args: readonly number[]) => void;
   readonly memory: Memory;
   /** Address of the frame. */
   readonly frame: number;
@@ -19,8 +20,8 @@ export interface Stepwise {
 
 export function runStepwise(on: Stepwise, profile: Profile): void {
   const { program, memory, binding } = on;
-  const frame = memory.i32(on.frame, program.slots.length);
-  const word = (slot: number): Int32Array => memory.i32(frame[slot]! >>> 0, 1);
+  const frame = memory.frame(on.frame, program.slots.length);
+  const word = (slot: number): Int32Array => memory.i32(memory.place(frame[slot]!), 1);
   const works = new Map<Step, Work>();
   const timed = (work: Work, run: () => void): void => {
     const start = performance.now();
@@ -32,14 +33,14 @@ export function runStepwise(on: Stepwise, profile: Profile): void {
       case 'kernel': {
         let work = works.get(s);
         if (!work) works.set(s, (work = workOf(program.name, on.kernels[s.kernel]!.name, s.info, binding)));
-        const call = on.exports[kernelExport(s.kernel)] as (...args: number[]) => void;
+        const call = on.code(s.kernel);
         const args = s.slots.map((slot) => frame[slot]!);
         return timed(work, () => call(...args));
       }
       case 'copy': {
         const bytes = frame[s.bytes]!;
-        const from = memory.bytes(frame[s.from]! >>> 0, bytes);
-        const to = memory.bytes(frame[s.to]! >>> 0, bytes);
+        const from = memory.bytes(memory.place(frame[s.from]!), bytes);
+        const to = memory.bytes(memory.place(frame[s.to]!), bytes);
         const work = { program: program.name, kernel: 'copy', origin: '', flops: 0, bytes: 2 * bytes };
         return timed(work, () => to.set(from));
       }

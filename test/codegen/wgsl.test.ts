@@ -29,7 +29,7 @@ const dawn = await nullDevice();
 const withDawn = dawn ? test : test.skip;
 if (!dawn) test('skipped: the package `webgpu` gives no adapter (npm install webgpu)', absent);
 
-for (const { name, call } of samples({ kind: 'wgsl', lanes: 4, fma: true }))
+for (const { name, call } of samples({ kind: 'wgsl', lanes: 4, registers: 15, fma: true }))
   withDawn(`${name} is a valid shader`, async (t) => {
     t.is(await shaderFault(dawn!.device, printWgsl(call.kernel).code), null);
   });

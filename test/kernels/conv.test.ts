@@ -6,13 +6,12 @@ import type { KernelCall } from '../../src/codegen/call.ts';
 import * as D from '../../src/ir/dim.ts';
 import type { Value } from '../../src/ir/ir.ts';
 import { NO_ORIGIN } from '../../src/ir/ir.ts';
+import { WASM } from '../../src/codegen/targets.ts';
 import { conv2dCalls, conv2dInputGradCalls, conv2dWeightGradCalls, convSpec } from '../../src/runtime/kernels/conv.ts';
 import { sourceOf, storeTo } from '../../src/runtime/kernels/epilogue.ts';
 import { compare } from '../support/parity.ts';
 import { argOf } from '../support/run-kernels.ts';
 import { numbers } from '../support/sample-kernels.ts';
-
-const TARGET = { kind: 'wasm', lanes: 4, fma: true } as const;
 
 interface Geometry {
   readonly batch: number;
@@ -111,13 +110,13 @@ function check(t: ExecutionContext, g: Geometry, symbols: 'batch' | 'all', data?
   const source = (v: Value) => sourceOf(argOf(v));
   const taps = g.kernel[0] * g.kernel[1];
   run('conv2d', [x, w], {}, g.inPerGroup * taps, (a, b, c) =>
-    conv2dCalls(spec(a, b, c), source(a), source(b), storeTo(argOf(c)), TARGET, [NO_ORIGIN]),
+    conv2dCalls(spec(a, b, c), source(a), source(b), storeTo(argOf(c)), WASM, [NO_ORIGIN]),
   );
   run('conv2d_input_grad', [y, w], { input: g.size.map(D.dim) }, g.outPerGroup * taps, (a, b, c) =>
-    conv2dInputGradCalls(spec(a, b, c), source(c), source(b), storeTo(argOf(a)), TARGET, [NO_ORIGIN]),
+    conv2dInputGradCalls(spec(a, b, c), source(c), source(b), storeTo(argOf(a)), WASM, [NO_ORIGIN]),
   );
   run('conv2d_weight_grad', [x, y], { kernel: g.kernel }, g.batch * oh * ow, (a, b, c) =>
-    conv2dWeightGradCalls(spec(a, b, c), source(a), source(c), storeTo(argOf(b)), TARGET, [NO_ORIGIN]),
+    conv2dWeightGradCalls(spec(a, b, c), source(a), source(c), storeTo(argOf(b)), WASM, [NO_ORIGIN]),
   );
 }
 

@@ -5,6 +5,7 @@ import { add, load, max, mul } from '../../src/codegen/builder.ts';
 import * as D from '../../src/ir/dim.ts';
 import type { Value } from '../../src/ir/ir.ts';
 import { NO_ORIGIN } from '../../src/ir/ir.ts';
+import { WASM } from '../../src/codegen/targets.ts';
 import type { Epilogue, Source } from '../../src/runtime/kernels/epilogue.ts';
 import { sourceOf, storeTo } from '../../src/runtime/kernels/epilogue.ts';
 import { matmulCalls, matmulSpec } from '../../src/runtime/kernels/matmul.ts';
@@ -14,7 +15,6 @@ import { argOf, prepare, valueOf } from '../support/run-kernels.ts';
 import { numbers } from '../support/sample-kernels.ts';
 
 const SIZES = [1, 3, 17, 64, 65];
-const TARGET = { kind: 'wasm', lanes: 4, fma: true } as const;
 
 const lower =
   (ta: boolean, tb: boolean) =>
@@ -24,7 +24,7 @@ const lower =
       sourceOf(argOf(a!)),
       sourceOf(argOf(b!)),
       storeTo(argOf(result)),
-      TARGET,
+      WASM,
       [NO_ORIGIN],
     );
 
@@ -128,7 +128,7 @@ test('f16 operands compute what the same numbers in f32 do', (t) => {
         const out = valueOf('f32', m, n);
         const spec = matmulSpec(a.type, b.type, ta, tb);
         const sources = [sourceOf(argOf(a), elem), sourceOf(argOf(b), elem)] as const;
-        const calls = matmulCalls(spec, ...sources, storeTo(argOf(out)), TARGET, [NO_ORIGIN]);
+        const calls = matmulCalls(spec, ...sources, storeTo(argOf(out)), WASM, [NO_ORIGIN]);
         const stored = (count: number, seed: number): Float32Array | Uint16Array => {
           const half = Float16Array.from(numbers(count, seed));
           return elem === 'f16' ? new Uint16Array(half.buffer) : Float32Array.from(half);
@@ -248,7 +248,7 @@ test('fused sources and epilogues see each element where it is', (t) => {
     },
   };
   const spec = matmulSpec(a.type, b.type, false, true);
-  const calls = matmulCalls(spec, doubled, sourceOf(argOf(b)), epilogue, TARGET, [NO_ORIGIN]);
+  const calls = matmulCalls(spec, doubled, sourceOf(argOf(b)), epilogue, WASM, [NO_ORIGIN]);
   const [da, db, dbias] = [numbers(m * k, 1), numbers(n * k, 2), numbers(n, 3)];
   const run = prepare(
     calls,

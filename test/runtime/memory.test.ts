@@ -3,7 +3,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { OutOfMemoryError } from '../../src/index.ts';
 import { cpuDevice } from '../../src/runtime/devices.ts';
-import { Memory } from '../../src/runtime/memory.ts';
+import { WasmMemory } from '../../src/runtime/memory.ts';
 import { ALIGN } from '../../src/runtime/plan.ts';
 
 test('blocks are aligned, zeroed and apart, whatever is given back in between', (t) => {
@@ -13,7 +13,7 @@ test('blocks are aligned, zeroed and apart, whatever is given back in between', 
   );
   fc.assert(
     fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
-      const memory = new Memory();
+      const memory = new WasmMemory();
       const live: { at: number; size: number }[] = [];
       for (const { take, size } of actions) {
         if (take) {
@@ -38,7 +38,7 @@ test('blocks are aligned, zeroed and apart, whatever is given back in between', 
 });
 
 test('freed neighbours are one block again', (t) => {
-  const memory = new Memory();
+  const memory = new WasmMemory();
   const [a, b, c] = [memory.alloc(1000), memory.alloc(1000), memory.alloc(1000)];
   memory.alloc(64);
   for (const at of [a, c, b]) memory.release(at!, 1000);
@@ -46,7 +46,7 @@ test('freed neighbours are one block again', (t) => {
 });
 
 test('more than can be addressed is refused with both numbers, and nothing is lost', (t) => {
-  const memory = new Memory();
+  const memory = new WasmMemory();
   memory.alloc(1e6);
   const before = memory.used;
   const e = t.throws(() => memory.alloc(5e9), { instanceOf: OutOfMemoryError });
@@ -57,7 +57,7 @@ test('more than can be addressed is refused with both numbers, and nothing is lo
 
 test('addresses beyond 2 GiB are numbers like others', (t) => {
   // Grows the address space, not the resident memory: only what is written is backed by pages.
-  const memory = new Memory();
+  const memory = new WasmMemory();
   let at: number;
   try {
     memory.wasm.grow(40_000);

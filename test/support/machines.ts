@@ -1,6 +1,6 @@
 /** Ways to run a network behind one face: the float64 interpreter of its IR, and the compiled kernels of a device through the public API. */
 import { compile, type TargetName } from '../../src/compile.ts';
-import { Tensor, tensor, type Model, type ModelClass, type Result } from '../../src/runtime/index.ts';
+import { Tensor, tensor, thisMachine, type Model, type ModelClass, type Result } from '../../src/runtime/index.ts';
 import { elaborated } from './elaborated.ts';
 import { Interpreted } from './interpreted.ts';
 import type { Reference } from './networks.ts';
@@ -49,13 +49,14 @@ export const interpreted: Maker = async (source) => {
 };
 
 const classes = new Map<string, ModelClass>();
+const machine = await thisMachine();
 
 /** Compiling is the slow part, and several tests load the same source. */
 function classOf(source: string, targets: readonly TargetName[]): ModelClass {
   const key = `${targets.join()}\n${source}`;
   let made = classes.get(key);
   if (!made) {
-    const { blocks, diagnostics } = compile(source, { verify: true, targets });
+    const { blocks, diagnostics } = compile(source, { verify: true, targets, ...(machine && { machine }) });
     made = Object.values(blocks)[0];
     if (!made) throw new Error(diagnostics.map((d) => `${d.code} ${d.message}`).join('\n'));
     classes.set(key, made);
@@ -96,6 +97,7 @@ const compiledFor =
   };
 
 export const compiled = compiledFor(['wasm'], 'cpu');
+export const compiledC = compiledFor(['wasm', 'native'], 'native');
 export const onWebGpu = compiledFor(['wasm', 'webgpu'], 'webgpu');
 
 async function leaves(r: Result): Promise<Numbers[]> {

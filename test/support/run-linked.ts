@@ -11,7 +11,7 @@ import type { Func, Module } from '../../src/ir/ir.ts';
 import { ndarray, sizeOf, type NdArray } from '../../src/ir/ndarray.ts';
 import { fuse } from '../../src/ir/passes/fuse.ts';
 import type { Artifact, Program, Segment, Step } from '../../src/runtime/artifact.ts';
-import { createExecutor } from '../../src/runtime/backend.ts';
+import { createExecutor, type Executor } from '../../src/runtime/backend.ts';
 import { cpuDevice, device } from '../../src/runtime/devices.ts';
 import { decode, encode } from '../../src/runtime/elem.ts';
 
@@ -45,19 +45,9 @@ export function linkFunc(module: Module, name: string, roles: Roles = {}, option
   });
   const code = onGpu ? { kernels: [], programs: [] } : { kernels, programs: [program] };
   const artifact: Artifact = {
-    format: 1,
-    name,
-    doc: '',
-    hash: '',
-    hyper: {},
+    ...bareArtifact(name),
     segments: segmentsOf(func, roles),
-    tensors: [],
-    stateDict: [],
-    tree: { name: '', path: '', id: 0, type: name, kind: 'block', doc: '', hyper: {}, children: [], own: [] },
-    methods: [],
     programs: [program],
-    train: null,
-    kernels: [],
     wasm: { simd: printWasm(code, { relaxed: false }), relaxed: printWasm(code, { relaxed: true }) },
     webgpu: onGpu
       ? { programs: [program], kernels: kernels.map((k) => webGpuKernel(k, { name: k.name, origins: [] })) }
@@ -66,7 +56,30 @@ export function linkFunc(module: Module, name: string, roles: Roles = {}, option
   return { program, run: (inputs) => run(artifact, func, roles, inputs) };
 }
 
-function entryOf(name: string, func: Func, roles: Roles): Entry {
+/** An artifact with nothing in it. */
+export function bareArtifact(name: string): Artifact {
+  const nothing = printWasm({ kernels: [], programs: [] }, { relaxed: false });
+  return {
+    format: 1,
+    name,
+    doc: '',
+    hash: '',
+    hyper: {},
+    segments: [],
+    tensors: [],
+    stateDict: [],
+    tree: { name: '', path: '', id: 0, type: name, kind: 'block', doc: '', hyper: {}, children: [], own: [] },
+    methods: [],
+    programs: [],
+    train: null,
+    kernels: [],
+    wasm: { simd: nothing, relaxed: nothing },
+    webgpu: null,
+    native: null,
+  };
+}
+
+export function entryOf(name: string, func: Func, roles: Roles): Entry {
   return {
     name,
     func: name,
@@ -81,7 +94,7 @@ function entryOf(name: string, func: Func, roles: Roles): Entry {
   };
 }
 
-function segmentsOf(func: Func, roles: Roles): Segment[] {
+export function segmentsOf(func: Func, roles: Roles): Segment[] {
   const out = new Map<string, Segment>();
   const add = (name: string, v: Func['body']['params'][number]): void => {
     const length = v.type.shape.reduce((n, d) => n * d.value!, 1);
@@ -94,6 +107,17 @@ function segmentsOf(func: Func, roles: Roles): Segment[] {
 
 async function run(artifact: Artifact, func: Func, roles: Roles, inputs: readonly NdArray[]): Promise<NdArray[]> {
   const executor = await createExecutor(artifact, artifact.webgpu ? await device('webgpu') : cpuDevice());
+  return runProgram(executor, artifact.name, func, roles, inputs);
+}
+
+/** Runs one program; segments start as the inputs say. */
+export async function runProgram(
+  executor: Executor,
+  name: string,
+  func: Func,
+  roles: Roles,
+  inputs: readonly NdArray[],
+): Promise<NdArray[]> {
   const types = func.body.params.map((p) => p.type);
   const bytes = inputs.map((x) => encode(x.data, x.elem));
   for (const [i, name] of Object.entries(roles.inputs ?? {}))
@@ -101,7 +125,7 @@ async function run(artifact: Artifact, func: Func, roles: Roles, inputs: readonl
   let next = 0;
   const order = inputs.flatMap((_, i) => (roles.inputs?.[i] === undefined ? [bytes[i]!] : []));
   const binding = bindDims(types, inputs);
-  const results = executor.run(artifact.name, binding, () => order[next++]!);
+  const results = executor.run(name, binding, () => order[next++]!);
   let taken = 0;
   const read = func.body.results.map(async (v, i) => {
     const segment = roles.outputs?.[i];

@@ -9,7 +9,9 @@ import { writeModule } from '../../codegen/module/index.ts';
 import { printKernel } from '../../codegen/print.ts';
 import { printModule } from '../../ir/print.ts';
 import { PASS_NAMES } from '../../ir/pipeline.ts';
+import { device, thisMachine, type Artifact } from '../../runtime/index.ts';
 import { writeFileAtomic } from '../../runtime/node/files.ts';
+import { sayBuild } from '../device.ts';
 import { fault } from '../fault.ts';
 import { setting, targetList } from '../options.ts';
 import { checkOutput } from '../output.ts';
@@ -22,10 +24,11 @@ interface BuildOptions {
   readonly out?: string;
   readonly js?: boolean;
   readonly dump?: string;
-  readonly emit?: 'ir' | 'kernels' | 'wat' | 'wgsl' | 'ts';
+  readonly emit?: 'ir' | 'kernels' | 'wat' | 'wgsl' | 'c' | 'ts';
   readonly check?: boolean;
   readonly verify?: boolean;
   readonly target: readonly TargetName[];
+  readonly native?: boolean;
   readonly json?: boolean;
 }
 
@@ -48,15 +51,16 @@ export function buildCommand(): Command {
     )
     .addOption(
       new Option('--emit <what>', 'print and write nothing')
-        .choices(['ir', 'kernels', 'wat', 'wgsl', 'ts'])
+        .choices(['ir', 'kernels', 'wat', 'wgsl', 'c', 'ts'])
         .conflicts(['check', 'out', 'js']),
     )
     .option(
       '--target <list>',
-      'what the module can run on: wasm (always), webgpu; joined by commas. WebGPU adds its shaders to the module',
+      'what the module can run on: wasm (always), webgpu, native; joined by commas. WebGPU adds its shaders to the module, native its C',
       targetList,
       ['wasm'],
     )
+    .option('--native', 'target native too, and compile its C for this machine now: `auto` will use it')
     .option('--verify', 'check the legality of the IR after every pass')
     .option('--json', 'faults as JSON on standard output')
     .addHelpText(
@@ -68,9 +72,12 @@ export function buildCommand(): Command {
         throw fault('unknown_pass', { name: options.dump, passes: PASS_NAMES.join(', ') });
       }
       checkExtension(options);
+      const targets = targetsOf(options);
+      const machine = targets.includes('native') ? await thisMachine() : null;
       const compiled = compileFile(file, options, {
         verify: options.verify ?? false,
-        targets: options.emit === 'wgsl' ? ['wasm', 'webgpu'] : options.target,
+        targets,
+        ...(machine && { machine }),
         onPass: (pass, module) => {
           if (pass === options.dump) process.stdout.write(printModule(module));
         },
@@ -83,6 +90,8 @@ export function buildCommand(): Command {
             for (const k of block.kernels) process.stdout.write(`${printKernel(k)}\n`);
           else if (options.emit === 'wgsl')
             for (const k of block.artifact.webgpu?.kernels ?? []) process.stdout.write(`${k.code}\n`);
+          else if (options.emit === 'c')
+            for (const unit of block.artifact.native?.units ?? []) process.stdout.write(unit);
           else process.stdout.write(await wasmText(block.artifact.wasm.relaxed));
         }
         return;
@@ -95,6 +104,7 @@ export function buildCommand(): Command {
         process.stdout.write(written.ts);
         return;
       }
+      if (options.native) await buildNative(compiled.blocks.map((b) => b.artifact));
       const base = options.out ?? `${join(compiled.root, compiled.path)}${options.js ? '.js' : '.ts'}`;
       const files = options.js
         ? [[base, written.js] as const, [base.replace(/\.(m?)js$/, '.d.$1ts'), written.dts] as const]
@@ -113,6 +123,24 @@ export function buildCommand(): Command {
         }
       }
     });
+}
+
+function targetsOf({ emit, target, native }: BuildOptions): readonly TargetName[] {
+  if (emit === 'wgsl') return [...target, 'webgpu'];
+  return native || emit === 'c' ? [...target, 'native'] : target;
+}
+
+/** Compiles the C of the blocks; says so where the cache has it already. */
+async function buildNative(artifacts: readonly Artifact[]): Promise<void> {
+  const { NativeDevice } = await import('../../runtime/native/device.ts');
+  const { buildObject } = await import('../../runtime/node/cc.ts');
+  const on = await device('native');
+  if (!(on instanceof NativeDevice)) return;
+  for (const a of artifacts) {
+    if (!a.native) continue;
+    const path = await buildObject(a.native, on.compiler, sayBuild);
+    process.stdout.write(`${pc.green('compiled')} ${a.name} for ${on.description}: ${path}\n`);
+  }
 }
 
 /** TypeScript in a file called .js, or declarations over the module they belong to, would only be noticed much later. */

@@ -13,7 +13,7 @@ import { split, type DataSet } from '../data/dataset.ts';
 import { dataFiles, loadData } from '../data/index.ts';
 import { BatchLoader, matchColumns } from '../data/loader.ts';
 import { count } from '../../diagnostics/words.ts';
-import { chooseDevice, DEVICE_HELP } from '../device.ts';
+import { chooseDevice, DEVICE_HELP, sayBuild } from '../device.ts';
 import { fault } from '../fault.ts';
 import { fraction, positiveInt, setting, wholeNumber } from '../options.ts';
 import { checkOutput } from '../output.ts';
@@ -61,8 +61,8 @@ export function predictCommand(): Command {
     .option('--profile [trace]', PROFILE_HELP)
     .addHelpText('after', '\nExample:\n  netwright predict examples/lenet.net --weights lenet.safetensors --data mnist')
     .action(async (file: string, options: PredictOptions) => {
-      const { device, targets } = await chooseDevice(options.device);
-      const { block } = compileBlock(file, options, targets);
+      const chosen = await chooseDevice(options.device);
+      const { block } = compileBlock(file, options, chosen.compile);
       const { artifact } = block;
       const method = artifact.methods.find((m) => m.name === options.method);
       if (!method) {
@@ -86,7 +86,8 @@ export function predictCommand(): Command {
       const data = all.heldOut ?? all.train;
       const inputs = [file, ...dataFiles(source), ...(options.weights === undefined ? [] : [options.weights])];
       for (const path of [options.out, options.profile]) if (typeof path === 'string') checkOutput(path, inputs);
-      const model = await modelClass(artifact).create({ seed: options.seed, device });
+      const device = await chosen.open(artifact);
+      const model = await modelClass(artifact).create({ seed: options.seed, device, progress: sayBuild });
       if (options.weights !== undefined) await model.load(options.weights);
       else
         process.stderr.write(

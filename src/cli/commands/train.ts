@@ -8,7 +8,7 @@ import { modelClass, loadRun, runToBytes, type Model, type RunPosition } from '.
 import { readBytes, writeFileAtomic } from '../../runtime/node/files.ts';
 import { split } from '../data/dataset.ts';
 import { dataFiles, loadData } from '../data/index.ts';
-import { chooseDevice, DEVICE_HELP } from '../device.ts';
+import { chooseDevice, DEVICE_HELP, sayBuild } from '../device.ts';
 import { EXIT, fault } from '../fault.ts';
 import { fraction, positiveInt, positiveNumber, setting, wholeNumber } from '../options.ts';
 import { checkOutput } from '../output.ts';
@@ -67,8 +67,8 @@ export function trainCommand(): Command {
       '\nExamples:\n  netwright train examples/lenet.net\n  netwright train examples/lenet.net --epochs 3 --lr 0.02 --out my.safetensors\n  netwright train examples/mlp.net --data digits.npz --resume',
     )
     .action(async (file: string, options: TrainOptions) => {
-      const { device, targets } = await chooseDevice(options.device);
-      const { block, path } = compileBlock(file, options, targets);
+      const chosen = await chooseDevice(options.device);
+      const { block, path } = compileBlock(file, options, chosen.compile);
       const { artifact } = block;
       const entry = artifact.train;
       if (!entry) throw fault('no_train_block', { name: artifact.name });
@@ -89,7 +89,8 @@ export function trainCommand(): Command {
       if (typeof options.profile === 'string') checkOutput(options.profile, inputs);
       const model = await modelClass(artifact).create({
         seed: options.seed ?? entry.seed ?? 0,
-        device,
+        device: await chosen.open(artifact),
+        progress: sayBuild,
       });
       if (options.weights !== undefined) await startFrom(model, options.weights);
 
@@ -110,7 +111,7 @@ export function trainCommand(): Command {
           `nothing left to train: the run has done ${count(start.epoch, 'epoch')}; more with --epochs\n`,
         );
 
-      const profiling = options.profile === undefined ? null : startProfile(device, options.profile);
+      const profiling = options.profile === undefined ? null : startProfile(model.device, options.profile);
       const stop = listenForStop();
       const progress = createProgress(epochs, epochs * steps, process.stdout);
       try {

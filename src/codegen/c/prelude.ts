@@ -1,7 +1,9 @@
 /** The C that printed kernels stand on: vector types of GCC and Clang, and operators whose meaning C leaves open. */
 
-const HEADER = `#include <stdint.h>
+const HEADER = `#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
+#define EXPORT __attribute__((visibility("default")))
 #define LET __attribute__((unused)) const
 #define VAR __attribute__((unused))
 #define FN __attribute__((unused)) static inline
@@ -32,6 +34,8 @@ FN int32_t f32_to_i32(float x) {
 FN uint32_t f32_to_u32(float x) { return x != x || x <= 0 ? 0 : x >= 0x1p32f ? UINT32_MAX : (uint32_t)x; }
 FN int32_t abs_i32(int32_t a) { return a < 0 ? (int32_t)(0u - (uint32_t)a) : a; }
 FN uint32_t clz_u32(uint32_t a) { return a ? (uint32_t)__builtin_clz(a) : 32u; }
+FN ptrdiff_t min_index(ptrdiff_t a, ptrdiff_t b) { return b < a ? b : a; }
+FN ptrdiff_t max_index(ptrdiff_t a, ptrdiff_t b) { return a < b ? b : a; }
 FN uint32_t popcnt_u32(uint32_t a) { return (uint32_t)__builtin_popcount(a); }
 `;
 
@@ -51,6 +55,71 @@ function lanewise(
   return `FN ${result}x${n} ${name}(${list}) { ${result}x${n} r = {0}; for (int i = 0; i < ${n}; i++) r[i] = ${lane}; return r; }\n`;
 }
 
+/** An instruction of GCC's on x86 and the macro that says it is there. */
+interface Instruction {
+  readonly where: string;
+  readonly code: string;
+}
+
+const AVX512 = 'defined(__AVX512F__)';
+const FMA: Readonly<Record<number, Instruction>> = {
+  4: { where: 'defined(__FMA__)', code: '__builtin_ia32_vfmaddps(a, b, c)' },
+  8: { where: 'defined(__FMA__)', code: '__builtin_ia32_vfmaddps256(a, b, c)' },
+  16: { where: AVX512, code: '__builtin_ia32_vfmaddps512_mask(a, b, c, -1, 4)' },
+};
+const SQRT: Readonly<Record<number, Instruction>> = {
+  4: { where: 'defined(__SSE__)', code: '__builtin_ia32_sqrtps(a)' },
+  8: { where: 'defined(__AVX__)', code: '__builtin_ia32_sqrtps256(a)' },
+  16: { where: AVX512, code: '__builtin_ia32_sqrtps512_mask(a, a, -1, 4)' },
+};
+/** With the processor's number for the direction, and for raising no exception. */
+const ROUNDINGS = [
+  ['rint', 8],
+  ['floor', 9],
+  ['ceil', 10],
+  ['trunc', 11],
+] as const;
+const rounded = (n: number, mode: number): Instruction | undefined =>
+  n === 16
+    ? { where: AVX512, code: `__builtin_ia32_rndscaleps_mask(a, ${mode}, a, -1, 4)` }
+    : n === 8
+      ? { where: 'defined(__AVX__)', code: `__builtin_ia32_roundps256(a, ${mode})` }
+      : { where: 'defined(__SSE4_1__)', code: `__builtin_ia32_roundps(a, ${mode})` };
+
+/** The instruction where it is there: made of lanes, GCC sends operands that are used twice through memory. */
+function machine(
+  n: number,
+  name: string,
+  params: readonly string[],
+  by: Instruction | undefined,
+  lane: string,
+): string {
+  const lanes = lanewise(
+    'f32',
+    name,
+    n,
+    params.map((p) => ['f32', p] as const),
+    lane,
+  );
+  if (!by) return lanes;
+  const list = params.map((p) => `f32x${n} ${p}`).join(', ');
+  return `#if defined(__GNUC__) && !defined(__clang__) && ${by.where}\nFN f32x${n} ${name}(${list}) { return (f32x${n})${by.code}; }\n#else\n${lanes}#endif\n`;
+}
+
+/** As the scalar ones; `a != a` picks NaN. */
+function extrema(n: number): string {
+  const [t, u, s] = [`f32x${n}`, `u32x${n}`, `select_f32x${n}`];
+  const one = (name: string, body: string): string => `FN ${t} ${name}_${t}(${t} a, ${t} b) { return ${body}; }\n`;
+  const strict = (less: string, more: string, bits: string): string =>
+    `${s}(a != a, a, ${s}(b != b, b, ${s}(a < b, ${less}, ${s}(b < a, ${more}, (${t})((${u})a ${bits} (${u})b)))))`;
+  return (
+    one('pmin', `${s}(b < a, b, a)`) +
+    one('pmax', `${s}(a < b, b, a)`) +
+    one('min', strict('a', 'b', '|')) +
+    one('max', strict('b', 'a', '&'))
+  );
+}
+
 function vectors(n: number): string {
   let out = '';
   for (const e of ELEMS) {
@@ -64,7 +133,10 @@ function vectors(n: number): string {
   for (const e of ELEMS) {
     const t = `${e}x${n}`;
     out += `FN ${t} select_${t}(i32x${n} c, ${t} a, ${t} b) { return (${t})(((i32x${n})a & c) | ((i32x${n})b & ~c)); }\n`;
-    for (const op of e === 'f32' ? ['min', 'max', 'pmin', 'pmax'] : ['min', 'max', 'div', 'rem'])
+    if (e === 'f32') out += extrema(n);
+    else
+      out += `FN ${t} min_${t}(${t} a, ${t} b) { return select_${t}(b < a, b, a); }\nFN ${t} max_${t}(${t} a, ${t} b) { return select_${t}(a < b, b, a); }\n`;
+    for (const op of e === 'f32' ? [] : ['div', 'rem'])
       out += lanewise(
         e,
         `${op}_${t}`,
@@ -76,19 +148,11 @@ function vectors(n: number): string {
         `${op}_${e}(a[i], b[i])`,
       );
   }
-  for (const op of ['fabs', 'sqrt', 'floor', 'ceil', 'trunc', 'rint'])
-    out += lanewise('f32', `${op}_f32x${n}`, n, [['f32', 'a']], `__builtin_${op}f(a[i])`);
-  out += lanewise(
-    'f32',
-    `fma_f32x${n}`,
-    n,
-    [
-      ['f32', 'a'],
-      ['f32', 'b'],
-      ['f32', 'c'],
-    ],
-    '__builtin_fmaf(a[i], b[i], c[i])',
-  );
+  out += `FN f32x${n} fabs_f32x${n}(f32x${n} a) { return (f32x${n})((u32x${n})a & 0x7fffffffu); }\n`;
+  for (const [op, mode] of ROUNDINGS)
+    out += machine(n, `${op}_f32x${n}`, ['a'], rounded(n, mode), `__builtin_${op}f(a[i])`);
+  out += machine(n, `sqrt_f32x${n}`, ['a'], SQRT[n], '__builtin_sqrtf(a[i])');
+  out += machine(n, `fma_f32x${n}`, ['a', 'b', 'c'], FMA[n], '__builtin_fmaf(a[i], b[i], c[i])');
   out += lanewise('i32', `f32_to_i32x${n}`, n, [['f32', 'a']], 'f32_to_i32(a[i])');
   out += lanewise('u32', `f32_to_u32x${n}`, n, [['f32', 'a']], 'f32_to_u32(a[i])');
   out += lanewise('i32', `abs_i32x${n}`, n, [['i32', 'a']], 'abs_i32(a[i])');
@@ -113,10 +177,10 @@ const WORDS: ReadonlySet<string> = new Set(
     'alignas alignof asm auto bool break case char const constexpr continue default do double else enum extern false float ' +
     'for goto if inline int long nullptr register restrict return short signed sizeof static static_assert struct switch ' +
     'thread_local true typedef typeof union unsigned void volatile while linux unix i386 main errno LET VAR FN ' +
-    'memcpy memset malloc free abs div exp log pow sin cos tan sqrt floor ceil y0 y1 yn j0 j1 jn'
+    'EXPORT AT SIZE frame memcpy memset malloc free abs div exp log pow sin cos tan sqrt floor ceil y0 y1 yn j0 j1 jn'
   ).split(' '),
 );
 
 /** Words of C and of its headers, and everything that looks like a name of the prelude. */
 export const reservedInC = (name: string): boolean =>
-  WORDS.has(name) || /(^|_)(f32|i32|u32)(x\d+)?$|_x\d+$|_t$|_bits$|^U?INT\d+_M/.test(name);
+  WORDS.has(name) || /(^|_)(f32|i32|u32)(x\d+)?$|_x\d+$|_t$|_bits$|_index$|^U?INT\d+_M/.test(name);

@@ -7,6 +7,7 @@ import type { BinOp, KBuffer, Kernel, KElem, KExpr, KStmt, KType, KVar, StorageE
 import { vec } from '../kernel.ts';
 import { Names } from '../names.ts';
 import { arraysOf, walk } from '../walk.ts';
+import { indexVars } from './index-vars.ts';
 import { reservedInC, prelude } from './prelude.ts';
 
 export interface COptions {
@@ -16,6 +17,20 @@ export interface COptions {
 
 /** A translation unit with one function per kernel, under the kernel's name. */
 export function printC(kernels: readonly Kernel[], options: COptions): string {
+  const names = new Names(reservedInC);
+  return preludeFor(kernels) + kernels.map((k) => printFunction(k, names.of(k), options)).join('');
+}
+
+/** One kernel as a function, which stands on the prelude. */
+export const printFunction = (kernel: Kernel, name: string, options: COptions): string =>
+  new CKernel(kernel, name, options).print();
+
+/** Its declaration. */
+export const prototype = (kernel: Kernel, name: string): string =>
+  `EXPORT void ${name}(${kernel.params.map((p) => (p.kind === 'buffer' ? pointer(p) : typeName(p.type))).join(', ') || 'void'});\n`;
+
+/** What the kernels' functions need. */
+export function preludeFor(kernels: readonly Kernel[]): string {
   const lanes = new Set<number>();
   for (const kernel of kernels)
     walk(
@@ -25,8 +40,7 @@ export function printC(kernels: readonly Kernel[], options: COptions): string {
         if (e.type.lanes > 1) lanes.add(e.type.lanes);
       },
     );
-  const names = new Names(reservedInC);
-  return prelude(lanes) + kernels.map((k) => new CKernel(k, names.of(k), options).print()).join('');
+  return prelude(lanes);
 }
 
 const SCALAR: Record<KElem, string> = { f32: 'float', i32: 'int32_t', u32: 'uint32_t', bool: 'uint32_t' };
@@ -56,9 +70,15 @@ const ROUNDING: Partial<Record<UnOp, string>> = {
   round: 'rint',
 };
 
+/** Operators that mean in 64 bits what they mean in 32 where nothing wraps. */
+const EXACT: Partial<Record<BinOp, string>> = { add: '+', sub: '-', mul: '*', div: '/', rem: '%', and: '&' };
+
 /** A vector's type; bools are masks of i32. */
 const vectorName = (t: KType): string => `${t.elem === 'bool' ? 'i32' : t.elem}x${t.lanes}`;
 const typeName = (t: KType): string => (t.lanes === 1 ? SCALAR[t.elem] : vectorName(t));
+
+/** The type of a buffer's parameter. */
+export const pointer = (b: KBuffer): string => `${b.access === 'read' ? 'const ' : ''}${MEMORY[b.elem]} *`;
 
 /** Negative ones in parentheses: two minus signs in a row are another operator. */
 function constant(value: number, elem: KElem): string {
@@ -81,18 +101,18 @@ class CKernel {
   private readonly options: COptions;
   private readonly names = new Names(reservedInC);
   private readonly lines: string[] = [];
+  private readonly indices: ReadonlySet<KVar>;
 
   constructor(kernel: Kernel, name: string, options: COptions) {
     this.kernel = kernel;
     this.name = name;
     this.options = options;
+    this.indices = indexVars(kernel);
   }
 
   print(): string {
     const params = this.kernel.params.map((p) =>
-      p.kind === 'buffer'
-        ? `${p.access === 'read' ? 'const ' : ''}${MEMORY[p.elem]} *${this.names.of(p)}`
-        : `${typeName(p.type)} ${this.names.of(p)}`,
+      p.kind === 'buffer' ? `${pointer(p)}${this.names.of(p)}` : `${typeName(p.type)} ${this.names.of(p)}`,
     );
     this.lines.push(`void ${this.name}(${params.join(', ') || 'void'}) {`);
     for (const p of this.kernel.params) this.lines.push(`  (void)${this.names.of(p)};`);
@@ -115,17 +135,19 @@ class CKernel {
     };
     switch (s.s) {
       case 'let':
+        if (this.indices.has(s.var)) return put(`LET ptrdiff_t ${this.names.of(s.var)} = ${this.index(s.value)};`);
         return put(
           `${s.var.mutable ? 'VAR' : 'LET'} ${typeName(s.var.type)} ${this.names.of(s.var)} = ${this.expr(s.value)};`,
         );
       case 'set':
         return put(`${this.names.of(s.var)} = ${this.expr(s.value)};`);
       case 'store':
-        return put(this.store(s.buf, this.expr(s.index), s.value));
+        return put(this.store(s.buf, this.index(s.index), s.value));
       case 'for': {
         const i = this.names.of(s.var);
         const end = this.names.fresh('end');
-        const init = `int32_t ${i} = ${this.expr(s.from)}, ${end} = ${this.expr(s.to)}`;
+        const type = this.indices.has(s.var) ? 'ptrdiff_t' : 'int32_t';
+        const init = `${type} ${i} = ${this.index(s.from)}, ${end} = ${this.index(s.to)}`;
         return block(`for (${init}; ${i} < ${end}; ${i} += ${s.step})`, s.body);
       }
       case 'while':
@@ -154,6 +176,20 @@ class CKernel {
     if (lanes === 1) return `*(${place}) = ${this.expr(value)};`;
     if (elem === 'bool') return `store_i32x${lanes}(${place}, ${this.expr(value)} & 1);`;
     return `store_${vectorName(value.type)}(${place}, ${this.expr(value)});`;
+  }
+
+  /**
+   * An index or a size, computed without wrapping in the width of an address: what wraps in 32 bits has to be extended before
+   * each access.
+   */
+  private index(e: KExpr): string {
+    if (e.k === 'const') return constant(e.value, 'i32');
+    if (e.k === 'var' && this.indices.has(e.var)) return this.names.of(e.var);
+    const symbol = e.k === 'bin' ? EXACT[e.op] : undefined;
+    if (e.k === 'bin' && symbol) return `(${this.index(e.a)} ${symbol} ${this.index(e.b)})`;
+    if (e.k === 'bin' && (e.op === 'min' || e.op === 'max'))
+      return `${e.op}_index(${this.index(e.a)}, ${this.index(e.b)})`;
+    return `(ptrdiff_t)${this.expr(e)}`;
   }
 
   private expr(e: KExpr): string {
@@ -236,7 +272,7 @@ class CKernel {
   }
 
   private load(e: KExpr & { k: 'load' }): string {
-    const place = `${this.names.of(e.buf)} + ${this.expr(e.index)}`;
+    const place = `${this.names.of(e.buf)} + ${this.index(e.index)}`;
     const { elem, lanes } = e.type;
     if (isHalf(e.buf.elem)) {
       // A statement expression names the bits, which the conversion uses several times.

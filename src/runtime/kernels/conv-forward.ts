@@ -42,7 +42,7 @@ export function convolution(
     outWidth: call.fixed('out_width', s.outWidth),
   };
   const taps = tapCount(s, s.inChannels);
-  const buffer = call.scratch('planes', planesBytes(1, planesSize(set, s.inChannels, s.outHeight, s.outWidth)));
+  const buffer = call.scratch('planes', planesBytes(1, planesSize(set, s.inChannels, s.outHeight, s.outWidth), lanes));
   const offsets = call.scratch('taps', D.mul(4, taps), 'i32');
   const weightBytes = D.mul(4, D.mul(s.outChannels, taps));
   const copied = w.plain ? null : call.scratch('weights', weightBytes);
@@ -56,7 +56,7 @@ export function convolution(
   const outChannels = k.let(mul(outGroup, s.groups), 'channels');
   if (copied) k.for(0, k.let(mul(outChannels, depth)), 1, (i) => k.store(copied, i, readW(k, i, 1)));
   const weight = (at: KExpr): KExpr => (copied ? load(copied, at) : readW(k, at, 1));
-  const tiles = channelTiles(outGroup, lanes);
+  const tiles = channelTiles(outGroup, D.mul(s.outHeight, s.outWidth), target);
   const tile = k.local('tile', 'f32', tiles.rows * tiles.nr);
 
   k.for(0, batch, 1, (n) => {

@@ -119,12 +119,12 @@ export function convInputGrad(
   const outWidth = call.fixed('out_width', s.outWidth);
   const perPhase = [ceilDiv(s.height, sy), ceilDiv(s.width, sx)] as const;
   const [phaseRows, phaseCols] = [k.let(up(height, sy), 'rows'), k.let(up(width, sx), 'cols')];
-  const buffer = call.scratch('planes', planesBytes(1, planesSize(plan.set, s.outChannels, ...perPhase)));
+  const buffer = call.scratch('planes', planesBytes(1, planesSize(plan.set, s.outChannels, ...perPhase), lanes));
   const taps = tapCount(s, s.outChannels);
   const offsets = call.scratch('taps', D.mul(4, taps), 'i32');
   const weightBytes = D.mul(4, D.mul(s.inChannels, taps));
   const weights = call.scratch('weights', weightBytes);
-  const tiles = channelTiles(inGroup, lanes);
+  const tiles = channelTiles(inGroup, D.mul(...perPhase), target);
   const strided = sy * sx > 1;
   const stageRows = D.add(perPhase[0], D.add(D.div(D.dim(tiles.nr - 1), D.max(perPhase[1], 1)), 1));
   const stage = strided

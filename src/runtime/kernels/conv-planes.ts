@@ -33,14 +33,15 @@ export interface PlaneSizes {
   readonly outWidth: KExpr;
 }
 
-/** Elements past the last plane that a tile may read without using them. */
-const SLACK = 64;
+/** Elements past the last plane that a tile may read without using them: more than the widest tile. */
+const slack = (lanes: number): number => 16 * lanes;
 
 /** Elements of the planes of one image. */
 export const planesSize = (s: PlaneSet, channels: Dim, outRows: Dim, outWidth: Dim): Dim =>
   D.mul(D.mul(channels, s.planes.length), D.mul(D.add(outRows, s.extraRows), outWidth));
 
-export const planesBytes = (images: number, size: Dim): Dim => D.mul(4, D.add(D.mul(images, size), SLACK));
+export const planesBytes = (images: number, size: Dim, lanes: number): Dim =>
+  D.mul(4, D.add(D.mul(images, size), slack(lanes)));
 
 export interface Planes {
   /** Elements of a plane, and of all planes of a channel. */
@@ -62,7 +63,7 @@ export function layPlanes(k: KernelBuilder, s: PlaneSet, sizes: PlaneSizes, into
     planeSize,
     channelSize,
     clear: (b, images) => {
-      const end = b.let(add(mul(mul(channels, channelSize), images), SLACK - lanes), 'end');
+      const end = b.let(add(mul(mul(channels, channelSize), images), slack(lanes) - lanes), 'end');
       b.for(0, end, lanes, (i) => b.store(into, i, splat(f32(0), lanes)));
       b.store(into, end, splat(f32(0), lanes));
     },

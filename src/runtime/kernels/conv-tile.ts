@@ -1,14 +1,39 @@
 /** How convolution cuts channels x pixels into register tiles, and the loop over taps inside one. */
 import type { KernelBuilder } from '../../codegen/builder.ts';
 import { add, i32, min, sub } from '../../codegen/builder.ts';
+import type { Target } from '../../codegen/call.ts';
 import type { KExpr } from '../../codegen/kernel.ts';
 import type { Dim } from '../../ir/dim.ts';
 import type { Accumulators } from './tile.ts';
 import { multiplyAdd, zeros } from './tile.ts';
 
+interface TileSize {
+  readonly rows: number;
+  readonly vectors: number;
+}
+
 /** Vectors of a row of the tile by its number of rows: 12 accumulators or fewer, and what feeds them, fit 15 registers. */
 const VECTORS = [0, 8, 5, 3, 2, 2, 2] as const;
 const MAX_ROWS = 6;
+
+/** With 32 registers there is a choice: the tile that takes the fewest cycles where sizes are known, 6 x 4 elsewhere. */
+function tileSize(channels: number | null, pixels: number | null, { lanes, registers }: Target): TileSize {
+  if (registers < 32) {
+    const rows = Math.max(1, Math.min(channels ?? MAX_ROWS, MAX_ROWS));
+    return { rows, vectors: VECTORS[rows]! };
+  }
+  let best: TileSize & { readonly cycles: number } = { rows: 6, vectors: 4, cycles: Infinity };
+  if (channels === null) return best;
+  for (let rows = 1; rows <= Math.max(1, Math.min(channels, 14)); rows++)
+    for (let vectors = 1; vectors <= 8 && (rows + 1) * vectors + 1 < registers; vectors++) {
+      // Multiplications and loads go two at a time; fewer than eight of them wait for each other.
+      const step = (r: number): number => (r === 0 ? 0 : Math.max(r * vectors, r + vectors, 8) + 1);
+      const down = Math.floor(channels / rows) * step(rows) + step(channels % rows);
+      const cycles = down * (pixels === null ? 1 / vectors : Math.ceil(pixels / (vectors * lanes)));
+      if (cycles < best.cycles) best = { rows, vectors, cycles };
+    }
+  return best;
+}
 
 /** Beyond this many bytes weights are not read again for every few pixels: they stay, and the image passes by. */
 const WEIGHTS_IN_CACHE = 256 * 1024;
@@ -40,10 +65,10 @@ export interface ChannelTiles {
 }
 
 /** A known number of channels gets a tile of its own height for the rest; an unknown one computes a few in vain. */
-export function channelTiles(channels: KExpr, lanes: number): ChannelTiles {
+export function channelTiles(channels: KExpr, pixelCount: Dim, target: Target): ChannelTiles {
+  const { lanes } = target;
   const known = channels.k === 'const' ? channels.value : null;
-  const rows = Math.max(1, Math.min(known ?? MAX_ROWS, MAX_ROWS));
-  const vectors = VECTORS[rows]!;
+  const { rows, vectors } = tileSize(known, pixelCount.value, target);
   const nr = vectors * lanes;
   const overChannels = (k: KernelBuilder, use: (row: KExpr, rows: number) => void): void => {
     if (known === null) return k.for(0, channels, rows, (row) => use(row, rows));

@@ -61,7 +61,7 @@ export function convWeightGrad(
   const size = planesSize(set, s.inChannels, s.outHeight, s.outWidth);
   const fit = size.value === null ? 1 : Math.floor(BLOCK_BYTES / Math.max(4, 4 * size.value));
   const images = Math.max(1, Math.min(MAX_IMAGES, fit));
-  const planes = call.scratch('planes', planesBytes(images, size));
+  const planes = call.scratch('planes', planesBytes(images, size, lanes));
   const offsets = call.scratch('taps', D.mul(4, tapsDim), 'i32');
   const sums = call.scratch('sums', D.mul(4, D.mul(s.outChannels, tapsDim)));
   const emit = call.epilogue(epilogue, conv2dWeightGradView(s));

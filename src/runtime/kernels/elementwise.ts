@@ -52,7 +52,7 @@ class ElementwiseWriter {
     this.loops = loopsOver(this.shape, axes, [...walk.patterns, axes]);
     const innermost = this.loops.at(-1)?.extent.value ?? target.lanes;
     this.lanes = innermost < target.lanes || region.ops.some(needsScalar) ? 1 : target.lanes;
-    this.turned = this.lanes === 4 ? turnedBy(walk, this.loops) : null;
+    this.turned = this.lanes > 1 ? turnedBy(walk, this.loops, this.lanes) : null;
   }
 
   write(): void {
@@ -105,7 +105,7 @@ class ElementwiseWriter {
 
   /**
    * Blocks of lanes x lanes for operands that lie the other way round: loaded along their own innermost axis, turned in
-   * registers. Tiles of four vectors use a cache line of each of their rows to the end.
+   * registers. Tiles of at least sixteen use a cache line of each of their rows to the end.
    */
   private tiles(turned: Turned, at: readonly Coord[]): void {
     const s = this.a.scope;
@@ -115,8 +115,8 @@ class ElementwiseWriter {
     const coords = (i: Coord, j: Coord): Coord[] => placeIn(this.shape.length, this.loops, place(i, j));
     const [rows, columns] = [this.extent(turned.loop), this.extent(last)];
     const whole = (e: KExpr): KExpr => s.share(K.bin('and', e, -n), 'whole');
-    s.loop(0, whole(rows), 4 * n, (tile) => {
-      const end = s.share(K.min(s.share(K.add(tile, 4 * n)), whole(rows)), 'end');
+    s.loop(0, whole(rows), Math.max(16, n), (tile) => {
+      const end = s.share(K.min(s.share(K.add(tile, Math.max(16, n))), whole(rows)), 'end');
       s.loop(0, whole(columns), n, (j) =>
         s.loop(tile, end, n, (i) => {
           const lines = Array.from({ length: n }, (_, r) =>

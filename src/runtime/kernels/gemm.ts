@@ -18,7 +18,10 @@ import type { EmitTile } from './epilogue.ts';
 import { each, finishTile, multiplyAdd, zeros } from './tile.ts';
 
 export interface Tiling {
-  /** Rows of the register tile: with 2 vectors per row, 12 accumulators, 2 columns and a broadcast fill 15 registers. */
+  /**
+   * Rows of the register tile. With 2 vectors per row, 6 rows make 12 accumulators, which with 2 columns and a broadcast fill
+   * 15 registers; 12 rows fill 27 of 32.
+   */
   readonly mr: number;
   readonly nr: number;
   readonly lanes: number;
@@ -27,15 +30,15 @@ export interface Tiling {
   readonly kc: number;
 }
 
-/** Panels of 6 and 8 x 512 floats share the first-level cache; a packed block of 256 x 512 fits the second. */
-export const tilingFor = (target: Target): Tiling => ({
-  mr: 6,
-  nr: 2 * target.lanes,
-  lanes: target.lanes,
-  mc: 192,
-  nc: 256,
-  kc: 512,
-});
+/** Elements of a packed panel: with rows of the other operand it shares the first-level cache. */
+const PANEL = 8192;
+
+/** A packed block of 256 columns fits the second-level cache. */
+export function tilingFor({ lanes, registers }: Target): Tiling {
+  const nr = Math.max(2 * lanes, 4);
+  const mr = (registers - nr / lanes - 1) / (nr / lanes) >= 12 ? 12 : lanes === 1 ? 4 : 6;
+  return { mr, nr, lanes, mc: 192, nc: 256, kc: Math.min(512, PANEL / nr) };
+}
 
 /** How a tile reads the first operand: element (row r of the tile, depth p of the block). Rows past the end repeat the last. */
 export type TileRows = (r: number, p: KExpr) => KExpr;

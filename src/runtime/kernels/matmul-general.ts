@@ -1,6 +1,6 @@
 /** Matrix multiplication of any size by the blocked `gemm`; transposed operands are absorbed where they are read. */
 import type { KernelBuilder } from '../../codegen/builder.ts';
-import { add, eq, f32, ge, lt, min, mul, shuffle, sub } from '../../codegen/builder.ts';
+import { add, eq, f32, ge, min, mul, sub } from '../../codegen/builder.ts';
 import { div, load, rem } from '../../codegen/builder.ts';
 import type { KernelCall, Target } from '../../codegen/call.ts';
 import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
@@ -13,6 +13,7 @@ import { gemm, packedBytes, partialBytes, tilingFor } from './gemm.ts';
 import type { MatmulSpec } from './matmul.ts';
 import { vectorProduct } from './matmul-vector.ts';
 import { matmulView } from './matmul.ts';
+import { transpose } from './transpose.ts';
 
 export function matmulGeneral(
   spec: MatmulSpec,
@@ -182,15 +183,11 @@ export function fillPartly(
   into: KBuffer,
   to: KExpr,
   left: KExpr,
-  value: (c: number) => KExpr,
+  value: (c: KExpr) => KExpr,
 ): void {
-  for (let c = 0; c < t.nr; c++) {
-    k.if(
-      lt(c, left),
-      () => k.store(into, add(to, c), value(c)),
-      () => k.store(into, add(to, c), f32(0)),
-    );
-  }
+  const end = k.let(min(left, t.nr), 'end');
+  k.for(0, end, 1, (c) => k.store(into, add(to, c), value(c)));
+  k.for(end, t.nr, 1, (c) => k.store(into, add(to, c), f32(0)));
 }
 
 /** Packs columns that are contiguous along depth: squares of lanes x lanes are transposed in registers. */
@@ -209,18 +206,20 @@ function packTransposed(
     const panel = k.let(mul(jr, block.size), 'panel');
     const left = k.let(sub(cols.size, jr), 'left');
     const from = k.let(add(add(origin, mul(add(cols.first, jr), depth)), block.first), 'from');
-    const starts = Array.from({ length: t.nr }, (_, c) => k.let(add(from, mul(depth, c)), 'start'));
     const scalars = (p: KExpr): void =>
-      fillPartly(k, t, into, k.let(add(panel, mul(p, t.nr)), 'to'), left, (c) => read(k, k.let(add(starts[c]!, p)), 1));
+      fillPartly(k, t, into, k.let(add(panel, mul(p, t.nr)), 'to'), left, (c) =>
+        read(k, k.let(add(add(from, mul(depth, c)), p)), 1),
+      );
     k.if(
       ge(left, t.nr),
       () => {
+        const starts = Array.from({ length: t.nr }, (_, c) => k.let(add(from, mul(depth, c)), 'start'));
         const whole = k.let(mul(div(block.size, lanes), lanes), 'whole');
         k.for(0, whole, lanes, (p) => {
           const to = k.let(add(panel, mul(p, t.nr)), 'to');
           for (let c = 0; c < t.nr; c += lanes) {
             const square = starts.slice(c, c + lanes).map((s) => k.let(read(k, k.let(add(s, p)), lanes), 's'));
-            transpose(k, square).forEach((v, i) => k.store(into, add(to, i * t.nr + c), v));
+            transpose(square, (e) => k.let(e, 's')).forEach((v, i) => k.store(into, add(to, i * t.nr + c), v));
           }
         });
         k.for(whole, block.size, 1, scalars);
@@ -228,20 +227,4 @@ function packTransposed(
       () => k.for(0, block.size, 1, scalars),
     );
   });
-}
-
-/** Transposes a square of vectors by rounds of interleaving halves. */
-export function transpose(k: KernelBuilder, rows: readonly KExpr[]): readonly KExpr[] {
-  const n = rows.length;
-  const low = Array.from({ length: n }, (_, i) => (i % 2 === 0 ? i / 2 : n + (i - 1) / 2));
-  const high = low.map((l) => l + n / 2);
-  let now = rows;
-  for (let round = 1; round < n; round *= 2) {
-    const half = n / 2;
-    now = Array.from({ length: n }, (_, i) => {
-      const pair = i >> 1;
-      return k.let(shuffle(now[pair]!, now[pair + half]!, i % 2 === 0 ? low : high), 's');
-    });
-  }
-  return now;
 }

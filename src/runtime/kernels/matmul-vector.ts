@@ -10,6 +10,9 @@ import type { EmitTile, Epilogue, ReadSource, Source } from './epilogue.ts';
 import type { MatmulSpec } from './matmul.ts';
 import { matmulView } from './matmul.ts';
 
+/** Dot products that share what they read of the row; their results make a short vector. */
+const DOTS = 4;
+
 /** Vectors of results that one pass over the row keeps in registers. */
 const UNROLL = 8;
 
@@ -86,7 +89,7 @@ function sumOfRows(
   k.for(vectorEnd, n, 1, (j) => columns(j, 1, 1));
 }
 
-/** The matrix is [N, K]: each result is a dot product along the lanes; `lanes` of them make a vector of results. */
+/** The matrix is [N, K]: each result is a dot product along the lanes. */
 function dotProducts(
   k: KernelBuilder,
   lanes: number,
@@ -110,8 +113,9 @@ function dotProducts(
     });
     return sums;
   };
-  const end = k.let(sub(n, bin('rem', n, lanes)), 'end');
-  k.for(0, end, lanes, (j) => put(vector(dots(j, lanes)), j));
+  const together = Math.min(DOTS, lanes);
+  const end = k.let(sub(n, bin('rem', n, together)), 'end');
+  k.for(0, end, together, (j) => put(vector(dots(j, together)), j));
   k.for(end, n, 1, (j) => put(dots(j, 1)[0]!, j));
 }
 

@@ -1,9 +1,8 @@
 /** Operands whose innermost axis is not that of the results: transposes, read in blocks that are turned in registers. */
-import * as K from '../../codegen/builder.ts';
 import { ORIGIN, type Coord } from '../../codegen/coord.ts';
 import type { RegionEmitter } from '../../codegen/expr.ts';
-import type { KExpr } from '../../codegen/kernel.ts';
 import { NONE, type Access, type LoopAxis, type Walk } from '../../codegen/space.ts';
+import { transpose } from './transpose.ts';
 
 export interface Turned {
   /** The loop that runs along the innermost axis of these operands. */
@@ -12,7 +11,7 @@ export interface Turned {
 }
 
 /** What would be gathered lane by lane along the last loop, and lies along another: null where nothing does. */
-export function turnedBy(walk: Walk, loops: readonly LoopAxis[]): Turned | null {
+export function turnedBy(walk: Walk, loops: readonly LoopAxis[], lanes: number): Turned | null {
   const axisOf = (loop: LoopAxis | undefined): number => loop?.axes.at(-1) ?? NONE;
   const inner = axisOf(loops.at(-1));
   const lies = walk.accesses.flatMap((access) => {
@@ -23,7 +22,7 @@ export function turnedBy(walk: Walk, loops: readonly LoopAxis[]): Turned | null 
   });
   const [first] = lies;
   if (!first) return null;
-  const long = [loops[first.own]!, loops.at(-1)!].every((l) => l.extent.value === null || l.extent.value >= 8);
+  const long = [loops[first.own]!, loops.at(-1)!].every((l) => l.extent.value === null || l.extent.value >= 2 * lanes);
   if (!long) return null;
   return { loop: first.own, accesses: lies.filter((l) => l.own === first.own).map((l) => l.access) };
 }
@@ -41,23 +40,9 @@ export function loadTurned(
   for (const { param, tokens } of turned.accesses) {
     const at = (coords: readonly Coord[]): Coord[] => tokens.map((t) => (t === NONE ? ORIGIN : coords[t]!));
     const block = transpose(
-      e,
       lines.map((l) => e.value(param, at(l))),
+      (v) => e.scope.share(v),
     );
     wanted.forEach((w, i) => e.bind(param, at(w), block[i]!));
   }
-}
-
-/** Four vectors of four lanes, columns for rows. */
-function transpose(e: RegionEmitter, rows: readonly KExpr[]): readonly KExpr[] {
-  const pick = (a: KExpr, b: KExpr, lanes: readonly number[]): KExpr => e.scope.share(K.shuffle(a, b, lanes));
-  const [a, b, c, d] = rows as [KExpr, KExpr, KExpr, KExpr];
-  const [ab, cd] = [pick(a, b, [0, 4, 1, 5]), pick(c, d, [0, 4, 1, 5])];
-  const [AB, CD] = [pick(a, b, [2, 6, 3, 7]), pick(c, d, [2, 6, 3, 7])];
-  return [
-    pick(ab, cd, [0, 1, 4, 5]),
-    pick(ab, cd, [2, 3, 6, 7]),
-    pick(AB, CD, [0, 1, 4, 5]),
-    pick(AB, CD, [2, 3, 6, 7]),
-  ];
 }

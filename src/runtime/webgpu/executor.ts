@@ -8,7 +8,7 @@ import type { Executor, InputSource } from '../backend.ts';
 import { cpuDevice } from '../devices.ts';
 import { widthOf } from '../elem.ts';
 import { DeviceError, ShapeError } from '../errors.ts';
-import { CpuExecutor } from '../executor.ts';
+import { cpuExecutor, type HostExecutor } from '../executor.ts';
 import { plan, type Plan } from '../plan.ts';
 import { evaluateSize, type Binding } from '../sizes.ts';
 import type { Storage } from '../storage.ts';
@@ -30,9 +30,9 @@ export class WebGpuExecutor implements Executor {
   private readonly segments = new Map<string, Region>();
   private readonly bound = new Map<string, BoundProgram>();
   /** Draws initial values: the same bits as on the cpu. */
-  private readonly host: CpuExecutor;
+  private readonly host: HostExecutor;
 
-  private constructor(artifact: Artifact, code: WebGpuCode, on: WebGpuDevice, host: CpuExecutor) {
+  private constructor(artifact: Artifact, code: WebGpuCode, on: WebGpuDevice, host: HostExecutor) {
     this.artifact = artifact;
     this.code = code;
     this.device = on;
@@ -48,7 +48,7 @@ export class WebGpuExecutor implements Executor {
       );
     }
     const [host] = await Promise.all([
-      CpuExecutor.create(artifact, cpuDevice()),
+      cpuExecutor(artifact, cpuDevice()),
       on.compile([COPY, SET, PREDICATE, ...artifact.webgpu.kernels]),
     ]);
     const made = new WebGpuExecutor(artifact, artifact.webgpu, on, host);
@@ -85,7 +85,10 @@ export class WebGpuExecutor implements Executor {
 
   run(name: string, binding: Binding, source: InputSource, instead?: ReadonlyMap<string, string>): Tensor[] {
     this.device.check();
-    if (name === 'init' || name === 'init_state') return this.initialise(name, source);
+    if (name === 'init' || name === 'init_state') {
+      this.host.drain(name, source, (segment, bytes) => this.device.write(this.segment(segment), bytes.slice()));
+      return [];
+    }
     const program = this.programs.get(name);
     if (!program) throw new Error(`no program ${name}`);
     const bound = this.bind(program, binding);
@@ -93,18 +96,6 @@ export class WebGpuExecutor implements Executor {
       const shape = spec.shape.map((s) => evaluateSize(s, binding));
       return new Tensor(spec.elem, shape, storage, this.device);
     });
-  }
-
-  /** Draws on the cpu and uploads. */
-  private initialise(name: 'init' | 'init_state', source: InputSource): Tensor[] {
-    this.host.run(name, new Map(), source);
-    for (const s of this.artifact.segments) {
-      if (!this.host.hasSegment(s.name)) continue;
-      const bytes = s.length * widthOf(s.elem);
-      this.device.write(this.segment(s.name), this.host.slice(s.name, 0, bytes).read(0, bytes));
-    }
-    this.host.forget();
-    return [];
   }
 
   private bind(program: Program, binding: Binding): BoundProgram {

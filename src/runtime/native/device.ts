@@ -1,0 +1,29 @@
+/** The native device: C compiled for this machine, called through koffi, on memory that JavaScript shares with it. */
+import { HostDevice } from '../device.ts';
+import type { CCompiler } from '../node/cc.ts';
+import type { Koffi } from '../node/koffi.ts';
+import { NativeMemory, reserve } from './memory.ts';
+
+export class NativeDevice extends HostDevice {
+  readonly name = 'native';
+  readonly kind = 'native';
+  readonly description: string;
+  readonly numerics: string;
+  readonly memory: NativeMemory;
+  readonly compiler: CCompiler;
+  readonly koffi: Koffi;
+
+  constructor(compiler: CCompiler, koffi: Koffi) {
+    super();
+    this.compiler = compiler;
+    this.koffi = koffi;
+    this.description = describe(compiler);
+    this.numerics = `${compiler.name.replace(' ', '-')}-${compiler.identity.slice(0, 12)}`;
+    const buffer = reserve();
+    this.memory = new NativeMemory(buffer, Number(koffi.address(buffer)));
+  }
+}
+
+export function describe({ name, machine }: CCompiler): string {
+  return `C for this processor by ${name}: vectors of ${machine.lanes}${machine.fma ? ', fused multiply-add' : ''}`;
+}

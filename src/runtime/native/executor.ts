@@ -1,0 +1,55 @@
+/** Runs a model's programs in C: the shared object is made when it is not in the cache, and loaded once. */
+import type { Artifact, NativeCode } from '../artifact.ts';
+import type { InputSource, Progress } from '../backend.ts';
+import { cpuDevice } from '../devices.ts';
+import { DeviceError } from '../errors.ts';
+import { cpuExecutor, HostExecutor } from '../executor.ts';
+import type { Binding } from '../sizes.ts';
+import type { Tensor } from '../tensor.ts';
+import type { NativeDevice } from './device.ts';
+
+export class NativeExecutor extends HostExecutor {
+  /** Draws initial values: the same bits as on the cpu. */
+  private readonly host: HostExecutor;
+
+  private constructor(on: NativeDevice, artifact: Artifact, code: NativeCode, host: HostExecutor, library: Library) {
+    const { programs, kernels } = code;
+    const functions = new Map(programs.map((p, i) => [p.name, library(`void ${code.functions[i]}(intptr_t)`)]));
+    // Only profiles call kernels on their own.
+    const called = new Map<number, CFunction>();
+    const kernel = (i: number): CFunction => {
+      const f = called.get(i) ?? library(kernels[i]!.declaration);
+      called.set(i, f);
+      return f;
+    };
+    super(artifact, on, { programs, kernels, program: (name) => functions.get(name)!, kernel });
+    this.host = host;
+  }
+
+  static async create(artifact: Artifact, on: NativeDevice, progress?: Progress): Promise<NativeExecutor> {
+    const code = artifact.native;
+    if (!code) {
+      throw new DeviceError(
+        `${artifact.name} was compiled for the cpu alone, not for ${on.name}: build it with --native (in a program: targets: ['wasm', 'native'])`,
+      );
+    }
+    const { buildObject } = await import('../node/cc.ts');
+    const path = await buildObject(code, on.compiler, progress);
+    return new NativeExecutor(on, artifact, code, await cpuExecutor(artifact, cpuDevice()), load(on, path));
+  }
+
+  override run(name: string, binding: Binding, source: InputSource, instead?: ReadonlyMap<string, string>): Tensor[] {
+    if (name !== 'init' && name !== 'init_state') return super.run(name, binding, source, instead);
+    this.host.drain(name, source, (segment, bytes) => this.slice(segment, 0, bytes.length).write(0, bytes));
+    return [];
+  }
+}
+
+type CFunction = (...args: readonly number[]) => void;
+/** Gives the function of a shared object by its declaration. */
+type Library = (declaration: string) => CFunction;
+
+function load(on: NativeDevice, path: string): Library {
+  const library = on.koffi.load(path);
+  return (declaration) => library.func(declaration);
+}
