@@ -3,6 +3,7 @@
  * Reading validates everything before it trusts anything: the data must be covered exactly, without gaps or overlaps.
  */
 import { CheckpointError } from './errors.ts';
+import type { FileTensor } from './formats/checkpoint.ts';
 import { BITS } from './formats/dtypes.ts';
 import { JsonFault, parseJson, type Json } from './json.ts';
 
@@ -25,18 +26,26 @@ export interface SafetensorsFile {
   readonly metadata: ReadonlyMap<string, string>;
 }
 
-/** Reads the header. `file` is for messages. Throws CheckpointError for whatever is not exactly right. */
-export function readSafetensors(bytes: Uint8Array, file = ''): SafetensorsFile {
+/** Reads the header of a file that is in memory. `file` is for messages. Throws CheckpointError for whatever is not exactly right. */
+export const readSafetensors = (bytes: Uint8Array, file = ''): SafetensorsFile =>
+  readHeader(bytes, headerLength(bytes, bytes.length, file), bytes.length, file);
+
+/** How long the header says that it is. `start` has the file's first bytes, more than 8 only for the message of another format. */
+export function headerLength(start: Uint8Array, size: number, file = ''): number {
+  if (size < 8) throw new CheckpointError(file, `a safetensors file has at least 8 bytes, this one has ${size}`, 0);
+  const length = Number(new DataView(start.buffer, start.byteOffset, start.byteLength).getBigUint64(0, true));
+  if (length > MAX_HEADER || length > size - 8) throw new CheckpointError(file, notSafetensors(start, length, size), 0);
+  return length;
+}
+
+/** `start` has the header whole; the file has `size` bytes. */
+export function readHeader(start: Uint8Array, length: number, size: number, file = ''): SafetensorsFile {
   const fail = (what: string, at = 0): never => {
     throw new CheckpointError(file, what, at);
   };
-  if (bytes.length < 8) return fail(`a safetensors file has at least 8 bytes, this one has ${bytes.length}`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const length = Number(view.getBigUint64(0, true));
-  if (length > MAX_HEADER || length > bytes.length - 8) return fail(notSafetensors(bytes, length));
   let text: string;
   try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes.subarray(8, 8 + length));
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(start.subarray(8, 8 + length));
   } catch {
     return fail('the header is not UTF-8');
   }
@@ -60,18 +69,18 @@ export function readSafetensors(bytes: Uint8Array, file = ''): SafetensorsFile {
         if (typeof v !== 'string') return fail(`__metadata__: ${JSON.stringify(k)} is not a string`);
         metadata.set(k, v);
       }
-    } else tensors.set(name, readEntry(name, entry, 8 + length, bytes.length, fail));
+    } else tensors.set(name, readEntry(name, entry, 8 + length, size, fail));
   }
-  checkCover(tensors, 8 + length, bytes.length, fail);
+  checkCover(tensors, 8 + length, size, fail);
   return { tensors, metadata };
 }
 
-function notSafetensors(bytes: Uint8Array, length: number): string {
-  const head = new TextDecoder('latin1').decode(bytes.subarray(0, 40));
+function notSafetensors(start: Uint8Array, length: number, size: number): string {
+  const head = new TextDecoder('latin1').decode(start.subarray(0, 40));
   if (head.startsWith('PK')) return 'this is a zip archive (a PyTorch .pt file?), not safetensors';
   if (head.startsWith('version https://git-lfs'))
     return 'this is a git-lfs pointer: the file itself has not been fetched (git lfs pull)';
-  return `the header would have ${length} bytes and the file has ${bytes.length}: not a safetensors file, or cut short`;
+  return `the header would have ${length} bytes and the file has ${size}: not a safetensors file, or cut short`;
 }
 
 function readEntry(
@@ -133,14 +142,40 @@ export interface TensorBytes {
   readonly bytes: Uint8Array;
 }
 
-/**
- * The pieces of a file, in order: header, then the data of each tensor. As the reference writer does, larger elements come
- * first and the header is padded to 8 bytes, so that every tensor is aligned.
- */
+/** The pieces of a file, in order: header, then the data of each tensor. */
 export function writeSafetensors(
   tensors: ReadonlyMap<string, TensorBytes>,
   metadata: ReadonlyMap<string, string> = new Map(),
 ): Uint8Array[] {
+  const sized = [...tensors].map(([name, t]) => [name, { ...t, nbytes: t.bytes.length }] as const);
+  const { head, order } = layout(new Map(sized), metadata);
+  return [head, ...order.map((t) => t.bytes)];
+}
+
+/** The same, each tensor fetched when its turn comes: no more than one is in memory. */
+export async function* streamSafetensors(
+  tensors: ReadonlyMap<string, FileTensor>,
+  metadata: ReadonlyMap<string, string> = new Map(),
+): AsyncGenerator<Uint8Array> {
+  const { head, order } = layout(tensors, metadata);
+  yield head;
+  for (const t of order) yield await t.bytes();
+}
+
+interface Sized {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly nbytes: number;
+}
+
+/**
+ * The header, and the order of the data. As the reference writer does, larger elements come first and the header is padded
+ * to 8 bytes, so that every tensor is aligned.
+ */
+function layout<T extends Sized>(
+  tensors: ReadonlyMap<string, T>,
+  metadata: ReadonlyMap<string, string>,
+): { head: Uint8Array; order: T[] } {
   const order = [...tensors].sort(
     ([na, a], [nb, b]) => BITS.get(b.dtype)! - BITS.get(a.dtype)! || (na < nb ? -1 : na > nb ? 1 : 0),
   );
@@ -148,8 +183,8 @@ export function writeSafetensors(
   if (metadata.size > 0) entries.push(['__metadata__', Object.fromEntries(metadata)]);
   let at = 0;
   for (const [name, t] of order) {
-    entries.push([name, { dtype: t.dtype, shape: t.shape, data_offsets: [at, at + t.bytes.length] }]);
-    at += t.bytes.length;
+    entries.push([name, { dtype: t.dtype, shape: t.shape, data_offsets: [at, at + t.nbytes] }]);
+    at += t.nbytes;
   }
   // Not through an object: a tensor may be called "__proto__".
   const json = `{${entries.map(([k, v]) => `${JSON.stringify(k)}:${JSON.stringify(v)}`).join(',')}}`;
@@ -158,5 +193,5 @@ export function writeSafetensors(
   const head = new Uint8Array(8 + length).fill(0x20);
   new DataView(head.buffer).setBigUint64(0, BigInt(length), true);
   head.set(text, 8);
-  return [head, ...order.map(([, t]) => t.bytes)];
+  return { head, order: order.map(([, t]) => t) };
 }

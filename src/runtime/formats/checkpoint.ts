@@ -1,4 +1,4 @@
-/** What every reader of weights gives: named tensors in one layout, whatever the file is. */
+/** What every reader of weights gives: named tensors in one layout, whatever the file is. Values are read when asked for. */
 
 export type Format = 'safetensors' | 'torch' | 'torch-legacy' | 'npy' | 'npz' | 'gguf';
 
@@ -8,8 +8,11 @@ export interface FileTensor {
   readonly shape: readonly number[];
   /** Of `bytes()`. */
   readonly nbytes: number;
-  /** The values: contiguous, row-major, little-endian. They may be the file's own memory: copy before writing. */
-  bytes(): Uint8Array;
+  /**
+   * The values, read now: contiguous, row-major, little-endian. They may be the source's own memory: copy before writing.
+   * Throws CheckpointError where the data turn out to be damaged.
+   */
+  bytes(): Promise<Uint8Array>;
 }
 
 export interface CheckpointFile {
@@ -18,4 +21,6 @@ export interface CheckpointFile {
   readonly tensors: ReadonlyMap<string, FileTensor>;
   /** Notes that are no tensors. */
   readonly metadata: ReadonlyMap<string, string>;
+  /** Gives back what the file holds open: tensors can no longer be read. */
+  close(): Promise<void>;
 }

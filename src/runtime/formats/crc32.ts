@@ -8,8 +8,9 @@ for (let i = 0; i < 256; i++) {
 }
 for (let i = 256; i < 1024; i++) TABLE[i] = (TABLE[i - 256]! >>> 8) ^ TABLE[TABLE[i - 256]! & 255]!;
 
-export function crc32(bytes: Uint8Array): number {
-  let c = 0xffffffff;
+/** `before` is the CRC of the bytes before these. */
+export function crc32(bytes: Uint8Array, before = 0): number {
+  let c = ~before;
   let i = 0;
   for (const end = bytes.length - 3; i < end; i += 4) {
     c ^= bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24);

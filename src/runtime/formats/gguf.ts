@@ -4,14 +4,15 @@
  */
 import type { CheckpointFile, FileTensor } from './checkpoint.ts';
 import { GGUF_TYPES, type GgufType } from './gguf-types.ts';
-import { ByteReader } from './reader.ts';
+import { parseStart, type ByteReader } from './reader.ts';
+import type { ByteSource } from '../sources/source.ts';
 import { countOf } from './strided.ts';
 import { quote } from './zip.ts';
 
 export interface GgufTensor extends FileTensor {
   /** `Q4_0`, `F16`, ...: as the file has it. */
   readonly stored: string;
-  raw(): Uint8Array;
+  raw(): Promise<Uint8Array>;
 }
 
 export interface GgufFile extends CheckpointFile {
@@ -29,9 +30,13 @@ const SHOWN = 8;
 export const isGguf = (bytes: Uint8Array): boolean =>
   bytes[0] === 0x47 && bytes[1] === 0x47 && bytes[2] === 0x55 && bytes[3] === 0x46;
 
-export function readGguf(bytes: Uint8Array, file = ''): GgufFile {
-  const r = new ByteReader(bytes, file);
-  if (!isGguf(bytes)) r.fail('this is not a GGUF file (no GGUF at the start)');
+export async function openGguf(source: ByteSource): Promise<GgufFile> {
+  const { tensors, metadata } = await parseStart(source, (r) => describe(r, source));
+  return { format: 'gguf', tensors, metadata, close: () => source.close() };
+}
+
+function describe(r: ByteReader, source: ByteSource): Pick<GgufFile, 'tensors' | 'metadata'> {
+  if (!isGguf(r.bytes)) r.fail('this is not a GGUF file (no GGUF at the start)');
   r.skip(4);
   const version = r.u32();
   if (version !== 2 && version !== 3)
@@ -62,12 +67,11 @@ export function readGguf(bytes: Uint8Array, file = ''): GgufFile {
     if (offset % alignment !== 0) r.fail(`${quote(name)} starts at ${offset}, no multiple of ${alignment}`, at);
     const size = (countOf(shape) / type.block) * type.size;
     const from = start + offset;
-    if (from + size > bytes.length)
-      r.fail(`${quote(name)} would be bytes ${from} to ${from + size} of ${bytes.length}`, at);
-    tensors.set(name, made(type, shape, bytes.subarray(from, from + size)));
+    if (from + size > r.end) r.fail(`${quote(name)} would be bytes ${from} to ${from + size} of ${r.end}`, at);
+    tensors.set(name, made(type, shape, size, () => source.read(from, size)));
   }
   checkApart(infos, r);
-  return { format: 'gguf', tensors, metadata };
+  return { tensors, metadata };
 }
 
 interface TensorInfo {
@@ -95,25 +99,18 @@ function tensorInfo(r: ByteReader): TensorInfo {
   return { name, type, shape, offset: r.size('an offset') };
 }
 
-function made(type: GgufType, shape: readonly number[], raw: Uint8Array): GgufTensor {
+function made(type: GgufType, shape: readonly number[], size: number, raw: GgufTensor['raw']): GgufTensor {
   const { widen } = type;
   if (!widen) {
-    return {
-      dtype: type.dtype ?? type.name,
-      stored: type.name,
-      shape,
-      nbytes: raw.length,
-      bytes: () => raw,
-      raw: () => raw,
-    };
+    return { dtype: type.dtype ?? type.name, stored: type.name, shape, nbytes: size, bytes: raw, raw };
   }
   const count = countOf(shape);
-  const bytes = (): Uint8Array => {
-    const out = new Float32Array(count);
-    for (let at = 0, to = 0; to < count; at += type.size, to += type.block) widen(raw, at, out, to);
+  const bytes = async (): Promise<Uint8Array> => {
+    const [out, packed] = [new Float32Array(count), await raw()];
+    for (let at = 0, to = 0; to < count; at += type.size, to += type.block) widen(packed, at, out, to);
     return new Uint8Array(out.buffer);
   };
-  return { dtype: 'F32', stored: type.name, shape, nbytes: count * 4, bytes, raw: () => raw };
+  return { dtype: 'F32', stored: type.name, shape, nbytes: count * 4, bytes, raw };
 }
 
 function checkApart(infos: readonly (TensorInfo & { at: number })[], r: ByteReader): void {

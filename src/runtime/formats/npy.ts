@@ -4,7 +4,8 @@ import type { CheckpointFile, FileTensor } from './checkpoint.ts';
 import { swapBytes, swapWidth, widthOfDtype } from './dtypes.ts';
 import { ByteReader } from './reader.ts';
 import { gather, rowMajor } from './strided.ts';
-import { peekMember, quote, readMember, readZip, type ZipFile } from './zip.ts';
+import type { ByteSource } from '../sources/source.ts';
+import { peekMember, quote, readMember, type ZipFile } from './zip.ts';
 import { writeZip } from './zip-write.ts';
 
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59]; // \x93NUMPY
@@ -31,10 +32,16 @@ const DTYPES: ReadonlyMap<string, string> = new Map([
 
 export const isNpy = (bytes: Uint8Array): boolean => MAGIC.every((b, i) => bytes[i] === b);
 
-/** One array. `base` is where its bytes start in the file; all of it has `size` bytes, where these are only its first. */
-export function readNpyTensor(bytes: Uint8Array, file: string, base = 0, size = bytes.length): FileTensor {
-  const r = new ByteReader(bytes, file, 0, base);
-  if (!isNpy(bytes)) r.fail('this is not a NumPy array (no \\x93NUMPY at the start)');
+/** An array as its header says it, and where its data start. */
+export interface NpyArray extends Header {
+  readonly nbytes: number;
+  readonly start: number;
+}
+
+/** The header of an array of `size` bytes in all; `start` are its first ones. `base` is where they are in the file. */
+export function npyHeader(start: Uint8Array, size: number, file: string, base = 0): NpyArray {
+  const r = new ByteReader(start, file, 0, base);
+  if (!isNpy(start)) r.fail('this is not a NumPy array (no \\x93NUMPY at the start)');
   r.skip(6);
   const [major] = [r.u8(), r.u8()];
   if (major < 1 || major > 3) r.fail(`there is no version ${major} of NumPy's format`, 6);
@@ -42,21 +49,23 @@ export function readNpyTensor(bytes: Uint8Array, file: string, base = 0, size = 
   if (length > MAX_HEADER) r.fail(`a header of ${length} bytes is not one of a plain array`);
   const at = r.at;
   const header = parseHeader(new TextDecoder('latin1').decode(r.take(length)), (what) => r.fail(what, at));
-  const { dtype, shape, bigEndian, fortran } = header;
-  const width = widthOfDtype(dtype)!;
-  const needed = shape.reduce((n, d) => n * BigInt(d), BigInt(width));
+  const { dtype, shape } = header;
+  const needed = shape.reduce((n, d) => n * BigInt(d), BigInt(widthOfDtype(dtype)!));
   if (needed !== BigInt(size - r.at)) {
     r.fail(`[${shape.join(', ')}] of ${dtype} needs ${needed} bytes and the file has ${size - r.at}`);
   }
-  const data = r.take(r.left);
-  const nbytes = Number(needed);
+  return { ...header, nbytes: Number(needed), start: r.at };
+}
+
+function npyTensor(array: NpyArray, data: () => Promise<Uint8Array>): FileTensor {
+  const { dtype, shape, nbytes, fortran, bigEndian } = array;
   return {
     dtype,
     shape,
     nbytes,
-    bytes() {
+    async bytes() {
       const strides = fortran ? rowMajor([...shape].reverse()).reverse() : rowMajor(shape);
-      const values = gather(data, { shape, strides, offset: 0, width });
+      const values = gather(await data(), { shape, strides, offset: 0, width: widthOfDtype(dtype)! });
       return bigEndian ? swapBytes(values.slice(), swapWidth(dtype)) : values;
     },
   };
@@ -96,27 +105,33 @@ function parseHeader(text: string, fail: (what: string) => never): Header {
   return { dtype, shape, bigEndian: descr[1] === '>', fortran: order === 'True' };
 }
 
-export function readNpy(bytes: Uint8Array, file = '', name = ''): CheckpointFile {
-  return { format: 'npy', tensors: new Map([[name, readNpyTensor(bytes, file)]]), metadata: new Map() };
+/** Bytes that hold any header that is read. */
+const HEADER_END = MAX_HEADER + 12;
+
+export async function openNpy(source: ByteSource): Promise<CheckpointFile> {
+  const { size, name } = source;
+  const array = npyHeader(await source.read(0, Math.min(HEADER_END, size)), size, name);
+  const tensor = npyTensor(array, () => source.read(array.start, array.nbytes));
+  return { format: 'npy', tensors: new Map([['', tensor]]), metadata: new Map(), close: () => source.close() };
 }
 
-/** All arrays of an archive, by their names. */
-export function readNpz(bytes: Uint8Array, file = '', zip: ZipFile = readZip(bytes, file)): CheckpointFile {
+/** All arrays of an archive, by their names. A member of another size than its header says is refused before it is inflated. */
+export async function openNpz(zip: ZipFile): Promise<CheckpointFile> {
+  const { source } = zip;
   const tensors = new Map<string, FileTensor>();
   for (const [member, m] of zip.members) {
     if (!member.endsWith('.npy'))
-      throw new CheckpointError(file, `${quote(member)} in the archive is no .npy array`, m.start);
+      throw new CheckpointError(source.name, `${quote(member)} in the archive is no .npy array`, m.start);
     // Offsets in an inflated member are its own, so that they are only exact in stored ones.
-    const base = m.deflated ? 0 : m.start;
-    // A member of another size than its header says is refused before it is inflated.
-    readNpyTensor(peekMember(zip, m, MAX_HEADER + 12), file, base, m.size);
-    tensors.set(member.slice(0, -4), readNpyTensor(readMember(zip, m), file, base));
+    const array = npyHeader(await peekMember(zip, m, HEADER_END), m.size, source.name, m.deflated ? 0 : m.start);
+    const data = async (): Promise<Uint8Array> => (await readMember(zip, m)).subarray(array.start);
+    tensors.set(member.slice(0, -4), npyTensor(array, data));
   }
-  return { format: 'npz', tensors, metadata: new Map() };
+  return { format: 'npz', tensors, metadata: new Map(), close: () => source.close() };
 }
 
 /** The array as `numpy.save` writes it. Throws DTypeError for types that NumPy does not have. */
-export function writeNpy(t: FileTensor): Uint8Array[] {
+export async function writeNpy(t: FileTensor): Promise<Uint8Array[]> {
   const kind = [...DTYPES].find(([, dtype]) => dtype === t.dtype)?.[0];
   if (kind === undefined) throw new DTypeError(`NumPy has no element type ${t.dtype}: cast it first`);
   const order = widthOfDtype(t.dtype) === 1 ? '|' : '<';
@@ -128,17 +143,13 @@ export function writeNpy(t: FileTensor): Uint8Array[] {
   head.set([...MAGIC, 1, 0, length & 255, length >> 8]);
   head.set(new TextEncoder().encode(text), 10);
   head[head.length - 1] = 10;
-  return [head, t.bytes()];
+  return [head, await t.bytes()];
 }
 
 /** The arrays as `numpy.savez` writes them. */
-export function writeNpz(tensors: ReadonlyMap<string, FileTensor>): Uint8Array[] {
-  const members = [...tensors].map(([name, t]): [string, Uint8Array] => {
-    const [head, data] = writeNpy(t) as [Uint8Array, Uint8Array];
-    const whole = new Uint8Array(head.length + data.length);
-    whole.set(head);
-    whole.set(data, head.length);
-    return [`${name}.npy`, whole];
-  });
-  return writeZip(members, 64);
+export function writeNpz(tensors: ReadonlyMap<string, FileTensor>): AsyncGenerator<Uint8Array> {
+  return writeZip(
+    [...tensors].map(([name, t]) => [`${name}.npy`, () => writeNpy(t)] as const),
+    64,
+  );
 }

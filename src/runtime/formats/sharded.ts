@@ -5,8 +5,9 @@
 import { CheckpointError } from '../errors.ts';
 import { JsonFault, parseJson, type Json } from '../json.ts';
 import type { CheckpointFile, FileTensor } from './checkpoint.ts';
-import { readSafetensorsFile } from './safetensors-file.ts';
-import { writeSafetensors, type TensorBytes } from '../safetensors.ts';
+import { openSafetensors } from './safetensors-file.ts';
+import { streamSafetensors } from '../safetensors.ts';
+import type { ByteSource } from '../sources/source.ts';
 import { quote } from './zip.ts';
 
 export interface ShardIndex {
@@ -45,64 +46,75 @@ export function readIndex(bytes: Uint8Array, file = ''): ShardIndex {
   return { weights, shards: [...new Set(weights.values())], metadata };
 }
 
-/** The whole, from the bytes of every shard. A tensor must be in the file that the index says, and in no other. */
-export function readSharded(
+/**
+ * The whole, of an index and the files beside it, which `open` opens by their names. A tensor must be in the file that the
+ * index says, and in no other.
+ */
+export async function openSharded(
   index: ShardIndex,
-  shards: ReadonlyMap<string, { readonly bytes: Uint8Array; readonly file: string }>,
+  open: (name: string) => Promise<ByteSource>,
   file = '',
-): CheckpointFile {
+): Promise<CheckpointFile> {
   const found = new Map<string, FileTensor>();
   const metadata = new Map(index.metadata);
   metadata.delete('total_size'); // of these files, not of the weights
-  for (const name of index.shards) {
-    const shard = shards.get(name);
-    if (!shard) throw new CheckpointError(file, `the file ${quote(name)} of the index is missing`, 0);
-    const read = readSafetensorsFile(shard.bytes, shard.file);
-    for (const [k, v] of read.metadata) metadata.set(k, v);
-    for (const [tensor, t] of read.tensors) {
-      if (index.weights.get(tensor) !== name)
-        throw new CheckpointError(shard.file, `${quote(tensor)} is here, and not by the index`, 0);
-      found.set(tensor, t);
+  const opened: ByteSource[] = [];
+  const close = async (): Promise<void> => void (await Promise.all(opened.map((s) => s.close())));
+  try {
+    for (const name of index.shards) {
+      const source = await open(name);
+      opened.push(source);
+      const read = await openSafetensors(source);
+      for (const [k, v] of read.metadata) metadata.set(k, v);
+      for (const [tensor, t] of read.tensors) {
+        if (index.weights.get(tensor) !== name)
+          throw new CheckpointError(source.name, `${quote(tensor)} is here, and not by the index`, 0);
+        found.set(tensor, t);
+      }
     }
+    for (const [tensor, name] of index.weights)
+      if (!found.has(tensor)) throw new CheckpointError(file, `${quote(tensor)} is not in ${quote(name)}`, 0);
+  } catch (e) {
+    await close();
+    throw e;
   }
-  for (const [tensor, name] of index.weights)
-    if (!found.has(tensor)) throw new CheckpointError(file, `${quote(tensor)} is not in ${quote(name)}`, 0);
   // The index has the order.
-  return {
-    format: 'safetensors',
-    tensors: new Map([...index.weights.keys()].map((k) => [k, found.get(k)!])),
-    metadata,
-  };
+  const tensors = new Map([...index.weights.keys()].map((k) => [k, found.get(k)!]));
+  return { format: 'safetensors', tensors, metadata, close };
 }
 
 /** Files of at most `limit` bytes of data each (a larger tensor has one alone), and the index, by their names. */
 export function writeSharded(
-  tensors: ReadonlyMap<string, TensorBytes>,
+  tensors: ReadonlyMap<string, FileTensor>,
   limit: number,
   metadata: ReadonlyMap<string, string> = new Map(),
-): Map<string, Uint8Array[]> {
-  const groups: Map<string, TensorBytes>[] = [new Map()];
+): Map<string, AsyncIterable<Uint8Array>> {
+  const groups: Map<string, FileTensor>[] = [new Map()];
   let size = 0;
   let total = 0;
   for (const [name, t] of tensors) {
-    if (size > 0 && size + t.bytes.length > limit) {
+    if (size > 0 && size + t.nbytes > limit) {
       groups.push(new Map());
       size = 0;
     }
     groups.at(-1)!.set(name, t);
-    size += t.bytes.length;
-    total += t.bytes.length;
+    size += t.nbytes;
+    total += t.nbytes;
   }
   const number = (i: number): string => String(i).padStart(5, '0');
-  const out = new Map<string, Uint8Array[]>();
+  const out = new Map<string, AsyncIterable<Uint8Array>>();
   const entries: [string, string][] = [];
   groups.forEach((group, i) => {
     const file = `model-${number(i + 1)}-of-${number(groups.length)}.safetensors`;
-    out.set(file, writeSafetensors(group, metadata));
+    out.set(file, streamSafetensors(group, metadata));
     for (const name of group.keys()) entries.push([name, file]);
   });
   // Not through an object: a tensor may be called "__proto__".
   const map = entries.map(([k, v]) => `    ${JSON.stringify(k)}: ${JSON.stringify(v)}`).join(',\n');
   const text = `{\n  "metadata": { "total_size": ${total} },\n  "weight_map": {\n${map}\n  }\n}\n`;
-  return out.set('model.safetensors.index.json', [new TextEncoder().encode(text)]);
+  return out.set('model.safetensors.index.json', oneOf(new TextEncoder().encode(text)));
+}
+
+async function* oneOf(piece: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield piece;
 }

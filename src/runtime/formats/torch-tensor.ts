@@ -10,13 +10,19 @@ export class TorchStorage extends PyObject {
   readonly dtype: string;
   readonly numel: number;
   readonly nbytes: number;
-  /** Its bytes; a view of the file where they lie there as they are. */
-  readonly content: () => Uint8Array;
+  /** Its bytes, read from the file. */
+  readonly content: () => Promise<Uint8Array>;
   readonly bigEndian: boolean;
   /** Equal for storages that share memory. */
   readonly root: object;
 
-  constructor(dtype: string, numel: number, content: () => Uint8Array, bigEndian: boolean, root: object | null = null) {
+  constructor(
+    dtype: string,
+    numel: number,
+    content: TorchStorage['content'],
+    bigEndian: boolean,
+    root: object | null = null,
+  ) {
     super();
     this.dtype = dtype;
     this.numel = numel;
@@ -81,12 +87,12 @@ export class TorchTensor extends PyObject implements FileTensor {
     return countOf(this.shape) * widthOfDtype(this.dtype)!;
   }
 
-  bytes(): Uint8Array {
+  async bytes(): Promise<Uint8Array> {
     const { storage, dtype, bits } = this;
     const view = { shape: this.shape, strides: this.strides, offset: this.offset, width: widthOfDtype(dtype)! };
     const lazy = bits.neg || (bits.conj && dtype.startsWith('C'));
     const part = swapWidth(dtype);
-    let out = gather(storage.content(), view);
+    let out = gather(await storage.content(), view);
     if (!lazy && !(storage.bigEndian && part > 1)) return out;
     if (isContiguous(view)) out = out.slice();
     if (storage.bigEndian) swapBytes(out, part);

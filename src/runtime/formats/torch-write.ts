@@ -20,16 +20,16 @@ const DTYPE_OF = invert(DTYPES);
  * The archive of a saved object, in pieces. Tensors that share a storage share it in the file. Whole numbers are saved as
  * ints: in JavaScript they are not told from floats.
  */
-export function writeTorch(root: PyValue): Uint8Array[] {
+export function writeTorch(root: PyValue): AsyncGenerator<Uint8Array> {
   const records = new Map<TorchStorage, { readonly key: string; readonly typed: boolean }>();
   const writer = new PickleWriter((o) => (o instanceof TorchTensor ? rebuild(o, records) : null));
-  const ascii = (text: string): Uint8Array => new TextEncoder().encode(text);
+  const ascii = (text: string) => () => [new TextEncoder().encode(text)];
   const pickle = writer.dump(root);
   return writeZip(
     [
-      ['archive/data.pkl', pickle],
+      ['archive/data.pkl', () => [pickle]],
       ['archive/byteorder', ascii('little')],
-      ...[...records].map(([s, { key }]) => [`archive/data/${key}`, s.content()] as const),
+      ...[...records].map(([s, { key }]) => [`archive/data/${key}`, async () => [await s.content()]] as const),
       ['archive/version', ascii('3\n')],
     ],
     ALIGNMENT,
@@ -37,7 +37,7 @@ export function writeTorch(root: PyValue): Uint8Array[] {
 }
 
 /** Named tensors as PyTorch saves a state dict. The same tensor under two names is saved once. */
-export function writeTorchStateDict(tensors: ReadonlyMap<string, FileTensor>): Uint8Array[] {
+export function writeTorchStateDict(tensors: ReadonlyMap<string, FileTensor>): AsyncGenerator<Uint8Array> {
   const dict = new PyDict('OrderedDict');
   const made = new Map<FileTensor, TorchTensor>();
   for (const [name, t] of tensors) {

@@ -7,12 +7,13 @@ import type { CheckpointFile } from './checkpoint.ts';
 import { widthOfDtype } from './dtypes.ts';
 import { unpickle, PyGlobal, type PickleCall, type PickleHost } from './pickle.ts';
 import { PyTuple, typeName, type PyValue } from './pickle-values.ts';
-import { ByteReader } from './reader.ts';
+import { ByteReader, parseStart } from './reader.ts';
+import type { ByteSource } from '../sources/source.ts';
 import { STORAGES } from './torch-dtypes.ts';
 import { TORCH_GLOBALS } from './torch-globals.ts';
 import { namedTensors, type NamedTensor } from './torch-names.ts';
 import { TorchStorage, TorchTensor } from './torch-tensor.ts';
-import { quote, readMember, readZip, type ZipFile } from './zip.ts';
+import { quote, readMember, type ZipFile } from './zip.ts';
 
 export interface TorchFile extends CheckpointFile {
   readonly format: 'torch' | 'torch-legacy';
@@ -27,24 +28,27 @@ const MAX_EXPANSION = 8;
 const FREE_EXPANSION = 1 << 26;
 
 /** An archive of `torch.save`. */
-export function readTorch(bytes: Uint8Array, file = '', zip: ZipFile = readZip(bytes, file)): TorchFile {
+export async function openTorch(zip: ZipFile): Promise<TorchFile> {
+  const { source } = zip;
   const fail = (what: string, name = ''): never => {
-    throw new CheckpointError(file, what, zip.members.get(name)?.start ?? zip.directory);
+    throw new CheckpointError(source.name, what, zip.members.get(name)?.start ?? zip.directory);
   };
   const roots = new Set([...zip.members.keys()].map((n) => n.slice(0, n.indexOf('/') + 1)));
   const [root = ''] = roots;
   if (roots.size !== 1 || root === '') fail(`the archive has ${roots.size} folders at its top, one is expected`);
-  const record = (name: string): Uint8Array | null => {
+  const record = async (name: string): Promise<Uint8Array | null> => {
     const m = zip.members.get(root + name);
     return m ? readMember(zip, m, { zeroCrcIsNone: true }) : null;
   };
   if (zip.members.has(`${root}constants.pkl`))
     fail('this is a TorchScript program, not a file of weights: save its state_dict()', `${root}constants.pkl`);
-  const order = new TextDecoder('latin1').decode(record('byteorder') ?? new Uint8Array()) || 'little';
+  const order = new TextDecoder('latin1').decode((await record('byteorder')) ?? new Uint8Array()) || 'little';
   if (order !== 'little' && order !== 'big')
     fail(`its byte order is ${quote(order)}: little or big is expected`, `${root}byteorder`);
-  const pickle = record('data.pkl') ?? fail(`the archive has no ${root}data.pkl: not a file of torch.save`);
+  const pickle = (await record('data.pkl')) ?? fail(`the archive has no ${root}data.pkl: not a file of torch.save`);
 
+  // Tensors of one storage tend to follow each other.
+  const read = keepLast(async (name) => (await record(name))!);
   const storages = new Map<string, TorchStorage>();
   const host: PickleHost = {
     find: (path) => TORCH_GLOBALS.get(path) ?? null,
@@ -61,34 +65,63 @@ export function readTorch(bytes: Uint8Array, file = '', zip: ZipFile = readZip(b
       const needed = numel * widthOfDtype(dtype)!;
       if (member.size !== needed)
         c.fail(`the storage ${quote(key)} needs ${needed} bytes and its record has ${member.size}`);
-      let content: Uint8Array | null = null;
-      const storage = new TorchStorage(dtype, numel, () => (content ??= record(name)!), order === 'big');
+      const storage = new TorchStorage(dtype, numel, () => read(name), order === 'big');
       storages.set(key, storage);
       return storage;
     },
   };
   const main = zip.members.get(`${root}data.pkl`)!;
   // Offsets of an inflated pickle are its own.
-  const value = unpickle(new ByteReader(pickle, file, 0, main.deflated ? 0 : main.start), host);
-  return torchFile('torch', value, file, main.start);
+  const value = unpickle(new ByteReader(pickle, source.name, 0, main.deflated ? 0 : main.start), host);
+  return torchFile('torch', value, source, main.start);
 }
 
 const MAGIC = 0x1950a86a20f9469cfc6cn;
 const PROTOCOL = 1001;
 
 /** The stream of pickles that `torch.save` wrote before 1.6: magic, version, system, object, storage keys, storages. */
-export function readTorchLegacy(bytes: Uint8Array, file = ''): TorchFile {
-  const r = new ByteReader(bytes, file);
+export async function openTorchLegacy(source: ByteSource): Promise<TorchFile> {
+  const { value, storages, keys, at } = await parseStart(source, (r) => readStream(r, source));
+  const fail = (what: string, where: number): never => {
+    throw new CheckpointError(source.name, what, where);
+  };
+  let next = at;
+  for (const key of keys) {
+    const entry = typeof key === 'string' ? storages.get(key) : undefined;
+    if (!entry || entry.start !== null) return fail('a storage is listed that no tensor has', next);
+    const { numel, nbytes } = entry.storage;
+    const told = new ByteReader(await source.read(next, Math.min(8, source.size - next)), source.name, 0, next).i64();
+    if (told !== BigInt(numel)) fail(`a storage of ${told} elements, where the tensors say ${numel}`, next);
+    entry.start = next + 8;
+    next = entry.start + nbytes;
+    if (next > source.size)
+      fail(`${nbytes} more bytes are needed and ${source.size - entry.start} are left`, entry.start);
+  }
+  for (const [key, entry] of storages) if (entry.start === null) fail(`the storage ${quote(key)} has no bytes`, next);
+  if (next < source.size) fail(`${source.size - next} bytes follow the last storage`, next);
+  return torchFile('torch-legacy', value, source, 0);
+}
+
+/** A storage of a stream; where its bytes start is known at the end. */
+interface Streamed {
+  readonly storage: TorchStorage;
+  start: number | null;
+}
+
+function readStream(
+  r: ByteReader,
+  source: ByteSource,
+): { value: PyValue; storages: Map<string, Streamed>; keys: readonly PyValue[]; at: number } {
   const plain: PickleHost = {
     find: (path) => TORCH_GLOBALS.get(path) ?? null,
     persistent: (_, c) => c.fail('a storage is not expected here'),
   };
   if (unpickle(r, plain) !== MAGIC) r.fail('this does not start with the number that torch.save writes', 0);
-  let at = r.at;
+  const at = r.at;
   if (unpickle(r, plain) !== PROTOCOL) r.fail('the version of the format is not 1001', at);
   unpickle(r, plain);
 
-  const storages = new Map<string, { storage: TorchStorage; content: Uint8Array | null }>();
+  const storages = new Map<string, Streamed>();
   const windows = new Map<string, TorchStorage>();
   const value = unpickle(r, {
     find: plain.find,
@@ -96,10 +129,8 @@ export function readTorchLegacy(bytes: Uint8Array, file = ''): TorchFile {
       const { key, dtype, numel } = storageId(id, 6, c);
       let entry = storages.get(key);
       if (!entry) {
-        const made: { storage: TorchStorage; content: Uint8Array | null } = {
-          storage: new TorchStorage(dtype, numel, () => made.content!, false),
-          content: null,
-        };
+        const content = keepLast(() => source.read(made.start!, made.storage.nbytes));
+        const made: Streamed = { storage: new TorchStorage(dtype, numel, () => content(key), false), start: null };
         storages.set(key, (entry = made));
       } else if (entry.storage.dtype !== dtype || entry.storage.numel !== numel) {
         c.fail(`the storage ${quote(key)} is described in two ways`);
@@ -108,21 +139,21 @@ export function readTorchLegacy(bytes: Uint8Array, file = ''): TorchFile {
       return window === null ? entry.storage : storageWindow(entry.storage, window, windows, c);
     },
   });
-  at = r.at;
+  const listed = r.at;
   const keys = unpickle(r, plain);
-  if (!Array.isArray(keys)) return r.fail('the list of storages is missing', at);
-  for (const key of keys) {
-    const entry = typeof key === 'string' ? storages.get(key) : undefined;
-    if (!entry || entry.content) return r.fail('a storage is listed that no tensor has', r.at);
-    at = r.at;
-    const numel = r.i64();
-    if (numel !== BigInt(entry.storage.numel))
-      r.fail(`a storage of ${numel} elements, where the tensors say ${entry.storage.numel}`, at);
-    entry.content = r.take(entry.storage.nbytes);
-  }
-  for (const [key, entry] of storages) if (!entry.content) r.fail(`the storage ${quote(key)} has no bytes`);
-  if (r.left > 0) r.fail(`${r.left} bytes follow the last storage`);
-  return torchFile('torch-legacy', value, file, 0);
+  if (!Array.isArray(keys)) return r.fail('the list of storages is missing', listed);
+  return { value, storages, keys, at: r.at };
+}
+
+/** What was read last, kept: tensors that share a storage tend to follow each other. */
+function keepLast(read: (name: string) => Promise<Uint8Array>): (name: string) => Promise<Uint8Array> {
+  let last: { readonly name: string; readonly bytes: WeakRef<Uint8Array> } | null = null;
+  return async (name) => {
+    const kept = last?.name === name ? last.bytes.deref() : undefined;
+    const bytes = kept ?? (await read(name));
+    last = { name, bytes: new WeakRef(bytes) };
+    return bytes;
+  };
 }
 
 /** ("storage", class, key, location, numel): where it was does not matter here. */
@@ -156,7 +187,7 @@ function storageWindow(
     new TorchStorage(
       root.dtype,
       numel,
-      () => root.content().subarray(offset * width, (offset + numel) * width),
+      async () => (await root.content()).subarray(offset * width, (offset + numel) * width),
       false,
       root.root,
     );
@@ -165,15 +196,15 @@ function storageWindow(
   return made;
 }
 
-function torchFile(format: TorchFile['format'], root: PyValue, file: string, at: number): TorchFile {
-  const named = namedTensors(root, file, at);
+function torchFile(format: TorchFile['format'], root: PyValue, source: ByteSource, at: number): TorchFile {
+  const named = namedTensors(root, source.name, at);
   const distinct = new Set(named.map((n) => n.tensor));
   const storages = new Set([...distinct].map((t) => t.storage));
   const total = (list: Iterable<{ readonly nbytes: number }>): number => [...list].reduce((n, x) => n + x.nbytes, 0);
   const [shown, held] = [total(distinct), total(storages)];
   if (shown > MAX_EXPANSION * held + FREE_EXPANSION)
     throw new CheckpointError(
-      file,
+      source.name,
       `its tensors are ${shown} bytes on ${held} bytes of storage: views that repeat themselves`,
       at,
     );
@@ -184,5 +215,5 @@ function torchFile(format: TorchFile['format'], root: PyValue, file: string, at:
     for (let i = 2; tensors.has(free); i++) free = `${name}~${i}`;
     tensors.set(free, tensor);
   }
-  return { format, root, named, tensors, metadata: new Map() };
+  return { format, root, named, tensors, metadata: new Map(), close: () => source.close() };
 }

@@ -32,23 +32,26 @@ class Bytes {
   }
 }
 
+/** A member's bytes in parts, made when its turn comes. */
+export type Content = () => readonly Uint8Array[] | Promise<readonly Uint8Array[]>;
+
 /**
- * The archive in pieces; members' bytes are not copied. No times are written: equal content is an equal file. `limit` is
- * where zip64 begins: tests have no files of 4 GB.
+ * The archive in pieces; members' bytes are not copied, and those of one member are in memory at a time. No times are
+ * written: equal content is an equal file. `limit` is where zip64 begins: tests have no files of 4 GB.
  */
-export function writeZip(
-  members: Iterable<readonly [name: string, content: Uint8Array]>,
+export async function* writeZip(
+  members: Iterable<readonly [name: string, content: Content]>,
   align = 1,
   limit = LIMIT,
-): Uint8Array[] {
-  const out: Uint8Array[] = [];
+): AsyncGenerator<Uint8Array> {
   const directory = new Bytes();
   let at = 0;
   let count = 0;
   for (const [name, content] of members) {
     const text = new TextEncoder().encode(name);
-    const size = content.length;
-    const crc = crc32(content);
+    const parts = await content();
+    const size = parts.reduce((n, p) => n + p.length, 0);
+    const crc = parts.reduce((c, p) => crc32(p, c), 0);
     const big = size >= limit;
     const far = at >= limit;
     const wide = big ? new Bytes().u16(1, 16).u64(size, size) : new Bytes();
@@ -67,12 +70,13 @@ export function writeZip(
       .u32(0, far ? LIMIT : at)
       .raw(text)
       .raw(field.done());
-    out.push(head, content);
+    yield head;
+    yield* parts;
     at += head.length + size;
     count++;
   }
-  out.push(directory.done(), endRecords(at, directory.length, count, limit));
-  return out;
+  yield directory.done();
+  yield endRecords(at, directory.length, count, limit);
 }
 
 function endRecords(start: number, size: number, count: number, limit: number): Uint8Array {

@@ -7,6 +7,7 @@ import { Inflate } from 'fflate';
 import { CheckpointError } from '../errors.ts';
 import { crc32 } from './crc32.ts';
 import { ByteReader } from './reader.ts';
+import { readRanges, type ByteSource } from '../sources/source.ts';
 
 export interface ZipMember {
   readonly name: string;
@@ -20,8 +21,7 @@ export interface ZipMember {
 }
 
 export interface ZipFile {
-  readonly file: string;
-  readonly bytes: Uint8Array;
+  readonly source: ByteSource;
   readonly members: ReadonlyMap<string, ZipMember>;
   /** Where the directory starts. */
   readonly directory: number;
@@ -34,28 +34,52 @@ const LOCATOR64 = 0x07064b50;
 /** DEFLATE makes at most 258 bytes of 2 bits. */
 const MAX_RATIO = 1032;
 
-export function readZip(bytes: Uint8Array, file: string): ZipFile {
-  const r = new ByteReader(bytes, file);
-  const { start, size, count } = findDirectory(r);
-  if (start + size > bytes.length)
-    r.fail(`the directory would be bytes ${start} to ${start + size} of ${bytes.length}`);
-  const members = new Map<string, ZipMember>();
-  r.at = start;
+/** An archive's own description of itself: a few hundred bytes for each member. */
+const MAX_DIRECTORY = 1 << 28;
+
+export async function openZip(source: ByteSource): Promise<ZipFile> {
+  const { start, size, count, tail } = await findDirectory(source);
+  const whole = source.size;
+  if (start + size > whole) tail.fail(`the directory would be bytes ${start} to ${start + size} of ${whole}`);
+  if (size > MAX_DIRECTORY) tail.fail(`a directory of ${size} bytes is not read`);
+  const r = new ByteReader(await source.read(start, size), source.name, 0, start);
+  const entries: Entry[] = [];
+  const names = new Set<string>();
   for (let i = 0; i < count; i++) {
     const at = r.at;
-    const m = readEntry(r, start);
-    if (members.has(m.name)) r.fail(`the archive has ${quote(m.name)} twice`, at);
-    members.set(m.name, m);
+    const e = readEntry(r);
+    if (names.has(e.name)) r.fail(`the archive has ${quote(e.name)} twice`, at);
+    names.add(e.name);
+    if (e.local + 30 + e.rawName.length > start)
+      r.fail(`${quote(e.name)} would start at byte ${e.local}, past the members' end`, at);
+    entries.push(e);
   }
-  if (r.at !== start + size) r.fail(`the directory ends here, and at byte ${start + size} by its own account`);
-  checkApart(members, r);
-  return { file, bytes, members, directory: start };
+  if (r.left > 0) r.fail(`the directory ends here, and at byte ${start + size} by its own account`);
+  const ranges = entries.map((e) => ({ offset: e.local, length: 30 + e.rawName.length }));
+  const headers = await readRanges(source, ranges);
+  const members = new Map<string, ZipMember>();
+  entries.forEach((e, i) => {
+    const { name, packed, size, method, crc } = e;
+    const at = checkLocal(new ByteReader(headers[i]!, source.name, 0, e.local), e);
+    if (at + packed > start)
+      r.fail(`${quote(name)} would be bytes ${at} to ${at + packed}, past the members' end at ${start}`, e.at);
+    members.set(name, { name, size, start: at, packed, deflated: method === 8, crc });
+  });
+  checkApart(members, source.name);
+  return { source, members, directory: start };
 }
 
-function findDirectory(r: ByteReader): { start: number; size: number; count: number } {
-  const { bytes } = r;
+/** An end record, with a comment of at most 65535 bytes after it and a zip64 locator of 20 before it. */
+const TAIL = 22 + 65_535 + 20;
+
+async function findDirectory(
+  source: ByteSource,
+): Promise<{ start: number; size: number; count: number; tail: ByteReader }> {
+  const base = Math.max(0, source.size - TAIL);
+  const bytes = await source.read(base, source.size - base);
+  const r = new ByteReader(bytes, source.name, 0, base);
   let at = bytes.length - 22;
-  // A comment of at most 65535 bytes follows; its length must lead exactly to the end of the file.
+  // The comment's length must lead exactly to the end of the file.
   const isEnd = (p: number): boolean => {
     if (bytes[p] !== 0x50 || bytes[p + 1] !== 0x4b || bytes[p + 2] !== 5 || bytes[p + 3] !== 6) return false;
     return p + 22 + (bytes[p + 20]! | (bytes[p + 21]! << 8)) === bytes.length;
@@ -68,23 +92,38 @@ function findDirectory(r: ByteReader): { start: number; size: number; count: num
   const [size, start] = [r.u32(), r.u32()];
   if (count !== 0xffff && size !== 0xffffffff && start !== 0xffffffff) {
     if (disk !== 0 || first !== 0 || here !== count) r.fail('an archive of several disks', at);
-    return { start, size, count };
+    return { start, size, count, tail: r };
   }
   if (at < 20) r.fail('the zip64 locator is missing', at);
   r.at = at - 20;
   if (r.u32() !== LOCATOR64) r.fail('the zip64 locator is missing', at - 20);
   r.skip(4);
   const record = r.size('the position of the zip64 end record');
-  if (record > at) r.fail(`the zip64 end record would be at byte ${record}`, at - 12);
-  r.at = record;
-  if (r.u32() !== END64) r.fail('the zip64 end record is missing', record);
-  r.skip(8 + 2 + 2 + 4 + 4);
-  const [onDisk, total] = [r.size('the number of members'), r.size('the number of members')];
-  if (onDisk !== total) r.fail('an archive of several disks', record);
-  return { size: r.size("the directory's size"), start: r.size("the directory's position"), count: total };
+  if (record + 56 > base + at) r.fail(`the zip64 end record would be at byte ${record}`, at - 12);
+  const wide = new ByteReader(await source.read(record, 56), source.name, 0, record);
+  if (wide.u32() !== END64) wide.fail('the zip64 end record is missing', 0);
+  wide.skip(8 + 2 + 2 + 4 + 4);
+  const [onDisk, total] = [wide.size('the number of members'), wide.size('the number of members')];
+  if (onDisk !== total) wide.fail('an archive of several disks', 0);
+  const bytesOf = wide.size("the directory's size");
+  return { size: bytesOf, start: wide.size("the directory's position"), count: total, tail: r };
 }
 
-function readEntry(r: ByteReader, directory: number): ZipMember {
+/** What the directory says of a member. */
+interface Entry {
+  readonly name: string;
+  readonly rawName: Uint8Array;
+  readonly method: number;
+  readonly crc: number;
+  readonly packed: number;
+  readonly size: number;
+  /** Where its own header is in the file. */
+  readonly local: number;
+  /** Where the entry is in the directory. */
+  readonly at: number;
+}
+
+function readEntry(r: ByteReader): Entry {
   const at = r.at;
   if (r.u32() !== CENTRAL) r.fail('an entry of the directory is expected', at);
   r.skip(4);
@@ -97,7 +136,7 @@ function readEntry(r: ByteReader, directory: number): ZipMember {
   r.skip(2 + 2 + 4);
   let local = r.u32();
   const rawName = r.take(nameLength);
-  const extra = new ByteReader(r.take(extraLength), r.file, 0, r.at - extraLength);
+  const extra = new ByteReader(r.take(extraLength), r.file, 0, r.base + r.at - extraLength);
   r.skip(commentLength);
   const name = memberName(rawName, r, at);
   if (flags & 0x2041) r.fail(`${quote(name)} is encrypted`, at);
@@ -111,13 +150,9 @@ function readEntry(r: ByteReader, directory: number): ZipMember {
       if (local === 0xffffffff) local = wide.size('a position');
     }
   }
-  const start = checkLocal(r, local, { rawName, name, method, numbers: [crc, packed, size], directory });
-  if (start + packed > directory) {
-    r.fail(`${quote(name)} would be bytes ${start} to ${start + packed}, past the members' end at ${directory}`, at);
-  }
   if (method === 0 && packed !== size) r.fail(`${quote(name)} is stored, with ${packed} bytes and ${size}`, at);
   if (size > packed * MAX_RATIO) r.fail(`${quote(name)} cannot inflate from ${packed} bytes to ${size}`, at);
-  return { name, size, start, packed, deflated: method === 8, crc };
+  return { name, rawName, method, crc, packed, size, local, at };
 }
 
 /** The zip64 part of an extra field, which has only the numbers that do not fit 32 bits, in fixed order. */
@@ -133,14 +168,8 @@ function zip64Field(extra: ByteReader): ByteReader | null {
 }
 
 /** Where the member's bytes start, by its local header, which must agree. */
-function checkLocal(
-  r: ByteReader,
-  at: number,
-  want: { rawName: Uint8Array; name: string; method: number; numbers: readonly number[]; directory: number },
-): number {
-  if (at + 30 > want.directory) r.fail(`${quote(want.name)} would start at byte ${at}, past the members' end`);
-  const local = new ByteReader(r.bytes, r.file, at);
-  if (local.u32() !== LOCAL) local.fail(`the header of ${quote(want.name)} is missing`, at);
+function checkLocal(local: ByteReader, want: Entry): number {
+  if (local.u32() !== LOCAL) local.fail(`the header of ${quote(want.name)} is missing`, 0);
   local.skip(2);
   const flags = local.u16();
   const method = local.u16();
@@ -149,15 +178,14 @@ function checkLocal(
   const [nameLength, extraLength] = [local.u16(), local.u16()];
   const name = local.take(nameLength);
   if (method !== want.method || name.length !== want.rawName.length || name.some((b, i) => b !== want.rawName[i])) {
-    local.fail(`the header here is not the one that the directory gives ${quote(want.name)}`, at);
+    local.fail(`the header here is not the one that the directory gives ${quote(want.name)}`, 0);
   }
   // Flag 8: they follow the member. All ones: they are in a zip64 field.
-  const told = (n: number, i: number): boolean => n === want.numbers[i] || n === 0xffffffff;
+  const told = (n: number, i: number): boolean => n === [want.crc, want.packed, want.size][i] || n === 0xffffffff;
   if (!(flags & 8) && !numbers.every(told)) {
-    local.fail(`the header of ${quote(want.name)} and the directory disagree about its size or CRC`, at);
+    local.fail(`the header of ${quote(want.name)} and the directory disagree about its size or CRC`, 0);
   }
-  local.skip(extraLength);
-  return local.at;
+  return local.base + local.at + extraLength;
 }
 
 function memberName(raw: Uint8Array, r: ByteReader, at: number): string {
@@ -171,10 +199,10 @@ function memberName(raw: Uint8Array, r: ByteReader, at: number): string {
   return name;
 }
 
-function checkApart(members: ReadonlyMap<string, ZipMember>, r: ByteReader): void {
+function checkApart(members: ReadonlyMap<string, ZipMember>, file: string): void {
   let end = 0;
   for (const m of [...members.values()].sort((a, b) => a.start - b.start)) {
-    if (m.start < end) r.fail(`${quote(m.name)} shares bytes with another member`, m.start);
+    if (m.start < end) throw new CheckpointError(file, `${quote(m.name)} shares bytes with another member`, m.start);
     end = m.start + m.packed;
   }
 }
@@ -184,12 +212,13 @@ export interface ReadMemberOptions {
   readonly zeroCrcIsNone?: boolean;
 }
 
-/** The member's content, checked against its size and CRC; a view of the archive where it is stored. */
-export function readMember(zip: ZipFile, m: ZipMember, options: ReadMemberOptions = {}): Uint8Array {
-  const packed = zip.bytes.subarray(m.start, m.start + m.packed);
-  const content = m.deflated ? inflate(packed, m, zip.file) : packed;
+/** The member's content, checked against its size and CRC; what the source gives where it is stored. */
+export async function readMember(zip: ZipFile, m: ZipMember, options: ReadMemberOptions = {}): Promise<Uint8Array> {
+  const { source } = zip;
+  const packed = await source.read(m.start, m.packed);
+  const content = m.deflated ? inflate(packed, m, source.name) : packed;
   if (!(m.crc === 0 && options.zeroCrcIsNone) && crc32(content) !== m.crc) {
-    throw new CheckpointError(zip.file, `${quote(m.name)} is damaged: its CRC does not agree`, m.start);
+    throw new CheckpointError(source.name, `${quote(m.name)} is damaged: its CRC does not agree`, m.start);
   }
   return content;
 }
@@ -219,10 +248,12 @@ function inflate(packed: Uint8Array, m: ZipMember, file: string, wanted = m.size
 }
 
 /** The first bytes of a member (all of a shorter one), unchecked: enough to say whether the rest is worth its work. */
-export function peekMember(zip: ZipFile, m: ZipMember, length: number): Uint8Array {
-  const packed = zip.bytes.subarray(m.start, m.start + m.packed);
+export async function peekMember(zip: ZipFile, m: ZipMember, length: number): Promise<Uint8Array> {
   const wanted = Math.min(length, m.size);
-  return m.deflated ? inflate(packed, m, zip.file, wanted) : packed.subarray(0, wanted);
+  if (!m.deflated) return zip.source.read(m.start, wanted);
+  // What cannot be packed grows by 5 bytes in 65535; a block may begin with a table of its codes.
+  const packed = await zip.source.read(m.start, Math.min(m.packed, wanted + (wanted >> 8) + 4096));
+  return inflate(packed, m, zip.source.name, wanted);
 }
 
 export const quote = (name: string): string => JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}...` : name);
