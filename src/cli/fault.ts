@@ -9,7 +9,7 @@ import {
   type DiagnosticArgs,
   type DiagnosticName,
 } from '../diagnostics/index.ts';
-import { CheckpointError, NetwrightError } from '../runtime/errors.ts';
+import { CheckpointError, FileError, NetwrightError } from '../runtime/errors.ts';
 import { DataError } from './data/dataset.ts';
 
 /** Documented in docs/diagnostics/README.md. */
@@ -73,10 +73,14 @@ export function toFault(e: unknown): Fault {
     const problem = e.file === '' ? e.message : e.message.replace(`${e.file}: `, '');
     return fault('bad_checkpoint', { path: e.file, problem });
   }
+  if (e instanceof FileError) {
+    const args = { path: e.file, reason: e.reason };
+    if (e.doing === 'write') return fault('cannot_write', args);
+    return e.kind === 'ENOENT' ? fault('file_not_found', args) : fault('cannot_read', args);
+  }
   if (e instanceof NetwrightError) return fault('runtime_fault', { problem: e.message });
   if (isSystemError(e)) {
     const args = { path: e.path ?? '?', reason: SYSTEM[e.code] ?? e.code };
-    if ('writing' in e) return fault('cannot_write', args);
     return e.code === 'ENOENT' ? fault('file_not_found', args) : fault('cannot_read', args);
   }
   return fault('internal_error', { problem: e instanceof Error ? e.message : String(e) });

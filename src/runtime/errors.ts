@@ -3,8 +3,8 @@
 export class NetwrightError extends Error {
   /** Stable, for programs: `shape`, `dtype`, `device`, ... */
   readonly code: string;
-  constructor(code: string, message: string) {
-    super(message);
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
     this.name = new.target.name;
     this.code = code;
   }
@@ -75,6 +75,23 @@ export class CheckpointError extends NetwrightError {
     super('checkpoint', file === '' ? where : `${file}: ${where}`);
     this.file = file;
     this.offset = offset;
+  }
+}
+
+/** A file cannot be read or written: absent, not permitted, a full disk, a server that fails. */
+export class FileError extends NetwrightError {
+  readonly file: string;
+  readonly doing: 'read' | 'write';
+  /** Why, in words. */
+  readonly reason: string;
+  /** The system's word (`ENOENT`, `ENOSPC`, ...), `network` for a server, `changed` for a file that became another. */
+  readonly kind: string;
+  constructor(file: string, doing: 'read' | 'write', reason: string, kind = 'network', options?: ErrorOptions) {
+    super('file', `${file}: cannot be ${doing === 'write' ? 'written' : 'read'}: ${reason}`, options);
+    this.file = file;
+    this.doing = doing;
+    this.reason = reason;
+    this.kind = kind;
   }
 }
 

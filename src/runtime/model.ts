@@ -4,14 +4,15 @@ import { bindArguments } from './arguments.ts';
 import { createExecutor, type Executor } from './backend.ts';
 import type { Device } from './device.ts';
 import { autoDevice, device as findDevice } from './devices.ts';
-import { encode } from './elem.ts';
 import { AveragedWeights } from './ema.ts';
-import { DTypeError, UsageError } from './errors.ts';
+import { UsageError } from './errors.ts';
 import { Optimizer } from './optimizer.ts';
 import { checkOptions, optionsOf, type CallOptions, type CreateOptions, type StepOptions } from './options.ts';
 import { Parameter } from './parameter.ts';
 import { Plateau } from './plateau.ts';
 import { foldIn, type Key } from './rng.ts';
+import type { OpenOptions, ReadFrom } from './sources/open.ts';
+import { assign, compareKeys, type KeyReport } from './state-dict.ts';
 import type { Storage } from './storage.ts';
 import type { Tensor } from './tensor.ts';
 import { attach, buildTree, ModuleNode, ownTensors } from './tree.ts';
@@ -273,30 +274,12 @@ export class Model {
   load_state_dict(
     state: ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>,
     options: { readonly strict?: boolean } = {},
-  ): { missing_keys: string[]; unexpected_keys: string[] } {
+  ): KeyReport {
     const given = state instanceof Map ? (state as ReadonlyMap<string, Tensor>) : new Map(Object.entries(state));
     const own = this.state_dict();
-    const missing_keys = [...own.keys()].filter((k) => !given.has(k));
-    const unexpected_keys = [...given.keys()].filter((k) => !own.has(k));
-    const wrong = [...own].flatMap(([k, t]) => {
-      const g = given.get(k);
-      return g && !sameShape(g.shape, t.shape)
-        ? [`${k} is [${g.shape.join(', ')}] and must be [${t.shape.join(', ')}]`]
-        : [];
-    });
-    if (options.strict ?? true) {
-      if (missing_keys.length > 0) wrong.push(`missing: ${missing_keys.join(', ')}`);
-      if (unexpected_keys.length > 0) wrong.push(`unexpected: ${unexpected_keys.join(', ')}`);
-    }
-    if (wrong.length > 0)
-      throw new UsageError(`the state dict does not fit ${this.artifact.name}: ${wrong.join('; ')}`);
-    // Everything is converted before anything is written.
-    const ready = [...own].flatMap(([k, t]): [Tensor, Uint8Array][] => {
-      const g = given.get(k);
-      return g ? [[t, convert(k, g, t.dtype)]] : [];
-    });
-    for (const [t, bytes] of ready) t.storage.write(0, bytes);
-    return { missing_keys, unexpected_keys };
+    const report = compareKeys(this.artifact.name, own, given, options.strict ?? true);
+    assign(own, given);
+    return report;
   }
 
   /**
@@ -332,16 +315,13 @@ export class Model {
   }
 
   /**
-   * Reads weights by name from a file of any format that is known (safetensors, one file or an index of several, PyTorch,
-   * NumPy, GGUF), by its content; see `load_state_dict` for `strict`. Node only.
+   * Reads weights by name from a path, an address, a Blob, bytes, or several Files of a sharded model, in any format that is
+   * known (safetensors, PyTorch, NumPy, GGUF), by the content. Of a large file only the tensors that the model has are read.
+   * See `load_state_dict` for `strict`, `openWeights` for the rest.
    */
-  async load(
-    path: string,
-    options: { readonly strict?: boolean } = {},
-  ): Promise<{ missing_keys: string[]; unexpected_keys: string[] }> {
-    const { openCheckpoint } = await import('./node/checkpoints.ts');
+  async load(from: ReadFrom, options: OpenOptions & { readonly strict?: boolean } = {}): Promise<KeyReport> {
     const { loadWeights } = await import('./weights.ts');
-    return loadWeights(this, await openCheckpoint(path), { ...options, file: path });
+    return loadWeights(this, from, options);
   }
 
   /** All that training keeps beside the parameters, by segment: for checkpoints of a run. */
@@ -379,14 +359,4 @@ function keyOf(seed: number): Key {
   return [seed >>> 0, Math.floor(seed / 2 ** 32)];
 }
 const keyBytes = (key: Key): Uint8Array => new Uint8Array(new Uint32Array(key).buffer);
-const convert = (name: string, from: Tensor, elem: Elem): Uint8Array => {
-  try {
-    return encode(from.readSync(), elem);
-  } catch (e) {
-    throw e instanceof DTypeError ? new DTypeError(`${name}: ${e.message}`) : e;
-  }
-};
-
-const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
-  a.length === b.length && a.every((n, i) => n === b[i]);
 const preorder = (node: Artifact['tree']): string[] => [node.path, ...node.children.flatMap(preorder)];

@@ -1,12 +1,13 @@
-/** Weights as safetensors: a model's state dict to bytes and back, with PyTorch's names and element types. */
+/** Weights to and from files: a model's state dict with PyTorch's names and element types. */
 import type { Elem } from './artifact.ts';
-import { CheckpointError, DTypeError, NetwrightError } from './errors.ts';
+import { cpuDevice } from './devices.ts';
+import type { Weights } from './ema.ts';
+import { CheckpointError, DTypeError, UsageError } from './errors.ts';
 import type { CheckpointFile, FileTensor } from './formats/checkpoint.ts';
 import { valuesOf } from './formats/dtypes.ts';
-import { readSafetensorsFile } from './formats/safetensors-file.ts';
-import type { Weights } from './ema.ts';
-import type { Model } from './model.ts';
 import { writeSafetensors, type TensorBytes } from './safetensors.ts';
+import { openSource, type OpenOptions, type ReadFrom } from './sources/open.ts';
+import { assign, compareKeys, type KeyReport } from './state-dict.ts';
 import { Tensor, tensor } from './tensor.ts';
 
 const NAMES: Readonly<Record<Elem, string>> = {
@@ -55,23 +56,59 @@ export async function toStored(t: Tensor, stored: 'i64' | null): Promise<TensorB
   return { dtype: NAMES[t.dtype], shape, bytes: (await t.storage.fetch(0, t.nbytes)).slice() };
 }
 
-/** Every tensor of a safetensors file, names dropped for ties included. See `tensorsFromFile`. */
-export const tensorsFromBytes = (bytes: Uint8Array, file = ''): Map<string, Tensor> =>
-  tensorsFromFile(readSafetensorsFile(bytes, file), file);
-
-/** Every tensor of a file of any format, of the nearest element type that the runtime has. */
-export function tensorsFromFile(read: CheckpointFile, file = ''): Map<string, Tensor> {
-  return new Map([...withTies(read)].map(([name, t]) => [name, fromStored(t, name, file)]));
+/**
+ * Opens a file of weights of any format, by its content: the header is read now, tensors when their `bytes()` are asked for.
+ * Close it when all has been read. Throws CheckpointError for what is damaged, FileError for what cannot be read.
+ */
+export async function openWeights(from: ReadFrom, options: OpenOptions = {}): Promise<CheckpointFile> {
+  const [{ openCheckpoint }, opened] = await Promise.all([import('./formats/read.ts'), openSource(from, options)]);
+  return openCheckpoint(opened.source, opened.beside);
 }
 
-/** Reads the bytes of a file of weights of any format, by its content: for `loadWeights` and `tensorsFromFile`. */
-export async function readWeights(bytes: Uint8Array, file = ''): Promise<CheckpointFile> {
-  const { readCheckpoint } = await import('./formats/read.ts');
-  return readCheckpoint(bytes, file);
+/** Every tensor of a file, of the nearest element type that the runtime has; names dropped for ties included. */
+export async function readTensors(
+  from: ReadFrom | CheckpointFile,
+  options: OpenOptions = {},
+): Promise<Map<string, Tensor>> {
+  return using(from, options, (file) => readAll(withTies(file), file.file));
+}
+
+async function using<T>(
+  from: ReadFrom | CheckpointFile,
+  options: OpenOptions,
+  use: (file: CheckpointFile) => Promise<T>,
+): Promise<T> {
+  if (isOpen(from)) return use(from);
+  const file = await openWeights(from, options);
+  try {
+    return await use(file);
+  } finally {
+    await file.close();
+  }
+}
+
+const isOpen = (from: ReadFrom | CheckpointFile): from is CheckpointFile =>
+  typeof from === 'object' && 'tensors' in from && 'format' in from;
+
+/** A server takes its time for each answer. */
+const AT_ONCE = 4;
+
+/** A tensor that stands under several names is read once, and is one. */
+async function readAll(tensors: ReadonlyMap<string, FileTensor>, file: string): Promise<Map<string, Tensor>> {
+  const made = new Map<FileTensor, Tensor>();
+  const next = new Map([...tensors].map(([name, t]) => [t, name])).entries();
+  const worker = async (): Promise<void> => {
+    for (const [t, name] of next) {
+      const { dtype, shape } = t;
+      made.set(t, fromStored({ dtype, shape, bytes: await t.bytes() }, name, file));
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  return new Map([...tensors].map(([name, t]) => [name, made.get(t)!]));
 }
 
 /** The tensors, names dropped for ties included: the same object under both names. */
-export function withTies({ tensors, metadata }: CheckpointFile): Map<string, FileTensor> {
+export function withTies({ tensors, metadata }: Pick<CheckpointFile, 'tensors' | 'metadata'>): Map<string, FileTensor> {
   const out = new Map(tensors);
   for (const [dropped, kept] of metadata) {
     const t = tensors.get(kept);
@@ -91,9 +128,14 @@ const HELD: ReadonlyMap<string, Elem> = new Map<string, Elem>([
 ]);
 
 /** The tensor of a file, of the nearest element type that the runtime has. Throws where a value does not fit. */
-export function fromStored(t: FileTensor, name: string, file: string): Tensor {
+export function fromStored(t: TensorBytes, name: string, file: string): Tensor {
   const dtype = HELD.get(t.dtype);
-  const values = dtype && valuesOf(t.dtype, t.bytes());
+  // As it lies in the file; copied, because that may be somebody's memory.
+  if (dtype && NAMES[dtype] === t.dtype && dtype !== 'bool') {
+    const on = cpuDevice();
+    return new Tensor<Elem>(dtype, t.shape, on.store(new Uint8Array(t.bytes)), on);
+  }
+  const values = dtype && valuesOf(t.dtype, t.bytes);
   if (!dtype || !values)
     throw new CheckpointError(file, `${JSON.stringify(name)} is ${t.dtype}, which no parameter can hold`);
   try {
@@ -120,21 +162,24 @@ function partFor<T>(given: ReadonlyMap<string, T>, names: readonly string[]): Re
 }
 
 /**
- * Loads weights by name, from the bytes of a safetensors file or from a file of any format that was read. Nothing is changed
- * unless all of it fits (or `strict` is false: see `load_state_dict`).
+ * Loads weights by name from a file of any format. Names and shapes are compared before any tensor is read; nothing is
+ * changed unless all of it fits (or `strict` is false: see `load_state_dict`), and no tensor is read that the model lacks.
  */
-export function loadWeights(
-  model: Model,
-  from: Uint8Array | CheckpointFile,
-  options: { readonly strict?: boolean; readonly file?: string } = {},
-): { missing_keys: string[]; unexpected_keys: string[] } {
-  const file = options.file ?? '';
-  const read = from instanceof Uint8Array ? readSafetensorsFile(from, file) : from;
-  const part = partFor(withTies(read), [...model.state_dict().keys()]);
-  const given = new Map([...part].map(([name, t]) => [name, fromStored(t, name, file)]));
-  try {
-    return model.load_state_dict(given, options);
-  } catch (e) {
-    throw e instanceof NetwrightError ? new CheckpointError(file, e.message) : e;
-  }
+export async function loadWeights(
+  model: Weights,
+  from: ReadFrom | CheckpointFile,
+  options: OpenOptions & { readonly strict?: boolean } = {},
+): Promise<KeyReport> {
+  return using(from, options, async (read) => {
+    const { file } = read;
+    const own = model.state_dict();
+    const part = partFor(withTies(read), [...own.keys()]);
+    try {
+      const report = compareKeys(model.artifact.name, own, part, options.strict ?? true);
+      assign(own, await readAll(new Map([...part].filter(([name]) => own.has(name))), file));
+      return report;
+    } catch (e) {
+      throw e instanceof UsageError || e instanceof DTypeError ? new CheckpointError(file, e.message) : e;
+    }
+  });
 }

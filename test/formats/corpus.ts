@@ -1,7 +1,9 @@
 /** The corpus of good and damaged files, with what the reference implementations read from them. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { FileTensor } from '../../src/runtime/formats/checkpoint.ts';
+import type { CheckpointFile, FileTensor } from '../../src/runtime/formats/checkpoint.ts';
+import { openCheckpoint } from '../../src/runtime/formats/read.ts';
+import { bytesSource } from '../../src/runtime/sources/source.ts';
 
 export const FOLDER = 'test/reference/checkpoints';
 
@@ -57,12 +59,21 @@ export function bytesOf(path: string): Uint8Array {
   return new Uint8Array(readFileSync(`${FOLDER}/${path}`)).slice();
 }
 
+export const read = (bytes: Uint8Array, file = ''): Promise<CheckpointFile> => openCheckpoint(bytesSource(bytes, file));
+
+/** A file that is written, whole, in memory of its own. */
+export async function collect(pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Uint8Array> {
+  const all: Uint8Array[] = [];
+  for await (const p of pieces) all.push(p);
+  return new Uint8Array(Buffer.concat(all)).slice();
+}
+
 export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 export const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
 /** Bytes as the expectation has them: in full where they are few, by hash otherwise. */
-export function sameBytes(got: FileTensor, want: ExpectedTensor): boolean {
-  const bytes = got.bytes();
+export async function sameBytes(got: FileTensor, want: ExpectedTensor): Promise<boolean> {
+  const bytes = await got.bytes();
   const text = want.hex ?? want.hex_le_c;
   return (
     bytes.length === want.nbytes &&

@@ -1,7 +1,9 @@
 /** Damages files at random, as bytes and inside their structure, from a seed that reproduces the damage. */
 import { inflateRawSync } from 'node:zlib';
-import type { ZipFile } from '../../src/runtime/formats/zip.ts';
-import { writeZip } from '../../src/runtime/formats/zip-write.ts';
+import { openZip } from '../../src/runtime/formats/zip.ts';
+import { bytesSource } from '../../src/runtime/sources/source.ts';
+import { writeZip, type Content } from '../../src/runtime/formats/zip-write.ts';
+import { collect } from './corpus.ts';
 
 /** Mulberry32: small, seeded, good enough to choose damage by. */
 export class Random {
@@ -89,17 +91,17 @@ export const damageStart = (file: Uint8Array, other: Uint8Array, r: Random): Uin
   join(damage(file.subarray(0, 700), other.subarray(0, 700), r), file.subarray(700));
 
 /** The archive with one member damaged, and all checks of the archive in order again. */
-export function damageMember(zip: ZipFile, other: Uint8Array, r: Random): Uint8Array {
-  const members = [...zip.members.values()];
+export async function damageMember(file: Uint8Array, other: Uint8Array, r: Random): Promise<Uint8Array> {
+  const members = [...(await openZip(bytesSource(file))).members.values()];
   // Most of the work is done in the pickle.
   const pickle = members.findIndex((m) => m.name.endsWith('data.pkl'));
   const victim = pickle >= 0 && r.below(8) > 0 ? pickle : r.below(members.length);
-  return join(
-    ...writeZip(
-      members.map((m, i): [string, Uint8Array] => {
-        const packed = zip.bytes.subarray(m.start, m.start + m.packed);
+  return collect(
+    writeZip(
+      members.map((m, i): [string, Content] => {
+        const packed = file.subarray(m.start, m.start + m.packed);
         const content = m.deflated ? new Uint8Array(inflateRawSync(packed)) : packed;
-        return [m.name, i === victim ? damage(content, other, r) : content];
+        return [m.name, () => [i === victim ? damage(content, other, r) : content]];
       }),
     ),
   );

@@ -5,11 +5,12 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { inFile, type FileTensor } from '../../src/runtime/formats/checkpoint.ts';
 import { PyDict, PyTuple, type PyValue } from '../../src/runtime/formats/pickle-values.ts';
-import { readTorch, readTorchLegacy, type TorchFile } from '../../src/runtime/formats/torch.ts';
+import type { TorchFile } from '../../src/runtime/formats/torch.ts';
 import { TORCH_GLOBALS } from '../../src/runtime/formats/torch-globals.ts';
 import { torchTensor, writeTorch, writeTorchStateDict } from '../../src/runtime/formats/torch-write.ts';
-import { bytesOf, goodFiles, hex } from './corpus.ts';
+import { bytesOf, collect, goodFiles, hex, read } from './corpus.ts';
 
 const python = process.env['NETWRIGHT_PYTHON'];
 const required = process.env['NETWRIGHT_REQUIRE_ALL'] !== undefined;
@@ -18,38 +19,35 @@ if (python === undefined && !required) {
   test('skipped: no PyTorch (set NETWRIGHT_PYTHON to a Python with torch)', absent);
 }
 
-const concat = (parts: readonly Uint8Array[]): Uint8Array => new Uint8Array(Buffer.concat(parts)).slice();
-const good = (f: { file: string; format: string }): TorchFile =>
-  (f.format === 'torch-legacy' ? readTorchLegacy : readTorch)(bytesOf(`good/${f.file}`), f.file);
+const good = (f: { file: string }): Promise<TorchFile> => torch(bytesOf(`good/${f.file}`), f.file);
+const torch = async (bytes: Uint8Array, file = ''): Promise<TorchFile> => (await read(bytes, file)) as TorchFile;
 const FILES = goodFiles('torch-zip', 'torch-legacy');
 
-const facts = (file: TorchFile): unknown =>
-  file.named.map(({ path, tensor: x }) => [path, x.dtype, x.shape, x.requiresGrad, x.parameter, hex(x.bytes())]);
+const facts = (file: TorchFile): Promise<unknown> =>
+  Promise.all(
+    file.named.map(async ({ path, tensor: x }) => {
+      const bytes = hex(await x.bytes());
+      return [path, x.dtype, x.shape, x.requiresGrad, x.parameter, bytes];
+    }),
+  );
 
 for (const f of FILES) {
-  test(`writes what it read from ${f.file}`, (t) => {
-    const file = good(f);
-    const bytes = concat(writeTorch(file.root));
-    const again = readTorch(bytes, f.file);
-    t.deepEqual(facts(again), facts(file));
-    t.deepEqual(concat(writeTorch(again.root)), bytes);
+  test(`writes what it read from ${f.file}`, async (t) => {
+    const file = await good(f);
+    const bytes = await collect(writeTorch(file.root));
+    const again = await torch(bytes, f.file);
+    t.deepEqual(await facts(again), await facts(file));
+    t.deepEqual(await collect(writeTorch(again.root)), bytes);
   });
 }
 
-const f32 = (
-  shape: number[],
-  ...values: number[]
-): { dtype: string; shape: number[]; nbytes: number; bytes(): Uint8Array } => ({
-  dtype: 'F32',
-  shape,
-  nbytes: values.length * 4,
-  bytes: () => new Uint8Array(Float32Array.from(values).buffer),
-});
+const f32 = (shape: number[], ...values: number[]): FileTensor =>
+  inFile({ dtype: 'F32', shape, bytes: new Uint8Array(Float32Array.from(values).buffer) });
 
-test('records start at multiples of 64 bytes, and one tensor under two names is one record', (t) => {
+test('records start at multiples of 64 bytes, and one tensor under two names is one record', async (t) => {
   const w = f32([2, 2], 1, 2, 3, 4);
-  const file = readTorch(
-    concat(
+  const file = await torch(
+    await collect(
       writeTorchStateDict(
         new Map([
           ['a', w],
@@ -61,7 +59,7 @@ test('records start at multiples of 64 bytes, and one tensor under two names is 
   );
   t.deepEqual([...file.tensors.keys()], ['a', 'b', 'c']);
   t.is(file.tensors.get('a'), file.tensors.get('c'));
-  for (const x of file.tensors.values()) t.is(x.bytes().byteOffset % 64, 0);
+  for (const x of file.tensors.values()) t.is((await x.bytes()).byteOffset % 64, 0);
 });
 
 const SCRIPT = `
@@ -81,15 +79,12 @@ for path in sys.argv[1:]:
     print(json.dumps(tree(a)))
 `;
 
-withPython('PyTorch loads what is written, mapped too, as it loads the files that it came from', (t) => {
+withPython('PyTorch loads what is written, mapped too, as it loads the files that it came from', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'netwright-torch-'));
   try {
     const files = FILES.filter((f) => f.format === 'torch-zip');
-    const paths = files.map((f) => {
-      const path = join(folder, f.file);
-      writeFileSync(path, concat(writeTorch(good(f).root)));
-      return path;
-    });
+    const paths = files.map((f) => join(folder, f.file));
+    for (const [i, f] of files.entries()) writeFileSync(paths[i]!, await collect(writeTorch((await good(f)).root)));
     const load = (list: readonly string[]): string[] =>
       execFileSync(python ?? 'python3', ['-c', SCRIPT, ...list], { encoding: 'utf8' })
         .trim()
@@ -105,7 +100,7 @@ withPython('PyTorch loads what is written, mapped too, as it loads the files tha
   }
 });
 
-withPython('PyTorch loads lists, tuples, numbers and text', (t) => {
+withPython('PyTorch loads lists, tuples, numbers and text', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'netwright-torch-'));
   try {
     const dict = new PyDict();
@@ -130,7 +125,7 @@ withPython('PyTorch loads lists, tuples, numbers and text', (t) => {
     dict.set(3, new PyTuple([new PyTuple([]), new PyTuple([1, 2, 3, 4]), Uint8Array.of(0, 255)]));
     dict.set('x', torchTensor(f32([2], 1, 2)));
     const path = join(folder, 'a.pt');
-    writeFileSync(path, concat(writeTorch(dict)));
+    writeFileSync(path, await collect(writeTorch(dict)));
     const got = execFileSync(python ?? 'python3', ['-c', 'import sys,torch; print(torch.load(sys.argv[1]))', path], {
       encoding: 'utf8',
     });

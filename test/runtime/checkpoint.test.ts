@@ -127,21 +127,24 @@ test('int64 counters are range-checked, floats of other widths convert', async (
   };
   const counter = (n: bigint): Uint8Array =>
     change('norm.num_batches_tracked', { dtype: 'I64', shape: [], bytes: new Uint8Array(BigInt64Array.of(n).buffer) });
-  loadWeights(model, counter(12n));
+  await loadWeights(model, counter(12n));
   t.is(model.state_dict().get('norm.num_batches_tracked')!.readSync()[0], 12);
-  t.throws(() => loadWeights(model, counter(2n ** 40n), { file: 'x' }), {
+  await t.throwsAsync(loadWeights(model, counter(2n ** 40n), { file: 'x' }), {
     instanceOf: CheckpointError,
     message: /^x: .*1099511627776/,
   });
   const doubles = new Uint8Array(Float64Array.of(0.5, 0.25).buffer);
-  loadWeights(model, change('b.bias', { dtype: 'F64', shape: [2], bytes: doubles }));
+  await loadWeights(model, change('b.bias', { dtype: 'F64', shape: [2], bytes: doubles }));
   t.deepEqual([...model.state_dict().get('b.bias')!.readSync()], [0.5, 0.25]);
   const integers = new Uint8Array(Int32Array.of(1, 2).buffer);
-  loadWeights(model, change('b.bias', { dtype: 'I32', shape: [2], bytes: integers }));
+  await loadWeights(model, change('b.bias', { dtype: 'I32', shape: [2], bytes: integers }));
   t.deepEqual([...model.state_dict().get('b.bias')!.readSync()], [1, 2]);
   const half = new Uint8Array(Float32Array.of(1.5).buffer);
   const fraction = change('norm.num_batches_tracked', { dtype: 'F32', shape: [], bytes: half });
-  t.throws(() => loadWeights(model, fraction), { instanceOf: CheckpointError, message: /num_batches_tracked.*1\.5/ });
+  await t.throwsAsync(loadWeights(model, fraction), {
+    instanceOf: CheckpointError,
+    message: /num_batches_tracked.*1\.5/,
+  });
 });
 
 test('a file of another network changes nothing', async (t) => {
@@ -150,19 +153,23 @@ test('a file of another network changes nothing', async (t) => {
   const before = snapshot(model);
   const wider = await create(1, 16);
   wider.train_step(X, Y);
-  const fault = (bytes: Uint8Array, load: (b: Uint8Array) => unknown, message: RegExp): void => {
-    t.throws(() => load(bytes), { instanceOf: CheckpointError, message });
+  const fault = async (bytes: Uint8Array, load: (b: Uint8Array) => unknown, message: RegExp): Promise<void> => {
+    await t.throwsAsync(async () => load(bytes), { instanceOf: CheckpointError, message });
     t.deepEqual(snapshot(model), before);
     t.is(model.step, 1);
   };
   const resume = (b: Uint8Array): unknown => loadRun(model, b, 'run.safetensors');
   const weights = (b: Uint8Array): unknown => loadWeights(model, b, { file: 'w.safetensors' });
-  fault(concat(await weightsToBytes(wider)), weights, /^w\.safetensors: .*a\.weight is \[16, 4\] and must be \[8, 4\]/);
-  fault(concat(await runToBytes(wider, at(wider))), resume, /^run\.safetensors: .*another network/);
-  fault(concat(await weightsToBytes(model)), resume, /weights only/);
+  await fault(
+    concat(await weightsToBytes(wider)),
+    weights,
+    /^w\.safetensors: .*a\.weight is \[16, 4\] and must be \[8, 4\]/,
+  );
+  await fault(concat(await runToBytes(wider, at(wider))), resume, /^run\.safetensors: .*another network/);
+  await fault(concat(await weightsToBytes(model)), resume, /weights only/);
   const sgd = await create(1, 8, 'SGD(lr: 0.05, momentum: 0.9)');
-  fault(concat(await runToBytes(sgd, at(sgd))), resume, /another network/);
-  fault(concat(await runToBytes(model, at(model))).subarray(0, 500), resume, /cut short|header/);
+  await fault(concat(await runToBytes(sgd, at(sgd))), resume, /another network/);
+  await fault(concat(await runToBytes(model, at(model))).subarray(0, 500), resume, /cut short|header/);
 });
 
 test('a run of another program says that bits will differ', async (t) => {

@@ -186,7 +186,7 @@ run('a lost device says so, and a model goes on from its last state on a new one
   t.throws(() => model.forward(x), { instanceOf: DeviceLostError });
   const again = await Net.create({ seed: 9, device: 'webgpu' });
   t.not(again.device, on);
-  loadWeights(again, Buffer.concat(bytes));
+  await loadWeights(again, Buffer.concat(bytes));
   t.deepEqual(await snapshot(again), saved);
   t.true((await again.forward(await X.to(again.device)).read()).every(Number.isFinite));
 });

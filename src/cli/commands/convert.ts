@@ -2,8 +2,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import pc from 'picocolors';
 import type { FileTensor } from '../../runtime/formats/checkpoint.ts';
-import { openCheckpoint } from '../../runtime/node/checkpoints.ts';
-import { withTies } from '../../runtime/weights.ts';
+import { openWeights, withTies } from '../../runtime/weights.ts';
 import { fault } from '../fault.ts';
 import { positiveInt } from '../options.ts';
 import { checkOutput } from '../output.ts';
@@ -39,7 +38,7 @@ export function convertCommand(): Command {
     )
     .action(async (from: string, to: string, options: ConvertOptions) => {
       checkOutput(to, [from]);
-      const file = await openCheckpoint(from);
+      const file = await openWeights(from);
       const out = new Map<string, FileTensor>();
       const made = new Map<FileTensor, FileTensor>();
       for (const [name, t] of withTies(file)) {
@@ -59,6 +58,7 @@ export function convertCommand(): Command {
       // Notes of ties are made anew, by the new names.
       const notes = file.format === 'safetensors' ? [...file.metadata].filter(([, v]) => !file.tensors.has(v)) : [];
       await writeWeights(to, out, new Map(notes), options.shard);
+      await file.close();
       process.stdout.write(`${pc.green('wrote')} ${to}: ${out.size} tensors\n`);
     });
 }

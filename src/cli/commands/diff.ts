@@ -2,7 +2,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import Table from 'cli-table3';
 import type { FileTensor } from '../../runtime/formats/checkpoint.ts';
-import { openCheckpoint } from '../../runtime/node/checkpoints.ts';
+import { openWeights } from '../../runtime/weights.ts';
 import { EXIT } from '../fault.ts';
 import { differenceOf } from '../weights/stats.ts';
 import { plain } from './inspect.ts';
@@ -28,25 +28,26 @@ export function diffCommand(): Command {
     .option('--json', 'one object per difference')
     .addHelpText('after', '\nExample:\n  netwright diff before.safetensors after.pt --tolerance 1e-6')
     .action(async (a: string, b: string, options: DiffOptions) => {
-      const [first, second] = [await openCheckpoint(a), await openCheckpoint(b)];
+      const [first, second] = [await openWeights(a), await openWeights(b)];
       const found: Finding[] = [];
       for (const [name, t] of first.tensors) {
         const other = second.tensors.get(name);
-        const finding = other ? compare(name, t, other, options.tolerance) : { name, what: `only in ${a}` };
+        const finding = other ? await compare(name, t, other, options.tolerance) : { name, what: `only in ${a}` };
         if (finding) found.push(finding);
       }
       for (const name of second.tensors.keys())
         if (!first.tensors.has(name)) found.push({ name, what: `only in ${b}` });
+      await Promise.all([first.close(), second.close()]);
       if (found.length > 0) process.exitCode = EXIT.fault;
       if (options.json) for (const f of found) process.stdout.write(`${JSON.stringify(f)}\n`);
       else process.stdout.write(`${report(found, first.tensors.size)}\n`);
     });
 }
 
-function compare(name: string, a: FileTensor, b: FileTensor, limit: number): Finding | null {
+async function compare(name: string, a: FileTensor, b: FileTensor, limit: number): Promise<Finding | null> {
   const shapes = [a, b].map((t) => `[${t.shape.join(', ')}]`);
   if (shapes[0] !== shapes[1]) return { name, what: `${shapes[0]} and ${shapes[1]}` };
-  const { count, largest } = differenceOf(a, b);
+  const { count, largest } = await differenceOf(a, b);
   const types = a.dtype === b.dtype ? a.dtype : `${a.dtype} and ${b.dtype}`;
   // With a tolerance the question is about values; without one an element type is a difference too.
   if (count === 0 || (largest !== null && largest <= limit))

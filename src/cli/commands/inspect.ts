@@ -1,7 +1,7 @@
 /** `netwright inspect`: what a file of weights holds. */
 import { Command } from 'commander';
 import Table from 'cli-table3';
-import { openCheckpoint } from '../../runtime/node/checkpoints.ts';
+import { openWeights } from '../../runtime/weights.ts';
 import { statsOf, type Stats } from '../weights/stats.ts';
 import { bytesText, grouped } from '../summary/table.ts';
 
@@ -28,12 +28,14 @@ export function inspectCommand(): Command {
     .option('--json', 'the table as JSON')
     .addHelpText('after', '\nExample:\n  netwright inspect model.pt --stats')
     .action(async (path: string, options: InspectOptions) => {
-      const file = await openCheckpoint(path);
-      const rows = [...file.tensors].map(([name, t]): Row => {
+      const file = await openWeights(path);
+      const rows: Row[] = [];
+      for (const [name, t] of file.tensors) {
         const { dtype, shape, nbytes: bytes } = t;
         const stored = 'stored' in t && typeof t.stored === 'string' && t.stored !== dtype ? { stored: t.stored } : {};
-        return { name, dtype, ...stored, shape, bytes, ...(options.stats ? { stats: statsOf(t) } : {}) };
-      });
+        rows.push({ name, dtype, ...stored, shape, bytes, ...(options.stats ? { stats: await statsOf(t) } : {}) });
+      }
+      await file.close();
       if (options.json) {
         const metadata = [...file.metadata];
         // Pairs: a note may be called "__proto__".

@@ -75,7 +75,7 @@ export function predictCommand(): Command {
       const source = options.data ?? artifact.train?.data ?? null;
       if (source === null) throw fault('no_data', {});
       const all = split(
-        loadData(source, { target: options.target ?? null, window: options.window, cwd: dirname(file) }),
+        await loadData(source, { target: options.target ?? null, window: options.window, cwd: dirname(file) }),
         options.holdout,
       );
       if (options.holdout > 0 && !all.heldOut)

@@ -75,7 +75,7 @@ export function trainCommand(): Command {
       const source = options.data ?? entry.data;
       if (source === null) throw fault('no_data', {});
       const data = split(
-        loadData(source, { target: options.target ?? null, window: options.window, cwd: dirname(file) }),
+        await loadData(source, { target: options.target ?? null, window: options.window, cwd: dirname(file) }),
         options.holdout,
       );
 

@@ -26,19 +26,19 @@ const isBuiltIn = (what: string): boolean => what === 'mnist' && !existsSync(wha
 export const dataFiles = (what: string): string[] => (isBuiltIn(what) ? [] : what.split(',').map((p) => p.trim()));
 
 /** `what`: `mnist`, a path, or several paths joined by commas (their columns are put side by side). */
-export function loadData(what: string, options: DataOptions): DataSet {
+export async function loadData(what: string, options: DataOptions): Promise<DataSet> {
   if (isBuiltIn(what)) return readMnist(options.cwd);
   const paths = dataFiles(what);
   for (const p of paths)
     if (!existsSync(p)) throw new DataError(p, 'there is no such file or folder', `a data set is ${FORMATS}`);
   if (paths.length === 1 && statSync(paths[0]!).isDirectory()) return readIdxFolder(paths[0]!);
-  const columns = paths.flatMap((p, i) =>
-    readFile(p, options, paths.length > 1 ? (['x', 'y'][i] ?? `column${i}`) : null),
-  );
+  const columns: Column[] = [];
+  for (const [i, p] of paths.entries())
+    columns.push(...(await readFile(p, options, paths.length > 1 ? (['x', 'y'][i] ?? `column${i}`) : null)));
   return dataSet(what, columns);
 }
 
-function readFile(path: string, options: DataOptions, name: string | null): Column[] {
+async function readFile(path: string, options: DataOptions, name: string | null): Promise<Column[]> {
   if (statSync(path).isDirectory()) throw new DataError(path, 'it is a folder, and a list of files was given');
   const bytes = readFileSync(path);
   const base = basename(path).replace(/\.gz$/, '');

@@ -26,8 +26,8 @@ const isFloat = (dtype: string): boolean => /^B?F\d/.test(dtype);
 export function castFloat(name: string, t: FileTensor, dtype: string): FileTensor {
   if (!isFloat(t.dtype) || t.dtype === dtype) return t;
   const width = widthOfDtype(dtype)!;
-  const bytes = (): Uint8Array => {
-    const values = valuesOf(t.dtype, t.bytes()) as ArrayLike<number> | null;
+  const bytes = async (): Promise<Uint8Array> => {
+    const values = valuesOf(t.dtype, await t.bytes()) as ArrayLike<number> | null;
     if (!values) throw new DTypeError(`${name} is ${t.dtype}, which cannot be cast`);
     if (dtype === 'F64') return new Uint8Array(Float64Array.from(values).buffer);
     return encode(values, dtype === 'F32' ? 'f32' : dtype === 'F16' ? 'f16' : 'bf16');
@@ -42,6 +42,7 @@ export function transposed(name: string, t: FileTensor): FileTensor {
   if (width === null) throw new DTypeError(`${name} is ${t.dtype}, which cannot be transposed`);
   const [rows, columns] = t.shape as [number, number];
   const shape = [columns, rows];
-  const bytes = (): Uint8Array => gather(t.bytes(), { shape, strides: [1, columns], offset: 0, width });
+  const bytes = async (): Promise<Uint8Array> =>
+    gather(await t.bytes(), { shape, strides: [1, columns], offset: 0, width });
   return { dtype: t.dtype, shape, nbytes: t.nbytes, bytes };
 }

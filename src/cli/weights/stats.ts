@@ -10,8 +10,8 @@ export interface Stats {
 }
 
 /** Null for element types without plain values (complex numbers, packed blocks) and for no elements. NaNs are counted apart. */
-export function statsOf(t: FileTensor): Stats | null {
-  const values = valuesOf(t.dtype, t.bytes());
+export async function statsOf(t: FileTensor): Promise<Stats | null> {
+  const values = valuesOf(t.dtype, await t.bytes());
   if (!values || values.length === 0) return null;
   let [min, max, sum, nan] = [Infinity, -Infinity, 0, 0];
   for (let i = 0; i < values.length; i++) {
@@ -36,9 +36,10 @@ export interface Difference {
 }
 
 /** Of two tensors of equal shape; element types may differ. */
-export function differenceOf(a: FileTensor, b: FileTensor): Difference {
-  const [p, q] = [valuesOf(a.dtype, a.bytes()), valuesOf(b.dtype, b.bytes())];
-  if (!p || !q) return rawDifference(a.bytes(), b.bytes());
+export async function differenceOf(a: FileTensor, b: FileTensor): Promise<Difference> {
+  const [left, right] = [await a.bytes(), await b.bytes()];
+  const [p, q] = [valuesOf(a.dtype, left), valuesOf(b.dtype, right)];
+  if (!p || !q) return rawDifference(left, right);
   let [count, largest] = [0, 0];
   for (let i = 0; i < p.length; i++) {
     const [x, y] = [p[i]!, q[i]!];

@@ -15,8 +15,18 @@ export interface FileTensor {
   bytes(): Promise<Uint8Array>;
 }
 
+/** A tensor whose bytes are in memory already. */
+export const inFile = (t: { dtype: string; shape: readonly number[]; bytes: Uint8Array }): FileTensor => ({
+  dtype: t.dtype,
+  shape: t.shape,
+  nbytes: t.bytes.length,
+  bytes: async () => t.bytes,
+});
+
 export interface CheckpointFile {
   readonly format: Format;
+  /** For messages: its path or address. */
+  readonly file: string;
   /** In the file's own order. */
   readonly tensors: ReadonlyMap<string, FileTensor>;
   /** Notes that are no tensors. */

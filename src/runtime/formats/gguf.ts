@@ -32,7 +32,7 @@ export const isGguf = (bytes: Uint8Array): boolean =>
 
 export async function openGguf(source: ByteSource): Promise<GgufFile> {
   const { tensors, metadata } = await parseStart(source, (r) => describe(r, source));
-  return { format: 'gguf', tensors, metadata, close: () => source.close() };
+  return { format: 'gguf', file: source.name, tensors, metadata, close: () => source.close() };
 }
 
 function describe(r: ByteReader, source: ByteSource): Pick<GgufFile, 'tensors' | 'metadata'> {
@@ -68,7 +68,10 @@ function describe(r: ByteReader, source: ByteSource): Pick<GgufFile, 'tensors' |
     const size = (countOf(shape) / type.block) * type.size;
     const from = start + offset;
     if (from + size > r.end) r.fail(`${quote(name)} would be bytes ${from} to ${from + size} of ${r.end}`, at);
-    tensors.set(name, made(type, shape, size, () => source.read(from, size)));
+    tensors.set(
+      name,
+      made(type, shape, size, () => source.read(from, size)),
+    );
   }
   checkApart(infos, r);
   return { tensors, metadata };

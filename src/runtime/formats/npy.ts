@@ -112,7 +112,13 @@ export async function openNpy(source: ByteSource): Promise<CheckpointFile> {
   const { size, name } = source;
   const array = npyHeader(await source.read(0, Math.min(HEADER_END, size)), size, name);
   const tensor = npyTensor(array, () => source.read(array.start, array.nbytes));
-  return { format: 'npy', tensors: new Map([['', tensor]]), metadata: new Map(), close: () => source.close() };
+  return {
+    format: 'npy',
+    file: name,
+    tensors: new Map([['', tensor]]),
+    metadata: new Map(),
+    close: () => source.close(),
+  };
 }
 
 /** All arrays of an archive, by their names. A member of another size than its header says is refused before it is inflated. */
@@ -127,7 +133,7 @@ export async function openNpz(zip: ZipFile): Promise<CheckpointFile> {
     const data = async (): Promise<Uint8Array> => (await readMember(zip, m)).subarray(array.start);
     tensors.set(member.slice(0, -4), npyTensor(array, data));
   }
-  return { format: 'npz', tensors, metadata: new Map(), close: () => source.close() };
+  return { format: 'npz', file: source.name, tensors, metadata: new Map(), close: () => source.close() };
 }
 
 /** The array as `numpy.save` writes it. Throws DTypeError for types that NumPy does not have. */

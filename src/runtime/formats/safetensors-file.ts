@@ -14,6 +14,7 @@ export async function openSafetensors(source: ByteSource): Promise<CheckpointFil
   const { tensors, metadata } = readHeader(start, length, size, file);
   return {
     format: 'safetensors',
+    file,
     tensors: new Map(
       [...tensors].map(([name, { dtype, shape, start, end }]) => [
         name,

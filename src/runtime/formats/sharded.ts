@@ -80,7 +80,7 @@ export async function openSharded(
   }
   // The index has the order.
   const tensors = new Map([...index.weights.keys()].map((k) => [k, found.get(k)!]));
-  return { format: 'safetensors', tensors, metadata, close };
+  return { format: 'safetensors', file, tensors, metadata, close };
 }
 
 /** Files of at most `limit` bytes of data each (a larger tensor has one alone), and the index, by their names. */

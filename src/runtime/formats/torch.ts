@@ -147,13 +147,8 @@ function readStream(
 
 /** What was read last, kept: tensors that share a storage tend to follow each other. */
 function keepLast(read: (name: string) => Promise<Uint8Array>): (name: string) => Promise<Uint8Array> {
-  let last: { readonly name: string; readonly bytes: WeakRef<Uint8Array> } | null = null;
-  return async (name) => {
-    const kept = last?.name === name ? last.bytes.deref() : undefined;
-    const bytes = kept ?? (await read(name));
-    last = { name, bytes: new WeakRef(bytes) };
-    return bytes;
-  };
+  let last: { readonly name: string; readonly bytes: Promise<Uint8Array> } | null = null;
+  return (name) => (last?.name === name ? last : (last = { name, bytes: read(name) })).bytes;
 }
 
 /** ("storage", class, key, location, numel): where it was does not matter here. */
@@ -215,5 +210,5 @@ function torchFile(format: TorchFile['format'], root: PyValue, source: ByteSourc
     for (let i = 2; tensors.has(free); i++) free = `${name}~${i}`;
     tensors.set(free, tensor);
   }
-  return { format, root, named, tensors, metadata: new Map(), close: () => source.close() };
+  return { format, file: source.name, root, named, tensors, metadata: new Map(), close: () => source.close() };
 }

@@ -1,37 +1,17 @@
-/** Files of weights on the disk, in any format. Node only. */
-import { dirname, extname, join } from 'node:path';
-import type { CheckpointFile, FileTensor } from '../formats/checkpoint.ts';
-import { writeNpz } from '../formats/npy.ts';
-import { isIndex, readCheckpoint } from '../formats/read.ts';
-import { readIndex, readSharded } from '../formats/sharded.ts';
-import { TorchTensor } from '../formats/torch-tensor.ts';
-import { torchTensor, writeTorchStateDict } from '../formats/torch-write.ts';
+/** A model's weights as a file on the disk, in the format that its name asks for. Node only. */
 import type { Weights } from '../ema.ts';
+import type { FileTensor } from '../formats/checkpoint.ts';
+import { TorchTensor } from '../formats/torch-tensor.ts';
+import { torchTensor } from '../formats/torch-write.ts';
+import { formatOf, writeTensors } from '../formats/write.ts';
 import { toStored, weightsToBytes } from '../weights.ts';
-import { readBytes, writeFileAtomic } from './files.ts';
+import { writeFileAtomic } from './files.ts';
 
-/** The file, whatever its format is; for an index, the files that it names beside itself. */
-export async function openCheckpoint(path: string): Promise<CheckpointFile> {
-  const bytes = await readBytes(path);
-  if (!isIndex(bytes)) return readCheckpoint(bytes, path);
-  const index = readIndex(bytes, path);
-  const shards = new Map<string, { bytes: Uint8Array; file: string }>();
-  for (const name of index.shards) {
-    const file = join(dirname(path), name);
-    shards.set(name, { bytes: await readBytes(file), file });
-  }
-  return readSharded(index, shards, path);
-}
-
+/** The weights as they are now: they are copied before anything is written, so that training may go on meanwhile. */
 export async function saveWeights(model: Weights, path: string): Promise<void> {
-  await writeFileAtomic(path, await pieces(model, extname(path)));
-}
-
-async function pieces(model: Weights, extension: string): Promise<Uint8Array[]> {
-  if (extension === '.npz') return writeNpz(await stateOf(model));
-  return extension === '.pt' || extension === '.pth'
-    ? writeTorchStateDict(await stateOf(model))
-    : weightsToBytes(model);
+  const format = formatOf(path) ?? 'safetensors';
+  const content = format === 'safetensors' ? await weightsToBytes(model) : writeTensors(format, await stateOf(model));
+  await writeFileAtomic(path, content);
 }
 
 /** The state dict as tensors of a file: tied names share one storage, and a transposed tie is a view of it. */
@@ -40,7 +20,7 @@ async function stateOf(model: Weights): Promise<Map<string, FileTensor>> {
   const fetched = [...new Set(model.artifact.stateDict.map((e) => e.tensor))].map(async (tensor) => {
     const entry = model.artifact.tensors[tensor]!;
     const { dtype, shape, bytes } = await toStored(live.get(entry.name)!.data, entry.stored);
-    return [tensor, torchTensor({ dtype, shape, nbytes: bytes.length, bytes: () => bytes })] as const;
+    return [tensor, torchTensor({ dtype, shape, nbytes: bytes.length, bytes: async () => bytes })] as const;
   });
   const made = new Map(await Promise.all(fetched));
   return new Map(

@@ -1,17 +1,26 @@
 /** Whole files, old or new: written beside the target, flushed, and renamed over it. Node only. */
-import { open, readFile, rename, unlink } from 'node:fs/promises';
+import { open, readdir, readFile, rename, unlink, type FileHandle } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { fileError } from './file-error.ts';
 
 let counter = 0;
 
-/** Replaces the file's content. Whatever interrupts it, the path holds the old content or the new one, whole. */
-export async function writeFileAtomic(path: string, content: string | readonly Uint8Array[]): Promise<void> {
-  const temp = join(dirname(path), `.${basename(path)}.${process.pid}.${counter++}.tmp`);
+/** What is written, in order. Pieces that are made one by one are never in memory together. */
+export type Content = string | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+
+/**
+ * Replaces the file's content. Whatever interrupts it, the path holds the old content or the new one, whole. What processes
+ * that were killed left behind beside it is removed. Throws FileError, and whatever `content` throws.
+ */
+export async function writeFileAtomic(path: string, content: Content): Promise<void> {
+  const [folder, name] = [dirname(path), basename(path)];
+  const temp = join(folder, `.${name}.${HOST}-${process.pid}-${counter++}.tmp`);
+  await sweep(folder, name);
   try {
     const file = await open(temp, 'w');
     try {
-      if (typeof content === 'string') await file.writeFile(content);
-      else for (const part of content) await file.writeFile(part);
+      await writeAll(file, content);
       await file.sync();
     } finally {
       await file.close();
@@ -19,20 +28,56 @@ export async function writeFileAtomic(path: string, content: string | readonly U
     await rename(temp, path);
   } catch (e) {
     await unlink(temp).catch(() => undefined);
-    // The caller knows the file by its own name, and that it was being written.
-    throw e instanceof Error ? Object.assign(e, { path, writing: true, message: e.message.replaceAll(temp, path) }) : e;
+    throw fileError(path, e, 'write');
   }
   // The rename itself is durable once the folder is flushed; not every system lets a folder be opened.
-  const folder = await open(dirname(path)).catch(() => null);
-  await folder?.sync().catch(() => undefined);
-  await folder?.close();
+  const handle = await open(folder).catch(() => null);
+  await handle?.sync().catch(() => undefined);
+  await handle?.close();
+}
+
+/** Large enough that the calls do not count, and small enough that the disk is busy while the next one is prepared. */
+const STEP = 1 << 24;
+
+async function writeAll(file: FileHandle, content: Content): Promise<void> {
+  if (typeof content === 'string') return file.writeFile(content);
+  for await (const part of content) {
+    for (let at = 0; at < part.length;) {
+      const { bytesWritten } = await file.write(part, at, Math.min(STEP, part.length - at));
+      at += bytesWritten;
+    }
+  }
+}
+
+/** Machines that share a folder do not know each other's processes. */
+const HOST =
+  hostname()
+    .replace(/[^A-Za-z0-9]/g, '')
+    .slice(0, 24) || 'host';
+
+/** Removes what writers of this file left that are no more. */
+async function sweep(folder: string, name: string): Promise<void> {
+  for (const other of await readdir(folder).catch(() => [])) {
+    if (!other.startsWith(`.${name}.${HOST}-`)) continue;
+    const pid = /^(\d+)-\d+\.tmp$/.exec(other.slice(`.${name}.${HOST}-`.length))?.[1];
+    if (pid !== undefined && !isAlive(Number(pid))) await unlink(join(folder, other)).catch(() => undefined);
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (e) {
+    // EPERM: another user's.
+    return e instanceof Error && 'code' in e && e.code !== 'ESRCH';
+  }
 }
 
 /** As a plain Uint8Array: a Buffer's `slice` would not copy. */
 export async function readBytes(path: string): Promise<Uint8Array> {
-  // A folder can be opened, and reading it fails without its name.
   const b = await readFile(path).catch((e: unknown) => {
-    throw e instanceof Error ? Object.assign(e, { path }) : e;
+    throw fileError(path, e, 'read');
   });
   return new Uint8Array(b.buffer, b.byteOffset, b.byteLength);
 }

@@ -44,7 +44,11 @@ export function blobSource(blob: Blob, name = blob instanceof File ? blob.name :
         return new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer());
       } catch (e) {
         // A browser refuses a file that changed since it was picked.
-        throw new CheckpointError(name, `it can no longer be read: ${e instanceof Error ? e.message : String(e)}`, offset);
+        throw new CheckpointError(
+          name,
+          `it can no longer be read: ${e instanceof Error ? e.message : String(e)}`,
+          offset,
+        );
       }
     },
     async close() {},

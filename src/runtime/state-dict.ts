@@ -1,0 +1,57 @@
+/** Whether named tensors fit a model, and putting them there: all of them or none. */
+import type { Elem } from './artifact.ts';
+import { encode } from './elem.ts';
+import { DTypeError, UsageError } from './errors.ts';
+import { HostStorage } from './storage.ts';
+import type { Tensor } from './tensor.ts';
+
+/** As PyTorch's `load_state_dict` says it. */
+export interface KeyReport {
+  readonly missing_keys: string[];
+  readonly unexpected_keys: string[];
+}
+
+type Shaped = ReadonlyMap<string, { readonly shape: readonly number[] }>;
+
+/** Compares names and shapes. Shapes must agree always; with `strict` the names too. Throws UsageError with all that is wrong. */
+export function compareKeys(model: string, own: Shaped, given: Shaped, strict: boolean): KeyReport {
+  const missing_keys = [...own.keys()].filter((k) => !given.has(k));
+  const unexpected_keys = [...given.keys()].filter((k) => !own.has(k));
+  const wrong = [...own].flatMap(([k, t]) => {
+    const g = given.get(k);
+    return g && !sameShape(g.shape, t.shape)
+      ? [`${k} is [${g.shape.join(', ')}] and must be [${t.shape.join(', ')}]`]
+      : [];
+  });
+  if (strict) {
+    if (missing_keys.length > 0) wrong.push(`missing: ${missing_keys.join(', ')}`);
+    if (unexpected_keys.length > 0) wrong.push(`unexpected: ${unexpected_keys.join(', ')}`);
+  }
+  if (wrong.length > 0) throw new UsageError(`the state dict does not fit ${model}: ${wrong.join('; ')}`);
+  return { missing_keys, unexpected_keys };
+}
+
+/** Copies the values of equal names. Everything is converted before anything is written. */
+export function assign(own: ReadonlyMap<string, Tensor>, given: ReadonlyMap<string, Tensor>): void {
+  const ready = [...own].flatMap(([k, t]): [Tensor, Uint8Array][] => {
+    const g = given.get(k);
+    return g ? [[t, convert(k, g, t.dtype)]] : [];
+  });
+  for (const [t, bytes] of ready) t.storage.write(0, bytes);
+}
+
+function convert(name: string, from: Tensor, elem: Elem): Uint8Array {
+  if (from.dtype === elem) {
+    const bytes = from.storage.read(0, from.nbytes);
+    // Memory of a device may be what is about to be written.
+    return from.storage instanceof HostStorage ? bytes : bytes.slice();
+  }
+  try {
+    return encode(from.readSync(), elem);
+  } catch (e) {
+    throw e instanceof DTypeError ? new DTypeError(`${name}: ${e.message}`) : e;
+  }
+}
+
+const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((n, i) => n === b[i]);
