@@ -6,6 +6,9 @@ import { BatchLoader, matchColumns, permutation } from './data/loader.ts';
 import type { Column, DataSet } from './data/dataset.ts';
 import type { Progress } from './progress.ts';
 
+/** From 2^16 the scale of the loss has then come down to 2^-9: it is not the scale. */
+const MAX_OVERFLOWS = 25;
+
 export interface TrainerOptions {
   readonly epochs: number;
   readonly batchSize: number;
@@ -39,6 +42,7 @@ export async function train(
   let seconds = 0;
   let metric: TrainerResult['metric'] = null;
   let mean = NaN;
+  let overflows = 0;
 
   for (let epoch = options.start.epoch; epoch < options.epochs; epoch++) {
     const order = permutation(data.count, options.seed, epoch);
@@ -52,14 +56,18 @@ export async function train(
       const update = batch === loader.batches - 1 ? [{ update: true }] : [];
       const { loss } = model.train_step(...inputs.fill(columns), ...update);
       const value = await loss.item();
-      if (!Number.isFinite(value)) {
+      // Under loss scaling a step may overflow and be left out; not many in a row.
+      overflows = Number.isFinite(value) ? 0 : overflows + 1;
+      if (overflows > (model.loss_scale ? MAX_OVERFLOWS : 0)) {
         throw new NonFiniteError(
           `the loss is ${value} at step ${model.step} (epoch ${epoch + 1}, batch ${batch + 1}): try a smaller --lr or clip_norm in the train block, or look for NaN in the data`,
         );
       }
       const n = columns[0]!.shape[0]!;
-      total += value * n;
-      samples += n;
+      if (overflows === 0) {
+        total += value * n;
+        samples += n;
+      }
       progress.step({ epoch: epoch + 1, step: epoch * loader.batches + batch + 1, loss: value, samples: n });
       // Lets signals and the terminal have their turn.
       if (batch % 16 === 15) await new Promise((done) => setImmediate(done));

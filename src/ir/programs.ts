@@ -8,13 +8,15 @@
  */
 import type { Elaborated, MethodFunc, MethodInfo } from '../check/elaborated.ts';
 import { formSuffix, type Segment } from '../runtime/artifact.ts';
-import type { Entry, EntryOutput, GroupState, Programs } from './entry.ts';
+import type { Entry, EntryOutput, Programs } from './entry.ts';
 import { hashWords } from './hash.ts';
 import type { Func, Value } from './ir.ts';
 import { vjp } from './passes/autodiff.ts';
+import { withPrecision } from './passes/precision.ts';
 import { layoutArena, type Arena, type ArenaGroup } from './programs/arena.ts';
 import { Draft, leaves } from './programs/draft.ts';
-import { initialState, layoutState, type Contents, type TrainState } from './programs/state.ts';
+import { unscale } from './programs/scaler.ts';
+import { initialState, layoutState, SCALE, type Contents, type TrainState } from './programs/state.ts';
 import { accumulate, update } from './programs/step.ts';
 
 /** The block's functions should have gone through `prepareMethods`: autodiff works on what it finds, function by function. */
@@ -62,14 +64,15 @@ class Assembly {
   private readonly block: Elaborated;
   private readonly funcs: Map<string, Func>;
   private readonly entries: Entry[] = [];
-  private readonly segments: Segment[];
-  private state: readonly GroupState[] = [];
+  private readonly segments: readonly Segment[];
+  private readonly state: TrainState | null;
 
   constructor(block: Elaborated) {
     this.block = block;
     this.arena = layoutArena(block);
     this.funcs = new Map(block.module.funcs);
-    this.segments = [...this.arena.segments];
+    this.state = block.train && layoutState(this.arena, block.train);
+    this.segments = [...this.arena.segments, ...(this.state?.segments ?? [])];
   }
 
   finish(): Programs {
@@ -80,7 +83,7 @@ class Assembly {
       segments: this.segments,
       tensors: this.arena.tensors,
       checks: [],
-      state: this.state,
+      state: this.state?.groups ?? [],
     };
   }
 
@@ -124,25 +127,36 @@ class Assembly {
     );
   }
 
-  /** The loss in training mode with its gradients. */
+  /** The loss in training mode with its gradients, all multiplied by the loss scale where there is one. */
   private differentiate(d: Draft, m: MethodInfo): Differentiated {
     const f = m.training;
     const trained = new Set(this.arena.groups.flatMap((g) => g.tensors));
     const wrt = f.tensors.flatMap((t, i) => (trained.has(t) ? [i] : []));
-    const name = `${f.func}.vjp`;
+    const scaled = this.block.train?.scaler != null;
+    const func = this.trainedFunc(f.func);
+    const name = `${func}.vjp`;
     if (!this.funcs.has(name)) {
-      const made = vjp({ funcs: this.funcs }, f.func, wrt);
+      const made = vjp({ funcs: this.funcs }, func, wrt, { scaled });
       for (const [n, func] of made.module.funcs) this.funcs.set(n, func);
-      if (made.func !== name) throw new Error(`the derivative of ${f.func} is called ${made.func}`);
+      if (made.func !== name) throw new Error(`the derivative of ${func} is called ${made.func}`);
     }
     d.b.origin = m.origin;
-    const values = d.call(name, d.operands(m, f));
+    const values = d.call(name, [...d.operands(m, f), ...(scaled ? [d.scalar(SCALE)] : [])]);
     const updates = f.updates.length;
     return {
       loss: values[0]!,
       updated: new Map(f.updates.map((t, i) => [t, values[1 + i]!])),
       grads: new Map(wrt.map((w, i) => [f.tensors[w]!, values[1 + updates + i]!])),
     };
+  }
+
+  /** The loss with the precision that the train block asks for. */
+  private trainedFunc(name: string): string {
+    const precision = this.block.train?.precision ?? 'f32';
+    if (precision === 'f32') return name;
+    const made = withPrecision({ funcs: this.funcs }, name, precision);
+    for (const [n, func] of made.module.funcs) this.funcs.set(n, func);
+    return made.func;
   }
 
   /** The gradient of a group as one flat value; a parameter that the loss does not use has zeros. */
@@ -159,10 +173,11 @@ class Assembly {
     const { loss, grads, updated } = this.differentiate(d, m);
     const packed = d.packSegments(updated);
     const { groups } = this.arena;
+    const flat = groups.map((g) => this.packGrads(d, g, grads));
     this.entry(
       `backward${formSuffix(m.given)}`,
       d,
-      [loss, ...groups.map((g) => this.packGrads(d, g, grads)), ...packed.values],
+      [loss, ...(this.block.train?.scaler ? unscale(d, flat).grads : flat), ...packed.values],
       [
         { role: 'result', name: 'loss' },
         ...groups.map((g): EntryOutput => ({ role: 'segment', segment: g.grads })),
@@ -177,10 +192,7 @@ class Assembly {
    */
   training(losses: readonly MethodInfo[]): void {
     const train = this.block.train!;
-    const state = layoutState(this.arena, train);
-    this.segments.push(...state.segments);
-    this.state = state.groups;
-
+    const state = this.state!;
     const first = this.draft();
     const initial = initialState(first, this.arena, train, state, this.funcs);
     this.entry('init_state', first, initial.values, initial.outputs);

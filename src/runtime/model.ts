@@ -160,6 +160,7 @@ export class Model {
     if (!method || !this.#executor.hasProgram('backward'))
       throw new UsageError(`${this.artifact.name} has no loss method to differentiate`);
     const { form, binding, tensors } = bindArguments(this.artifact.name, method, args, this.device);
+    if (this.#scaled()) this.#prepareState();
     const [loss] = this.#executor.run(
       `backward${formSuffix(form.given)}`,
       binding,
@@ -172,6 +173,15 @@ export class Model {
   #stepKey(): Key {
     const key = foldIn(foldIn(keyOf(this.seed), KEY.step), this.step);
     return (this.artifact.train?.accumulate ?? 1) > 1 ? foldIn(key, this.microbatch) : key;
+  }
+
+  #scaled(): boolean {
+    return this.artifact.segments.some((s) => s.name === 'run.scale');
+  }
+
+  /** What losses are multiplied by now, f32[1]; null where the `train` block has no loss scaling. */
+  get loss_scale(): Tensor | null {
+    return this.#scaled() ? this.trainState().get('run.scale')! : null;
   }
 
   /** What training keeps is made when the first step, or a file, needs it. */

@@ -56,3 +56,32 @@ run(
     t.deepEqual(await (resumed.call('forward', [x], { ema: true }) as Tensor).read(), averaged);
   },
 );
+
+const SCALED = `
+import { Linear } from "std/nn"
+export block Net {
+  net = seq { Linear(4, 8); relu; Linear(8, 2) }
+  forward(x: f32[B, 4]) -> f32[B, 2] => net(x)
+  loss(x: f32[B, 4], y: f32[B, 2]) -> f32[] => mse_loss(forward(x), y)
+  train { loss = loss; optimizer = Adam(lr: 0.01); precision = f16; scaler = grad_scaler(growth_interval: 2) }
+}`;
+
+run('f16 with loss scaling: an overflow leaves all but the scale, which goes as on the cpu', async (t) => {
+  const Scaled = compile(SCALED, { targets: ['wasm', 'webgpu'] }).blocks['Net']!;
+  const [cpu, gpu] = [
+    await Scaled.create({ seed: 1 }),
+    await Scaled.create({ seed: 1, device: await device('webgpu') }),
+  ];
+  for (const i of [0, 1, 2, 3]) {
+    const [x, y] = batch(i);
+    if (i === 2) x.set([0, 0], Infinity);
+    const before = await values(gpu);
+    for (const m of [cpu, gpu]) m.train_step(await x.to(m.device), await y.to(m.device));
+    if (i === 2) t.deepEqual(await values(gpu), before);
+    else t.notDeepEqual(await values(gpu), before);
+    t.deepEqual(await gpu.loss_scale!.read(), await cpu.loss_scale!.read());
+  }
+  const [a, b] = [await values(cpu), await values(gpu)];
+  // Three updates of 0.01 whose gradients were rounded to f16.
+  t.true(a.every((v, i) => Math.abs(v - b[i]!) <= 2e-3));
+});

@@ -8,6 +8,7 @@ import { allOps, cloneRegion } from '../clone.ts';
 import { printFunc } from '../print.ts';
 import { boundBy, symbolsOfAttrs, symbolsOfTypes } from '../symbols.ts';
 import { typeText, value } from '../builder.ts';
+import { cast } from '../ops/gradients.ts';
 import { liveOps } from './dce.ts';
 import { Activity, isFloat } from './autodiff/activity.ts';
 import { forwardCopy } from './autodiff/forward.ts';
@@ -24,13 +25,21 @@ export interface Vjp {
   readonly func: string;
 }
 
+export interface VjpOptions {
+  /** The function takes one parameter more, an f32[] that all gradients are multiplied by from the start. */
+  readonly scaled?: boolean;
+}
+
 /**
  * `wrt` are indices of parameters. The first result must be a float scalar (the loss). A parameter that the loss does not
  * depend on gets zeros. Throws AutodiffFault where the program cannot be differentiated.
  */
-export function vjp(module: Module, func: string, wrt: readonly number[]): Vjp {
+export function vjp(module: Module, func: string, wrt: readonly number[], options: VjpOptions = {}): Vjp {
   const made = new Differentiation(module);
-  return { func: made.top(func, wrt), module: { funcs: made.funcs } };
+  return {
+    func: made.top(func, wrt, options.scaled ? value({ elem: 'f32', shape: [] }, 'scale') : null),
+    module: { funcs: made.funcs },
+  };
 }
 
 class Differentiation implements Variants {
@@ -43,7 +52,7 @@ class Differentiation implements Variants {
     this.activity = new Activity(this.funcs);
   }
 
-  top(name: string, wrt: readonly number[]): string {
+  top(name: string, wrt: readonly number[], scale: Value | null): string {
     const f = this.func(name);
     const { params, ops, results } = forwardCopy(f.body);
     const [loss] = results;
@@ -54,11 +63,15 @@ class Differentiation implements Variants {
     const active = new Set(wrt.map((i) => params[i]!).filter(isFloat));
     this.activity.mark(ops, active);
     const rev = new Reverse(this, active, f.origin);
-    rev.seed(loss, () => rev.b.one('constant', [], { value: 1, elem: loss.type.elem, shape: [] }));
+    rev.seed(loss, () => (scale ? cast(rev.b, scale, loss.type.elem) : rev.b.constant(1, loss.type.elem)));
     rev.run(ops);
     const grads = wrt.map((i) => rev.grads.get(params[i]!) ?? zeros(rev.b, params[i]!.type));
     const all = [...results, ...grads];
-    const body = { params, ops: liveOps([...ops, ...rev.b.ops], all), results: all };
+    const body = {
+      params: scale ? [...params, scale] : params,
+      ops: liveOps([...ops, ...rev.b.ops], all),
+      results: all,
+    };
     return this.add({ ...f, name: `${name}.vjp`, body });
   }
 

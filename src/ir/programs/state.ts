@@ -14,6 +14,11 @@ import type { Draft } from './draft.ts';
 /** Counts the updates that the averaged weights have seen. */
 export const AVERAGED = 'run.averaged';
 
+/** Loss scaling: the scale, good updates in a row, and updates made, which only the device knows. */
+export const SCALE = 'run.scale';
+export const GOOD = 'run.good_steps';
+export const UPDATES = 'run.updates';
+
 export interface TrainState {
   readonly segments: readonly Segment[];
   readonly groups: readonly GroupState[];
@@ -36,6 +41,11 @@ export function layoutState(arena: Arena, train: TrainPlan): TrainState {
     };
   });
   if (train.limits.ema !== undefined) add(AVERAGED, 'i32', 1);
+  if (train.scaler) {
+    add(SCALE, 'f32', 1);
+    add(GOOD, 'i32', 1);
+    add(UPDATES, 'i32', 1);
+  }
   return { segments, groups };
 }
 
@@ -67,6 +77,10 @@ export function initialState(
       outputs.push({ role: 'segment', segment: state.groups[g]!.optimizer[i]! });
     }),
   );
+  if (train.scaler) {
+    values.push(asSegment(d.b, d.b.constant(train.scaler.init_scale)));
+    outputs.push({ role: 'segment', segment: SCALE });
+  }
   return { values, outputs };
 }
 

@@ -1,5 +1,5 @@
 /**
- * The part of a training step after the gradients: accumulation, clipping, the optimizer, the averaged weights. All of it
+ * The part of a training step after the gradients: accumulation, loss scaling, clipping, the optimizer, the averaged weights. All of it
  * works on whole groups, one flat value each.
  */
 import type { Elaborated } from '../../check/elaborated.ts';
@@ -9,6 +9,7 @@ import type { IrBuilder } from '../builder.ts';
 import type { Value } from '../ir.ts';
 import type { Arena } from './arena.ts';
 import type { Draft } from './draft.ts';
+import { guarded, unscale } from './scaler.ts';
 import { asSegment, AVERAGED, type Contents, type TrainState } from './state.ts';
 import { updateGroups, type Change } from './update.ts';
 
@@ -23,22 +24,25 @@ export function accumulate(d: Draft, state: TrainState, grads: readonly Value[])
 /** New contents of every segment that an update changes. */
 export function update(d: Draft, block: Elaborated, arena: Arena, state: TrainState, flat: readonly Value[]): Contents {
   const train = block.train!;
-  let grads = flat;
+  let grads: readonly Value[] = flat;
   if (train.accumulate > 1) {
     // Counted, so that the last update of an epoch may come early and still be a mean.
     const before = microbatch(d);
     const count = d.b.one('cast', [d.b.one('add', [before, d.b.constant(1, 'i32')])], { elem: 'f32' });
     grads = withEarlier(d, state, grads, before).map((g) => d.b.one('div', [g, count]));
   }
+  let bad: Value | null = null;
+  if (train.scaler) ({ grads, bad } = unscale(d, grads));
   const limit = setting(d, train.limits);
   const value = limit('clip_value');
   const norm = limit('clip_norm');
   if (value) grads = grads.map((g) => clipByValue(d.b, g, value));
   if (norm) grads = clipByNorm(d.b, grads, norm);
 
-  const changes = updateGroups(d, block, arena, state.groups, grads);
+  let changes = updateGroups(d, block, arena, state.groups, grads);
   const weight = limit('ema');
   if (weight) changes.push(...average(d, arena, state, changes, weight));
+  if (train.scaler && bad) changes = guarded(d, train.scaler, bad, changes);
   return {
     values: changes.map((c) => c.next),
     outputs: changes.map((c) => ({ role: 'segment', segment: c.segment })),

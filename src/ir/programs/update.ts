@@ -6,7 +6,7 @@ import type { GroupState } from '../entry.ts';
 import type { Value } from '../ir.ts';
 import { lengthOf, type Arena, type ArenaGroup } from './arena.ts';
 import type { Draft } from './draft.ts';
-import { asSegment } from './state.ts';
+import { asSegment, UPDATES } from './state.ts';
 
 /** A segment's content before and after. */
 export interface Change {
@@ -23,8 +23,10 @@ export function updateGroups(
   state: readonly GroupState[],
   grads: readonly Value[],
 ): Change[] {
-  const { optimizer, schedule } = block.train!;
-  const factor = schedule ? d.call(schedule, [d.input({ role: 'step' }, tensor('i32', []), 'step')])[0]! : null;
+  const { optimizer, schedule, scaler } = block.train!;
+  // Where updates may be left out, only the device knows how many there were.
+  const step = (): Value => (scaler ? d.scalar(UPDATES) : d.input({ role: 'step' }, tensor('i32', []), 'step'));
+  const factor = schedule ? d.call(schedule, [step()])[0]! : null;
   return arena.groups.flatMap((group, g) => {
     const floats = optimizer.floats.map((f) => {
       const v = d.input({ role: 'hyper', group: g, name: f.name }, tensor('f32', []), `${f.name}_${g}`);
