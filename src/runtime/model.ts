@@ -10,6 +10,7 @@ import { Optimizer } from './optimizer.ts';
 import { checkOptions, optionsOf, type CallOptions, type CreateOptions, type StepOptions } from './options.ts';
 import { Parameter } from './parameter.ts';
 import { Plateau } from './plateau.ts';
+import { KEY, keyBytes, keyOf } from './keys.ts';
 import { foldIn, type Key } from './rng.ts';
 import type { OpenOptions, ReadFrom } from './sources/open.ts';
 import { assign, compareKeys, type KeyReport } from './state-dict.ts';
@@ -18,9 +19,6 @@ import type { Tensor } from './tensor.ts';
 import { attach, buildTree, ModuleNode, ownTensors } from './tree.ts';
 
 export type Result = Tensor | readonly Result[] | { readonly [name: string]: Result };
-
-/** Purposes of keys: draws for different purposes never meet. */
-const KEY = { init: 0, step: 1, call: 2 } as const;
 
 export class Model {
   readonly artifact: Artifact;
@@ -363,10 +361,4 @@ async function chosenDevice(artifact: Artifact, where: string | Device): Promise
   return (await autoDevice(artifact)).device;
 }
 
-function keyOf(seed: number): Key {
-  if (!Number.isSafeInteger(seed) || seed < 0)
-    throw new UsageError(`a seed is a whole number from 0, not ${String(seed)}`);
-  return [seed >>> 0, Math.floor(seed / 2 ** 32)];
-}
-const keyBytes = (key: Key): Uint8Array => new Uint8Array(new Uint32Array(key).buffer);
 const preorder = (node: Artifact['tree']): string[] => [node.path, ...node.children.flatMap(preorder)];
