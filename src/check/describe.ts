@@ -124,7 +124,7 @@ export function typeExprText(t: TypeExpr): string {
     case 'fnType':
       return `(${t.params.map(typeExprText).join(', ')}) -> ${typeExprText(t.result)}`;
     case 'unionType':
-      return t.options.map((o) => JSON.stringify(o.value)).join(' | ');
+      return [...(t.item ? [typeExprText(t.item)] : []), ...t.options.map((o) => JSON.stringify(o.value))].join(' | ');
     case 'errorType':
       return '?';
   }

@@ -171,6 +171,8 @@ export abstract class ExpressionNames {
         for (const x of [...t.params, t.result]) this.type(x, names, true);
         return;
       case 'unionType':
+        if (t.item) this.type(t.item, names, open);
+        return;
       case 'errorType':
         return;
     }

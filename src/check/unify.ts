@@ -36,6 +36,7 @@ export function coerce(cx: Cx, type: TypeExpr, given: Val, m: Meeting): Val {
       return v.kind === 'none' ? v : v.kind === 'absent' ? { kind: 'none' } : coerce(cx, type.item, v, m);
     case 'unionType': {
       if (v.kind === 'string' && type.options.some((o) => o.value === v.value)) return v;
+      if (type.item && v.kind !== 'string') return coerce(cx, type.item, v, m);
       const options = listOf(type.options.map((o) => JSON.stringify(o.value)));
       return mismatch(cx, `one of ${options.replaceAll('`', '')}`, v, m);
     }

@@ -257,7 +257,8 @@ class DeclarationShapes extends ExpressionShapes {
         );
       }
       case 'unionType': {
-        const operands = type.options.map((option) => words(option.span, this.source.slice(option.span)));
+        const texts = type.options.map((option) => words(option.span, this.source.slice(option.span)));
+        const operands = type.item ? [this.#type(type.item), ...texts] : texts;
         return { kind: 'operation', operands, signs: operands.slice(1).map(() => '|'), span };
       }
     }

@@ -43,9 +43,10 @@ export interface FnType extends Node {
   readonly params: readonly TypeExpr[];
   readonly result: TypeExpr;
 }
-/** `"none" | "tanh"` */
+/** `"none" | "tanh"`, `(int, int) | "same"`: one of the texts, or `item` where there is one. */
 export interface UnionType extends Node {
   readonly kind: 'unionType';
+  readonly item: TypeExpr | null;
   readonly options: readonly StringLit[];
 }
 export interface ErrorType extends Node {

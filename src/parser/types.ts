@@ -1,16 +1,25 @@
 /** The grammar of types and of declared arguments. Dims are expressions. */
-import type { Body, DimExpr, Param, RecordType, TypeExpr, UnionType } from './ast.ts';
+import type { IToken } from 'chevrotain';
+import type { Body, DimExpr, Param, RecordType, StringLit, TypeExpr, UnionType } from './ast.ts';
 import type { Rule } from './base.ts';
 import { stringLit } from './convert.ts';
 import { StatementParser } from './statements.ts';
 import * as t from './tokens.ts';
 
 export abstract class TypeParser extends StatementParser {
-  // type = plainType { "?" }
+  // type = plainType { "|" Text } { "?" }
   protected readonly type: Rule<TypeExpr> = this.rule('type', () =>
     this.nested(() => {
       const start = this.start();
       let type = this.SUBRULE(this.plainType);
+      this.MANY(() => {
+        this.CONSUME(t.Bar);
+        const option = this.textOption(this.CONSUME(t.Text));
+        type = this.ACTION((): UnionType => {
+          const [item, options] = type.kind === 'unionType' ? [type.item, type.options] : [type, []];
+          return { kind: 'unionType', item, options: [...options, option], span: this.span(start) };
+        });
+      });
       this.OPTION(() => {
         this.CONSUME(t.Question);
         type = { kind: 'optionalType', item: type, span: this.span(start) };
@@ -19,7 +28,7 @@ export abstract class TypeParser extends StatementParser {
     }),
   );
 
-  // plainType = namedType | tupleType | listType | recordType | unionType
+  // plainType = namedType | tupleType | listType | recordType | textType
   protected readonly plainType: Rule<TypeExpr> = this.rule('plainType', () =>
     this.OR({
       DEF: [
@@ -27,7 +36,7 @@ export abstract class TypeParser extends StatementParser {
         { ALT: () => this.SUBRULE(this.tupleType) },
         { ALT: () => this.SUBRULE(this.listType) },
         { ALT: () => this.SUBRULE(this.recordType) },
-        { ALT: () => this.SUBRULE(this.unionType) },
+        { ALT: () => this.SUBRULE(this.textType) },
       ],
       ERR_MSG: 'a type',
     }),
@@ -119,17 +128,15 @@ export abstract class TypeParser extends StatementParser {
     return { name, type: this.SUBRULE(this.type) };
   });
 
-  // unionType = Text { "|" Text }
-  protected readonly unionType: Rule<UnionType> = this.rule('unionType', () => {
+  // textType = Text
+  protected readonly textType: Rule<UnionType> = this.rule('textType', () => {
     const start = this.start();
-    const texts = [this.CONSUME(t.Text)];
-    this.MANY(() => {
-      this.CONSUME(t.Bar);
-      texts.push(this.CONSUME2(t.Text));
-    });
-    const options = this.ACTION(() => texts.map((text) => stringLit(text, this.spanOf(text), this.bag)));
-    return { kind: 'unionType', options, span: this.span(start) };
+    const options = [this.textOption(this.CONSUME(t.Text))];
+    return { kind: 'unionType', item: null, options, span: this.span(start) };
   });
+
+  private readonly textOption = (text: IToken): StringLit =>
+    this.ACTION(() => stringLit(text, this.spanOf(text), this.bag));
 
   // ---------------------------------------------------------------- what functions, methods and blocks begin with
 
