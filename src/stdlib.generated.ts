@@ -1299,34 +1299,37 @@ export fn rnn_state(cell: Cell, input: f32[B, H], state: f32[B, H]) -> f32[B, H]
   if cell == "relu" { relu(input + state) } else { tanh(input + state) }
 
 /// One layer in one direction over x [T, B, I] from the state h0 (and c0 of an LSTM; others pass it through): all outputs, the
-/// last h and the last c. With \`lengths\`, a sequence keeps its state beyond its end and gives 0 there.
+/// last h and the last c. With \`lengths\`, a sequence keeps its state beyond its end and gives 0 there. \`w_hr\` projects
+/// h down; Sak et al. 2014. https://pytorch.org/docs/stable/generated/torch.nn.LSTM.html
 export fn recurrent_layer(
   cell: Cell,
   x: f32[T, B, I],
-  h0: f32[B, H],
+  h0: f32[B, P],
   c0: f32[B, H],
   w_ih: f32[G, I],
-  w_hh: f32[G, H],
+  w_hh: f32[G, P],
   b_ih: f32[G]? = none,
   b_hh: f32[G]? = none,
   backwards: bool = false,
-  lengths: i32[B]? = none
-) -> (f32[T, B, H], f32[B, H], f32[B, H]) {
+  lengths: i32[B]? = none,
+  w_hr: f32[P, H]? = none
+) -> (f32[T, B, P], f32[B, P], f32[B, H]) {
   // The inputs' part of every step is one matrix product.
   inputs = linear(x, w_ih, b_ih)
   h = h0
   c = c0
-  out = full([T, B, H], 0.0)
+  out = full([T, B, P], 0.0)
   for t in 0..T {
     at = if backwards { i32(T) - 1 - t } else { t }
     seen = linear(h, w_hh, b_hh)
-    (next_h, next_c) = if cell == "lstm" {
+    (whole_h, next_c) = if cell == "lstm" {
       lstm_state(inputs[at], seen, c)
     } else if cell == "gru" {
       (gru_state(inputs[at], seen, h), c)
     } else {
       (rnn_state(cell, inputs[at], seen), c)
     }
+    next_h = if w_hr == none { whole_h } else { linear(whole_h, w_hr) }
     if lengths == none {
       h = next_h
       c = next_c
@@ -1649,12 +1652,8 @@ export fn conv_transpose3d(
 }
 
 /// Images [N, D, ...] at first, first + step, ... of a depth of n, zeros between.
-fn along_depth(x: f32[N, D, C, H, W], first: int, step: int, n: int) => op.pad(
-  x,
-  low: [0, first, 0, 0, 0],
-  high: [0, n - first - (D - 1) * step - 1, 0, 0, 0],
-  gap: [0, step - 1, 0, 0, 0]
-)
+fn along_depth(x: f32[N, D, C, H, W], first: int, step: int, n: int) =>
+  op.pad(x, low: [0, first, 0, 0, 0], high: [0, n - first - (D - 1) * step - 1, 0, 0, 0], gap: [0, step - 1, 0, 0, 0])
 
 /// The largest element of each window: of the largest of its planes. NaN passes through.
 export fn max_pool3d(
@@ -1673,14 +1672,19 @@ export fn max_pool3d(
     dilation: (dilation.1, dilation.2),
     ceil_mode: ceil_mode
   )
-  across_depth(planes, C, D, y => max_pool2d(
-    y,
-    (kernel_size.0, 1),
-    stride: (stride.0, 1),
-    padding: (padding.0, 0),
-    dilation: (dilation.0, 1),
-    ceil_mode: ceil_mode
-  ))
+  across_depth(
+    planes,
+    C,
+    D,
+    y => max_pool2d(
+      y,
+      (kernel_size.0, 1),
+      stride: (stride.0, 1),
+      padding: (padding.0, 0),
+      dilation: (dilation.0, 1),
+      ceil_mode: ceil_mode
+    )
+  )
 }
 
 /// The mean of each window: the mean of the means of its planes, which all hold the same number of elements.
@@ -1702,15 +1706,20 @@ export fn avg_pool3d(
     count_include_pad: count_include_pad,
     divisor_override: divisor_override
   )
-  across_depth(planes, C, D, y => avg_pool2d(
-    y,
-    (kernel_size.0, 1),
-    stride: (stride.0, 1),
-    padding: (padding.0, 0),
-    ceil_mode: ceil_mode,
-    count_include_pad: count_include_pad,
-    divisor_override: if divisor_override == none { none } else { 1 }
-  ))
+  across_depth(
+    planes,
+    C,
+    D,
+    y => avg_pool2d(
+      y,
+      (kernel_size.0, 1),
+      stride: (stride.0, 1),
+      padding: (padding.0, 0),
+      ceil_mode: ceil_mode,
+      count_include_pad: count_include_pad,
+      divisor_override: if divisor_override == none { none } else { 1 }
+    )
+  )
 }
 
 /// Pools the depth of [N, C * D, H, W], as images of height D and width H * W.
@@ -1783,11 +1792,23 @@ fn fan_in_of(shape: [int]) -> int => prod(shape) / shape[0]
 /// How many outputs one input feeds.
 fn fan_out_of(shape: [int]) -> int => prod(shape) / shape[1]
 
+/// What follows a layer, or the layer itself; https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.calculate_gain
+export type Nonlinearity =
+  "linear" |
+  "conv1d" |
+  "conv2d" |
+  "conv3d" |
+  "conv_transpose1d" |
+  "conv_transpose2d" |
+  "conv_transpose3d" |
+  "sigmoid" |
+  "tanh" |
+  "relu" |
+  "leaky_relu" |
+  "selu"
+
 /// The factor that keeps the size of activations through a nonlinearity; \`param\` is leaky_relu's slope.
-export fn calculate_gain(
-  nonlinearity: "linear" | "conv2d" | "sigmoid" | "tanh" | "relu" | "leaky_relu" | "selu",
-  param: float = 0.01
-) -> float {
+export fn calculate_gain(nonlinearity: Nonlinearity, param: float = 0.01) -> float {
   if nonlinearity == "tanh" {
     5.0 / 3.0
   } else if nonlinearity == "relu" {
@@ -1815,7 +1836,7 @@ export fn xavier_normal(gain: float = 1.0) -> f32[...S] =>
 export fn kaiming_uniform(
   a: float = 0.0,
   mode: "fan_in" | "fan_out" = "fan_in",
-  nonlinearity: "linear" | "conv2d" | "sigmoid" | "tanh" | "relu" | "leaky_relu" | "selu" = "leaky_relu"
+  nonlinearity: Nonlinearity = "leaky_relu"
 ) -> f32[...S] {
   fan = if mode == "fan_in" { fan_in_of(S) } else { fan_out_of(S) }
   bound = calculate_gain(nonlinearity, a) * sqrt(3.0 / float(fan))
@@ -1826,7 +1847,7 @@ export fn kaiming_uniform(
 export fn kaiming_normal(
   a: float = 0.0,
   mode: "fan_in" | "fan_out" = "fan_in",
-  nonlinearity: "linear" | "conv2d" | "sigmoid" | "tanh" | "relu" | "leaky_relu" | "selu" = "leaky_relu"
+  nonlinearity: Nonlinearity = "leaky_relu"
 ) -> f32[...S] {
   fan = if mode == "fan_in" { fan_in_of(S) } else { fan_out_of(S) }
   normal(0.0, calculate_gain(nonlinearity, a) / sqrt(float(fan)))
@@ -1836,14 +1857,46 @@ export fn kaiming_normal(
 export fn eye() -> f32[R, C] =>
   f32(op.iota(shape: [R, C], axis: 0, elem: "i32") == op.iota(shape: [R, C], axis: 1, elem: "i32"))
 
-/// Kernels that pass their input channels through (https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.dirac_):
-/// 1 at the kernel's centre where the input channel is the output channel within its group.
-export fn dirac(groups: int = 1) -> f32[O, I, KH, KW] {
-  output = op.iota(shape: [O, I, KH, KW], axis: 0, elem: "i32")
-  input = op.iota(shape: [O, I, KH, KW], axis: 1, elem: "i32")
-  row = op.iota(shape: [O, I, KH, KW], axis: 2, elem: "i32")
-  column = op.iota(shape: [O, I, KH, KW], axis: 3, elem: "i32")
-  f32(output % (O / groups) == input and row == KH / 2 and column == KW / 2)
+/// Kernels [out, in, ...size] that pass their input channels through: 1 at the kernel's centre where the input channel is the output
+/// channel within its group. https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.dirac_
+export fn dirac(groups: int = 1) -> f32[O, I, ...K] {
+  shape = [for a in 0..len(K) + 2: if a == 0 { O } else if a == 1 { I } else { K[a - 2] }]
+  here = op.iota(shape: shape, axis: 0, elem: "i32") % (O / groups) == op.iota(shape: shape, axis: 1, elem: "i32")
+  for a in [for a in 0..len(K): a] { here = here and op.iota(shape: shape, axis: a + 2, elem: "i32") == K[a] / 2 }
+  f32(here)
+}
+
+/// Rows that are orthogonal and of length \`gain\` (columns, where there are more rows than columns), as the matrix
+/// [rows, everything else]; Saxe et al. 2013, https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.orthogonal_
+export fn orthogonal(gain: float = 1.0) -> f32[R, ...S] {
+  columns = prod(S)
+  drawn = randn_like(full([min(R, columns), max(R, columns)], 0.0))
+  q = orthonormal_rows(drawn) * gain
+  op.reshape(if R > columns { transpose(q) } else { q }, shape: [
+    for a in 0..len(S) + 1: if a == 0 { R } else { S[a - 1] }
+  ])
+}
+
+/// Gram and Schmidt's rows, each cleared twice of those before it: once is not enough in f32 (Giraud et al. 2005).
+fn orthonormal_rows(a: f32[N, M]) -> f32[N, M] {
+  q = a * 0.0
+  for i in 0..N {
+    once = a[i] - q_part(q, a[i])
+    twice = once - q_part(q, once)
+    q[i] = twice / sqrt(sum(twice * twice))
+  }
+  q
+}
+
+/// The part of v in the span of the rows of q; rows that are not there yet are zeros.
+fn q_part(q: f32[N, M], v: f32[M]) -> f32[M] => sum(q * sum(q * v, 1, keepdim: true), 0)
+
+/// Normal with standard deviation \`std\`, the share \`sparsity\` of each column's elements (rounded up) set to 0; Martens 2010,
+/// https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.sparse_
+export fn sparse(sparsity: float, std: float = 0.01) -> f32[R, C] {
+  w = randn() * std
+  order = argsort(rand_like(w), 0)
+  select(order < ceil(float(R) * sparsity), 0.0, w)
 }
 `,
   'std/metrics': `// Measures of quality that are not trained on.
@@ -3137,8 +3190,8 @@ export block Rotary(dim: int, base: float = 10000.0, interleaved: bool = false) 
 
 // Recurrent networks with PyTorch's names, defaults and state-dict keys; all parameters are uniform in +-1 / sqrt(hidden_size).
 
-/// What RNN, LSTM and GRU have in common: up to four layers, each in one or both directions, the outputs of one being the inputs
-/// of the next. The keys are PyTorch's flat ones, and a parameter's name is written out: hence the lists below.
+/// What RNN, LSTM and GRU have in common: layers, each in one or both directions, the outputs of one being the inputs of the next.
+/// With proj_size an LSTM's h is multiplied down to that size by weight_hr.
 block Recurrent(
   cell: Cell,
   input_size: int,
@@ -3147,107 +3200,27 @@ block Recurrent(
   bias: bool = true,
   batch_first: bool = false,
   dropout: float = 0.0,
-  bidirectional: bool = false
+  bidirectional: bool = false,
+  proj_size: int = 0
 ) {
-  const gates = gates_of(cell)
+  require num_layers > 0, "num_layers is {num_layers}: one layer at least"
+  require proj_size < hidden_size, "proj_size ({proj_size}) must be smaller than hidden_size ({hidden_size})"
+
+  const gates = gates_of(cell) * hidden_size
   const directions = if bidirectional { 2 } else { 1 }
+  const out_size = if proj_size > 0 { proj_size } else { hidden_size }
 
-  param weight_ih_l0: f32[gates * hidden_size, input_size] ~ bias_init(hidden_size)
-  param weight_hh_l0: f32[gates * hidden_size, hidden_size] ~ bias_init(hidden_size)
-  if bias {
-    param bias_ih_l0: f32[gates * hidden_size] ~ bias_init(hidden_size)
-    param bias_hh_l0: f32[gates * hidden_size] ~ bias_init(hidden_size)
-  }
-  if bidirectional {
-    param weight_ih_l0_reverse: f32[gates * hidden_size, input_size] ~ bias_init(hidden_size)
-    param weight_hh_l0_reverse: f32[gates * hidden_size, hidden_size] ~ bias_init(hidden_size)
-    if bias {
-      param bias_ih_l0_reverse: f32[gates * hidden_size] ~ bias_init(hidden_size)
-      param bias_hh_l0_reverse: f32[gates * hidden_size] ~ bias_init(hidden_size)
-    }
-  }
-  if num_layers > 1 {
-    param weight_ih_l1: f32[gates * hidden_size, directions * hidden_size] ~ bias_init(hidden_size)
-    param weight_hh_l1: f32[gates * hidden_size, hidden_size] ~ bias_init(hidden_size)
-    if bias {
-      param bias_ih_l1: f32[gates * hidden_size] ~ bias_init(hidden_size)
-      param bias_hh_l1: f32[gates * hidden_size] ~ bias_init(hidden_size)
-    }
-    if bidirectional {
-      param weight_ih_l1_reverse: f32[gates * hidden_size, directions * hidden_size] ~ bias_init(hidden_size)
-      param weight_hh_l1_reverse: f32[gates * hidden_size, hidden_size] ~ bias_init(hidden_size)
+  for layer in 0..num_layers {
+    const width = if layer == 0 { input_size } else { directions * out_size }
+    for way in [for i in 0..directions: if i == 0 { "" } else { "_reverse" }] {
+      param weight_ih as "weight_ih_l{layer}{way}": f32[gates, width] ~ bias_init(hidden_size)
+      param weight_hh as "weight_hh_l{layer}{way}": f32[gates, out_size] ~ bias_init(hidden_size)
       if bias {
-        param bias_ih_l1_reverse: f32[gates * hidden_size] ~ bias_init(hidden_size)
-        param bias_hh_l1_reverse: f32[gates * hidden_size] ~ bias_init(hidden_size)
+        param bias_ih as "bias_ih_l{layer}{way}": f32[gates] ~ bias_init(hidden_size)
+        param bias_hh as "bias_hh_l{layer}{way}": f32[gates] ~ bias_init(hidden_size)
       }
-    }
-  }
-  if num_layers > 2 {
-    param weight_ih_l2: f32[gates * hidden_size, directions * hidden_size] ~ bias_init(hidden_size)
-    param weight_hh_l2: f32[gates * hidden_size, hidden_size] ~ bias_init(hidden_size)
-    if bias {
-      param bias_ih_l2: f32[gates * hidden_size] ~ bias_init(hidden_size)
-      param bias_hh_l2: f32[gates * hidden_size] ~ bias_init(hidden_size)
-    }
-    if bidirectional {
-      param weight_ih_l2_reverse: f32[gates * hidden_size, directions * hidden_size] ~ bias_init(hidden_size)
-      param weight_hh_l2_reverse: f32[gates * hidden_size, hidden_size] ~ bias_init(hidden_size)
-      if bias {
-        param bias_ih_l2_reverse: f32[gates * hidden_size] ~ bias_init(hidden_size)
-        param bias_hh_l2_reverse: f32[gates * hidden_size] ~ bias_init(hidden_size)
-      }
-    }
-  }
-  if num_layers > 3 {
-    param weight_ih_l3: f32[gates * hidden_size, directions * hidden_size] ~ bias_init(hidden_size)
-    param weight_hh_l3: f32[gates * hidden_size, hidden_size] ~ bias_init(hidden_size)
-    if bias {
-      param bias_ih_l3: f32[gates * hidden_size] ~ bias_init(hidden_size)
-      param bias_hh_l3: f32[gates * hidden_size] ~ bias_init(hidden_size)
-    }
-    if bidirectional {
-      param weight_ih_l3_reverse: f32[gates * hidden_size, directions * hidden_size] ~ bias_init(hidden_size)
-      param weight_hh_l3_reverse: f32[gates * hidden_size, hidden_size] ~ bias_init(hidden_size)
-      if bias {
-        param bias_ih_l3_reverse: f32[gates * hidden_size] ~ bias_init(hidden_size)
-        param bias_hh_l3_reverse: f32[gates * hidden_size] ~ bias_init(hidden_size)
-      }
-    }
-  }
-
-  /// (weight_ih, weight_hh, bias_ih, bias_hh) of a layer in one direction; without \`bias\` the last two are none.
-  weights(layer: int, backwards: bool) {
-    if layer == 0 and not backwards {
-      if bias { (weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0) } else { (weight_ih_l0, weight_hh_l0, none, none) }
-    } else if layer == 0 and backwards {
-      if bias {
-        (weight_ih_l0_reverse, weight_hh_l0_reverse, bias_ih_l0_reverse, bias_hh_l0_reverse)
-      } else {
-        (weight_ih_l0_reverse, weight_hh_l0_reverse, none, none)
-      }
-    } else if layer == 1 and not backwards {
-      if bias { (weight_ih_l1, weight_hh_l1, bias_ih_l1, bias_hh_l1) } else { (weight_ih_l1, weight_hh_l1, none, none) }
-    } else if layer == 1 and backwards {
-      if bias {
-        (weight_ih_l1_reverse, weight_hh_l1_reverse, bias_ih_l1_reverse, bias_hh_l1_reverse)
-      } else {
-        (weight_ih_l1_reverse, weight_hh_l1_reverse, none, none)
-      }
-    } else if layer == 2 and not backwards {
-      if bias { (weight_ih_l2, weight_hh_l2, bias_ih_l2, bias_hh_l2) } else { (weight_ih_l2, weight_hh_l2, none, none) }
-    } else if layer == 2 and backwards {
-      if bias {
-        (weight_ih_l2_reverse, weight_hh_l2_reverse, bias_ih_l2_reverse, bias_hh_l2_reverse)
-      } else {
-        (weight_ih_l2_reverse, weight_hh_l2_reverse, none, none)
-      }
-    } else if layer == 3 and not backwards {
-      if bias { (weight_ih_l3, weight_hh_l3, bias_ih_l3, bias_hh_l3) } else { (weight_ih_l3, weight_hh_l3, none, none) }
-    } else {
-      if bias {
-        (weight_ih_l3_reverse, weight_hh_l3_reverse, bias_ih_l3_reverse, bias_hh_l3_reverse)
-      } else {
-        (weight_ih_l3_reverse, weight_hh_l3_reverse, none, none)
+      if proj_size > 0 {
+        param weight_hr as "weight_hr_l{layer}{way}": f32[proj_size, hidden_size] ~ bias_init(hidden_size)
       }
     }
   }
@@ -3257,22 +3230,31 @@ block Recurrent(
     x: f32[T, B, I],
     layer: int,
     direction: int,
-    h0: f32[N, B, hidden_size]?,
+    h0: f32[N, B, out_size]?,
     c0: f32[N, B, hidden_size]?,
     lengths: i32[B]?
   ) {
-    (w_ih, w_hh, b_ih, b_hh) = weights(layer, direction == 1)
     row = layer * directions + direction
-    start = full([B, hidden_size], 0.0)
-    h = if h0 == none { start } else { h0[row] }
-    c = if c0 == none { start } else { c0[row] }
-    recurrent_layer(cell, x, h, c, w_ih, w_hh, b_ih, b_hh, backwards: direction == 1, lengths: lengths)
+    recurrent_layer(
+      cell,
+      x,
+      if h0 == none { full([B, out_size], 0.0) } else { h0[row] },
+      if c0 == none { full([B, hidden_size], 0.0) } else { c0[row] },
+      weight_ih[layer][direction],
+      weight_hh[layer][direction],
+      if bias { bias_ih[layer][direction] } else { none },
+      if bias { bias_hh[layer][direction] } else { none },
+      backwards: direction == 1,
+      lengths: lengths,
+      w_hr: if proj_size > 0 { weight_hr[layer][direction] } else { none }
+    )
   }
 
-  /// The outputs, in the layout of x, and the last state [num_layers * directions, B, hidden_size]: h, or (h, c) of an LSTM.
+  /// The outputs, in the layout of x, and the last state [num_layers * directions, B, hidden_size] (h [..., proj_size] with one): h, or
+  /// (h, c) of an LSTM.
   forward(
     x: f32[A, D, input_size],
-    h0: f32[N, M, hidden_size]? = none,
+    h0: f32[N, M, out_size]? = none,
     c0: f32[N, M, hidden_size]? = none,
     lengths: i32[M]? = none
   ) {
@@ -3313,8 +3295,10 @@ export fn LSTM(
   bias: bool = true,
   batch_first: bool = false,
   dropout: float = 0.0,
-  bidirectional: bool = false
-) -> block => Recurrent("lstm", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
+  bidirectional: bool = false,
+  proj_size: int = 0
+) -> block =>
+  Recurrent("lstm", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size)
 
 /// Layers of gated recurrent units; https://pytorch.org/docs/stable/generated/torch.nn.GRU.html. forward(x, h0, lengths: ...) gives
 /// (outputs, last h).

@@ -51,6 +51,45 @@ test('eye and dirac', (t) => {
   );
 });
 
+test('dirac for kernels of any rank, and groups', (t) => {
+  const line = draw('  param w: f32[4, 2, 3] ~ dirac(groups: 2)');
+  t.deepEqual(
+    [...line].flatMap((v, i) => (v === 1 ? [i] : [])),
+    [1, 6 + 3 + 1, 12 + 1, 18 + 3 + 1],
+  );
+  const volume = draw('  param w: f32[1, 2, 3, 3, 3] ~ dirac()');
+  t.deepEqual(
+    [...volume].flatMap((v, i) => (v === 1 ? [i] : [])),
+    [13],
+  );
+});
+
+test('orthogonal: rows, or columns where they are fewer, are orthonormal times the gain', (t) => {
+  for (const [shape, rows, columns] of [
+    ['5, 3, 4', 5, 12],
+    ['12, 5', 12, 5],
+    ['6, 6', 6, 6],
+  ] as const) {
+    const w = draw(`  param w: f32[${shape}] ~ orthogonal(gain: 2.0)`);
+    const at = (i: number, k: number): number => (rows <= columns ? w[i * columns + k]! : w[k * columns + i]!);
+    const [n, m] = rows <= columns ? [rows, columns] : [columns, rows];
+    for (let i = 0; i < n; i++)
+      for (let j = 0; j < n; j++) {
+        let product = 0;
+        for (let k = 0; k < m; k++) product += at(i, k) * at(j, k);
+        // The interpreter computes in float64.
+        t.true(Math.abs(product - (i === j ? 4 : 0)) < 1e-9, `${shape}: rows ${i} and ${j}`);
+      }
+  }
+});
+
+test('sparse: the share of each column is zero, rounded up', (t) => {
+  const w = draw('  param w: f32[25, 40] ~ sparse(0.33, std: 2.0)');
+  for (let column = 0; column < 40; column++)
+    t.is(Array.from({ length: 25 }, (_, row) => w[row * 40 + column]).filter((v) => v === 0).length, 9);
+  t.true(Math.abs(std(w.filter((v) => v !== 0)) - 2) < 0.25);
+});
+
 test('uniform and normal', (t) => {
   uniform(t, draw(`  param w: f32[${N}] ~ uniform(-2.0, 3.0)`), -2, 3);
   normal(t, draw(`  param w: f32[${N}] ~ normal(1.0, 0.5)`), 1, 0.5);

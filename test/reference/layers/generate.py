@@ -243,6 +243,10 @@ CASES = [
      nn.TripletMarginWithDistanceLoss(distance_function=lambda a, b: 1. - torch.cosine_similarity(a, b), margin=2.), [(4, 3), (4, 3), (4, 3)]),
     ("ctc", "CTCLoss()", nn.CTCLoss(), [(5, 2, 4), torch.tensor([[1, 1, 2], [3, 2, 1]]), torch.tensor([5, 4]), torch.tensor([3, 2])],
      (lambda layer, x, *rest: layer(x.log_softmax(2), *rest), "layer(log_softmax({0}, 2), {1}, {2}, {3})")),
+    # Recurrent layers of any depth, projected.
+    ("rnn_deeper", "RNN(3, 4, num_layers: 6)", nn.RNN(3, 4, 6), [(3, 2, 3)], STATES),
+    ("lstm_projected", "LSTM(3, 4, num_layers: 2, bidirectional: true, proj_size: 2)",
+     nn.LSTM(3, 4, 2, bidirectional=True, proj_size=2), [(5, 2, 3), (4, 2, 2), (4, 2, 4)], CELLS),
 ]
 
 tensors, described = {}, []
