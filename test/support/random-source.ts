@@ -116,7 +116,15 @@ const { expr, block, type } = fc.letrec<{ expr: string; operand: string; block: 
       block: lines(tie('stmt'), ''),
       type: fc.oneof(
         depth,
-        fc.constantFrom('int', 'f32[]', 'E[...S]', 'f32[B, 3, H, W]', '"none" | "tanh"', '(int, int) | "same"', 'string?'),
+        fc.constantFrom(
+          'int',
+          'f32[]',
+          'E[...S]',
+          'f32[B, 3, H, W]',
+          '"none" | "tanh"',
+          '(int, int) | "same"',
+          'string?',
+        ),
         join('f32', list(expr, '[', ']')),
         list(tie('type'), '(', ',)', 1),
         join('[', tie('type'), ']'),
