@@ -3,14 +3,14 @@ import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { absent } from '../support/absent.ts';
 import { compile } from '../../src/compile.ts';
-import { EVALUATED, NETWORKS } from '../support/networks.ts';
+import { NETWORKS } from '../support/networks.ts';
 import { nullDevice, shaderFault } from '../support/webgpu.ts';
 
 const dawn = await nullDevice();
 const withDawn = dawn ? test.serial : test.skip;
 if (!dawn) test('skipped: the package `webgpu` is not installed', absent);
 
-for (const name of [...NETWORKS, ...EVALUATED])
+for (const name of NETWORKS)
   withDawn(`${name} is made of valid shaders`, async (t) => {
     const source = readFileSync(new URL(`../networks/${name}.net`, import.meta.url), 'utf8');
     const { artifacts, diagnostics } = compile(source, { targets: ['wasm', 'webgpu'] });

@@ -255,21 +255,7 @@ func @loss(%q: f32[B, 3, 2], %k: f32[B, 3, 2], %v: f32[B, 3, 2]) -> (f32[]) {
   t.notThrows(() => gradcheck(m, 'loss', [wave(shape), wave(shape, 1), wave(shape, 2)], [0, 1, 2]));
 });
 
-const WHILE = `
-func @loss(%x: f32[]) -> (f32[]) {
-  %one = constant {value = 1, elem = "f32", shape = []} : f32[]
-  %y = while %x : f32[] while (%a: f32[]) {
-    %0 = gt %a, %one : bool[]
-    yield %0
-  } do (%b: f32[]) {
-    %1 = mul %b, %b : f32[]
-    yield %1
-  }
-  return %y
-}`;
-
 for (const [what, text, message] of [
-  ['while', WHILE, /`while`.*has no gradient/],
   ['a loss with axes', 'func @loss(%x: f32[2]) -> (f32[2]) {\n return %x\n}', /only a scalar.*f32\[2\]/],
   ['an integer loss', 'func @loss(%x: i32[]) -> (i32[]) {\n return %x\n}', /only a scalar/],
   ['no result', 'func @loss(%x: f32[]) -> () {\n return\n}', /returns nothing/],

@@ -23,10 +23,9 @@ export const NETWORKS = [
   'char_gru',
   'char_lstm',
   'dcgan_g',
+  'fixed_hidden_0',
+  'fixed_hidden_1',
 ] as const;
-
-/** Networks whose loop over data can be run but not differentiated. */
-export const EVALUATED = ['fixed_hidden_0', 'fixed_hidden_1'] as const;
 
 export interface Reference {
   readonly name: string;

@@ -4,7 +4,7 @@
  */
 import test, { type ExecutionContext } from 'ava';
 import type { Machine, Maker } from './machines.ts';
-import { close, EVALUATED, NETWORKS, reference, withAdamW, type Reference } from './networks.ts';
+import { close, NETWORKS, reference, withAdamW, type Reference } from './networks.ts';
 
 /** A GPU in software compiles the kernels of a large network for minutes when a machine is busy. */
 const SLOW = 15 * 60_000;
@@ -79,15 +79,5 @@ export function referenceTests(
         }
       });
     }
-  }
-
-  for (const name of EVALUATED) {
-    run(`${name}, ${kind}: outputs`, async (t) => {
-      t.timeout(SLOW);
-      const r = reference(name);
-      const machine = await make(r.source);
-      await machine.load(r);
-      await outputs(t, machine, r, 'eval');
-    });
   }
 }

@@ -127,7 +127,8 @@ function withTapes(op: Op, tapes: readonly (Value | null)[]): Op[] {
   return [...before.ops, loop];
 }
 
-function activeCaptures(rev: Reverse, regions: readonly Region[]): Value[] {
+/** What is active of what the regions use from outside. */
+export function activeCaptures(rev: Reverse, regions: readonly Region[]): Value[] {
   const found = new Set<Value>();
   for (const r of regions) for (const v of captures(r)) if (rev.active.has(v)) found.add(v);
   return [...found];

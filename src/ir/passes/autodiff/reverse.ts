@@ -7,6 +7,7 @@ import { value } from '../../builder.ts';
 import type { Activity } from './activity.ts';
 import { reverseFor, reverseIf } from './control.ts';
 import { AutodiffFault } from './fault.ts';
+import { reverseWhile } from './while.ts';
 
 /** How a called function is differentiated for one set of active arguments and results. */
 export interface Variant {
@@ -60,6 +61,7 @@ export class Reverse {
       this.b.origin = op.origin;
       if (op.kind === 'call') ops[i] = this.call(op, dys);
       else if (op.kind === 'for') ops.splice(i, 1, ...reverseFor(this, op, dys));
+      else if (op.kind === 'while') ops.splice(i, 1, ...reverseWhile(this, op, dys));
       else if (op.kind === 'if') reverseIf(this, op, dys);
       else this.rule(op, dys);
     }
@@ -99,9 +101,6 @@ export class Reverse {
 }
 
 function noGradient(kind: string): string {
-  if (kind === 'while') {
-    return 'a `while` whose number of iterations depends on data has no gradient; use `for`, or `stop_gradient` on what it computes';
-  }
   const { grad } = opDef(kind);
   return `${kind} has no gradient${'notDifferentiable' in grad ? `: ${grad.notDifferentiable}` : ''}`;
 }
