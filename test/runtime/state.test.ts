@@ -87,6 +87,9 @@ export block CharGpt(vocab: int = 11, width: int = 8, depth: int = 2, context: i
 }
 `;
 
+// Before the first test: ava takes none after a pause.
+const onGpu = await onAdapter();
+
 const compiled = compile(CHAR_GPT, { targets: ['wasm', 'webgpu'] });
 const ids = (rows: readonly (readonly number[])[]): Tensor =>
   tensor(Int32Array.from(rows.flat()), { shape: [rows.length, rows[0]!.length] });
@@ -100,7 +103,7 @@ type Gpt = Record<'forward' | 'greedy' | 'sample', (...args: unknown[]) => Tenso
 };
 
 for (const name of ['cpu', 'webgpu'] as const) {
-  const lane = name === 'cpu' ? test : await onAdapter();
+  const lane = name === 'cpu' ? test : onGpu;
   const create = async (): Promise<Gpt> =>
     (await compiled.blocks['CharGpt']!.create({ seed: 3, device: name })) as unknown as Gpt;
   const on = (x: Tensor, model: Gpt): Promise<Tensor> => x.to((model as unknown as Model).device);

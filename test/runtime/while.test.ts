@@ -4,6 +4,9 @@ import { compile } from '../../src/index.ts';
 import { tensor, type Model } from '../../src/runtime/index.ts';
 import { onAdapter } from '../support/webgpu-device.ts';
 
+// Before the first test: ava takes none after a pause.
+const onGpu = await onAdapter();
+
 /** y = x * a^n: every iteration counts as much as every other, so none may be forgotten. */
 const POWERS = `
 export block Powers() {
@@ -50,7 +53,7 @@ const gradients = async (m: Model): Promise<number[]> => {
 };
 
 for (const name of ['cpu', 'webgpu'] as const) {
-  const lane = name === 'cpu' ? test : await onAdapter();
+  const lane = name === 'cpu' ? test : onGpu;
   // A GPU in software waits for the host after each short loop.
   const counts = name === 'cpu' ? [0, 1, 2, 63, 64, 65, 128, 129, 300, 1000] : [0, 1, 65, 130];
 
