@@ -112,12 +112,14 @@ export type KStmt =
   | { readonly s: 'note'; readonly text: string }; // becomes a comment where the target has comments
 
 /**
- * How a loop is executed. CPU printers run every axis serially ('parallel' is where threads will cut). On WGSL
+ * How a loop is executed. `unrolled` is serial, and worth a copy of its body for each of a constant number of iterations:
+ * where a target's compiler would do so by itself, it does so only for these. CPU printers run every axis serially ('parallel' is where threads will cut). On WGSL
  * 'workgroup.x/y/z' and 'invocation.x/y/z' become builtin ids (their extents go to the dispatch), 'parallel' is an
  * error there: the WGSL schedule has bound it.
  */
 export type Axis =
   | 'serial'
+  | 'unrolled'
   | 'parallel'
   | 'workgroup.x'
   | 'workgroup.y'

@@ -85,6 +85,8 @@ class ShaderPrinter {
   private readonly accessors = new Map<string, { readonly name: string; readonly text: string }>();
   private readonly workgroupSize: Record<GridAxis, number> = { x: 1, y: 1, z: 1 };
   private readonly workgroups: Partial<Record<GridAxis, Extent>> = {};
+  /** A place by whose sign loops hide how often they run. */
+  private rolled: KBuffer | null = null;
   /** Two 16-bit elements share a word, and whoever writes one must leave the other alone. */
   private readonly atomic: boolean;
 
@@ -121,6 +123,10 @@ class ShaderPrinter {
       ...this.lines,
       '}',
     ];
+    if (this.rolled) {
+      // No place is negative, which no compiler knows: it cannot copy the body for each iteration, which takes it seconds.
+      head.push(`fn rolled(end: i32) -> i32 { return end + min(args.${this.names.of(this.rolled)}, 0i); }`);
+    }
     const body = [...[...this.accessors.values()].map((a) => a.text), ...entry, ''].join('\n');
     const prelude = preludeFor(body);
     const code = [...head, ...(prelude === '' ? [] : [prelude]), body].join('\n');
@@ -189,9 +195,8 @@ class ShaderPrinter {
     const i = this.names.of(s.var);
     const axis = gridAxis(s.axis);
     if (axis === null) {
-      const end = this.names.fresh('end');
-      this.lines.push(`${indent}let ${end}: i32 = ${this.expr(s.to)};`);
-      this.lines.push(`${indent}for (var ${i}: i32 = ${this.expr(s.from)}; ${i} < ${end}; ${i} += ${s.step}) {`);
+      const end = this.bound(s, indent);
+      this.lines.push(`${indent}for (var ${i}: i32 = ${this.expr(s.from)}; ${i} < ${end}; ${i} += ${s.step}i) {`);
       this.statements(s.body, `${indent}  `);
       this.lines.push(`${indent}}`);
       return;
@@ -210,6 +215,19 @@ class ShaderPrinter {
     this.lines.push(`${indent}  let ${i}: i32 = ${start}${id}${s.step === 1 ? '' : ` * ${s.step}`};`);
     this.statements(s.body, `${indent}  `);
     this.lines.push(`${indent}}`);
+  }
+
+  /** The end of a serial loop: what is not one word is evaluated once. */
+  private bound(s: KStmt & { s: 'for' }, indent: string): string {
+    if (s.to.k === 'const') {
+      const place = this.kernel.params.find((p) => p.kind === 'buffer');
+      if (s.axis === 'unrolled' || s.from.k !== 'const' || !place) return this.expr(s.to);
+      this.rolled = place;
+      return `rolled(${this.expr(s.to)})`;
+    }
+    const end = this.names.fresh('end');
+    this.lines.push(`${indent}let ${end} = ${this.expr(s.to)};`);
+    return end;
   }
 
   private expr(e: KExpr): string {
@@ -391,7 +409,7 @@ function storesHalves(kernel: Kernel): boolean {
 }
 
 function gridAxis(axis: Axis): { readonly level: 'workgroup' | 'invocation'; readonly dim: GridAxis } | null {
-  if (axis === 'serial') return null;
+  if (axis === 'serial' || axis === 'unrolled') return null;
   if (axis === 'parallel') throw new Error('a parallel loop must be bound to an axis of the grid');
   const [level, dim] = axis.split('.') as ['workgroup' | 'invocation', GridAxis];
   return { level, dim };

@@ -9,11 +9,17 @@ import type { EmitTile, Epilogue, ReadSource, ResultView, Source } from './epilo
 export class CallBuilder {
   readonly k = new KernelBuilder();
   private readonly args: CallArg[] = [];
+  private readonly sizes = new Map<string, KExpr>();
 
-  /** A size as argument: one kernel serves all its values. */
+  /** A size as argument: one kernel serves all its values. The same size under the same name is one argument. */
   size(name: string, size: Dim): KExpr {
-    this.args.push({ kind: 'size', size });
-    return this.k.scalar(name);
+    const key = `${name} ${size.key}`;
+    let e = this.sizes.get(key);
+    if (!e) {
+      this.args.push({ kind: 'size', size });
+      this.sizes.set(key, (e = this.k.scalar(name)));
+    }
+    return e;
   }
 
   /** A size that is a constant of the kernel where it is known. */

@@ -11,11 +11,11 @@ import type { Origin } from '../../../ir/ir.ts';
 import type { CallBuilder } from '../call-builder.ts';
 import type { ConvSpec } from '../conv.ts';
 import { conv2dInputGradView, conv2dView, conv2dWeightGradView, tapCount } from '../conv.ts';
-import type { Epilogue, ReadSource, Source } from '../epilogue.ts';
-import type { Element, Operand } from './product.ts';
+import type { Epilogue, Source } from '../epilogue.ts';
+import { type Operand, type Place, sumOfParts } from './operand.ts';
 import { productCalls } from './product.ts';
 
-/** Sizes of a convolution in a kernel: numbers where they are known, so that divisions by them are cheap. */
+/** Sizes of a convolution in a kernel. */
 class Shape {
   readonly spec: ConvSpec;
   readonly inChannels: KExpr;
@@ -42,41 +42,56 @@ class Shape {
     this.taps = spec.kernel[0] * spec.kernel[1];
   }
 
-  /** (channel within the group, tap row, tap column) of a number that counts them. */
-  tap(k: KernelBuilder, i: KExpr): readonly [channel: KExpr, row: KExpr, column: KExpr] {
-    const within = k.let(K.rem(i, this.taps));
-    const columns = this.spec.kernel[1];
-    return [k.let(K.div(i, this.taps), 'channel'), k.let(K.div(within, columns)), k.let(K.rem(within, columns))];
+  /** Input channel `channel` of a group, counted over all. */
+  inChannel(group: KExpr, channel: KExpr): KExpr {
+    return K.add(K.mul(group, this.groupIn), channel);
   }
 
-  /** The element of the input that a tap of output pixel (y, x) meets, where it is not padding. */
-  input(
-    k: KernelBuilder,
-    read: ReadSource,
-    plane: KExpr,
-    [y, x]: readonly [KExpr, KExpr],
-    [row, column]: readonly [KExpr, KExpr],
-    give: (v: KExpr) => void,
-  ): void {
-    const { stride, padding, dilation } = this.spec;
-    const h = k.let(K.sub(K.add(K.mul(y, stride[0]), K.mul(row, dilation[0])), padding[0]), 'h');
-    const w = k.let(K.sub(K.add(K.mul(x, stride[1]), K.mul(column, dilation[1])), padding[2]), 'w');
-    k.if(and(K.ge(h, 0), K.lt(h, this.height), K.ge(w, 0), K.lt(w, this.width)), () =>
-      give(read(k, k.let(K.add(K.mul(K.add(K.mul(plane, this.height), h), this.width), w), 'from'), 1)),
-    );
+  outChannel(group: KExpr, channel: KExpr): KExpr {
+    return K.add(K.mul(group, this.groupOut), channel);
+  }
+
+  /** A number that counts channels and, in each, taps in rows: the channel, and how far the tap lies from the first. */
+  tap(k: KernelBuilder, i: KExpr): readonly [channel: KExpr, down: KExpr, right: KExpr] {
+    const { kernel, dilation } = this.spec;
+    const within = k.let(K.rem(i, this.taps), 'tap');
+    const [row, column] = [K.div(within, kernel[1]), K.rem(within, kernel[1])];
+    return [K.div(i, this.taps), K.mul(row, dilation[0]), K.mul(column, dilation[1])];
+  }
+
+  /** A number that counts images and, in each, pixels of the output: the image, and the input pixel that its first tap meets. */
+  window(k: KernelBuilder, i: KExpr): readonly [image: KExpr, top: KExpr, left: KExpr] {
+    const { stride, padding } = this.spec;
+    const [image, y, x] = pixel(k, i, this.outHeight, this.outWidth);
+    return [image, K.sub(K.mul(y, stride[0]), padding[0]), K.sub(K.mul(x, stride[1]), padding[2])];
+  }
+
+  /** The input under a tap of a window, where that is not padding. */
+  underTap(k: KernelBuilder, planes: readonly KExpr[], [top, down]: Two, [left, right]: Two): Place {
+    const [h, w] = [k.let(K.add(top, down), 'h'), k.let(K.add(left, right), 'w')];
+    const plane = planes.reduce((a, b) => K.add(a, b));
+    return {
+      index: K.add(K.mul(K.add(K.mul(plane, this.height), h), this.width), w),
+      inside: and(K.ge(h, 0), K.lt(h, this.height), K.ge(w, 0), K.lt(w, this.width)),
+    };
   }
 }
+
+type Two = readonly [KExpr, KExpr];
 
 const and = (...all: readonly KExpr[]): KExpr => all.reduce((a, b) => K.and(a, b));
 
-/** A number that counts images and, in each, `area` pixels in rows of `width`. */
-function pixel(k: KernelBuilder, i: KExpr, area: KExpr, width: KExpr): readonly [image: KExpr, y: KExpr, x: KExpr] {
-  const within = k.let(K.rem(i, area), 'pixel');
-  return [k.let(K.div(i, area), 'image'), k.let(K.div(within, width), 'y'), k.let(K.rem(within, width), 'x')];
+/** A number that counts images and, in each, pixels in rows. */
+function pixel(
+  k: KernelBuilder,
+  i: KExpr,
+  height: KExpr,
+  width: KExpr,
+): readonly [image: KExpr, y: KExpr, x: KExpr] {
+  const line = k.let(K.div(i, width), 'line');
+  const [image, y, x] = [K.div(line, height), K.rem(line, height), K.rem(i, width)];
+  return [k.let(image, 'image'), k.let(y, 'y'), k.let(x, 'x')];
 }
-
-const channelOf = (k: KernelBuilder, group: KExpr, perGroup: KExpr, channel: KExpr): KExpr =>
-  k.let(K.add(K.mul(group, perGroup), channel), 'channel');
 
 type Call = (
   s: ConvSpec,
@@ -100,17 +115,26 @@ export const convOnGrid: Call = (s, x, w, epilogue, origins) =>
     operands: (call) => {
       const [readX, readW] = [call.source(x), call.source(w)];
       const c = new Shape(call, s);
-      const area = K.mul(c.outHeight, c.outWidth);
-      const image: Operand = {
-        alongDepth: false,
-        of: (_k, group) => (k, line, depth, give) => {
-          const [channel, row, column] = c.tap(k, depth);
-          const [n, y, z] = pixel(k, line, area, c.outWidth);
-          const plane = K.add(K.mul(n, c.inChannels), channelOf(k, group, c.groupIn, channel));
-          c.input(k, readX, plane, [y, z], [row, column], give);
-        },
+      // The weights are [output channel, (c, tap)].
+      const weights: Operand = {
+        read: readW,
+        alongDepth: true,
+        line: (_k, group, line) => [K.mul(c.outChannel(group, line), K.mul(c.groupIn, c.taps))],
+        depth: (_k, _group, depth) => [depth],
+        meet: sumOfParts,
       };
-      return [weightRows(c, readW), image];
+      const image: Operand = {
+        read: readX,
+        alongDepth: false,
+        line: (k, group, line) => {
+          const [n, top, left] = c.window(k, line);
+          return [K.add(K.mul(n, c.inChannels), c.inChannel(group, K.i32(0))), top, left];
+        },
+        depth: (k, _group, depth) => c.tap(k, depth),
+        meet: (k, [plane, top, left], [channel, down, right]) =>
+          c.underTap(k, [plane!, channel!], [top!, down!], [left!, right!]),
+      };
+      return [weights, image];
     },
     where: (call) => {
       const c = new Shape(call, s);
@@ -118,21 +142,12 @@ export const convOnGrid: Call = (s, x, w, epilogue, origins) =>
     },
   });
 
-/** The weights as [output channel of the group, (c, tap)]. */
-const weightRows = (c: Shape, read: ReadSource): Operand => ({
-  alongDepth: true,
-  of: (_k, group) => (k, line, depth, give) => {
-    const row = K.mul(channelOf(k, group, c.groupOut, line), K.mul(c.groupIn, c.taps));
-    give(read(k, k.let(K.add(row, depth), 'from'), 1));
-  },
-});
-
 /** Rows are channels of a group, columns the pixels of all images. */
 const imageWhere =
   (area: KExpr, perGroup: KExpr) =>
   (k: KernelBuilder, group: KExpr, row: KExpr, col: KExpr): { batch: KExpr; row: KExpr; col: KExpr } => ({
     batch: k.let(K.div(col, area), 'image'),
-    row: channelOf(k, group, perGroup, row),
+    row: k.let(K.add(K.mul(group, perGroup), row), 'channel'),
     col: k.let(K.rem(col, area), 'pixel'),
   });
 
@@ -150,15 +165,37 @@ export const convInputGradOnGrid: Call = (s, dy, w, epilogue, origins) =>
     operands: (call) => {
       const [readY, readW] = [call.source(dy), call.source(w)];
       const c = new Shape(call, s);
+      const { stride, padding } = s;
       const weights: Operand = {
+        read: readW,
         alongDepth: true,
-        of: (_k, group) => (k, line, depth, give) => {
-          const out = channelOf(k, group, c.groupOut, k.let(K.div(depth, c.taps)));
-          const place = K.add(K.mul(K.add(K.mul(out, c.groupIn), line), c.taps), K.rem(depth, c.taps));
-          give(read1(readW, k, place));
+        line: (_k, _group, line) => [K.mul(line, c.taps)],
+        depth: (k, group, depth) => {
+          const out = c.outChannel(group, k.let(K.div(depth, c.taps), 'channel'));
+          return [K.add(K.mul(out, K.mul(c.groupIn, c.taps)), K.rem(depth, c.taps))];
+        },
+        meet: sumOfParts,
+      };
+      const gradient: Operand = {
+        read: readY,
+        alongDepth: false,
+        line: (k, group, line) => {
+          const [n, h, w] = pixel(k, line, c.height, c.width);
+          const plane = K.add(K.mul(n, c.outChannels), c.outChannel(group, K.i32(0)));
+          return [plane, K.add(h, padding[0]), K.add(w, padding[2])];
+        },
+        depth: (k, _group, depth) => c.tap(k, depth),
+        meet: (k, [plane, h, w], [channel, down, right]) => {
+          const [y, x] = [k.let(K.sub(h!, down!), 'y'), k.let(K.sub(w!, right!), 'x')];
+          const [row, column] = [k.let(K.div(y, stride[0]), 'row'), k.let(K.div(x, stride[1]), 'column')];
+          const whole = [...multiple(y, row, stride[0]), ...multiple(x, column, stride[1])];
+          return {
+            index: K.add(K.mul(K.add(K.mul(K.add(plane!, channel!), c.outHeight), row), c.outWidth), column),
+            inside: and(K.ge(y, 0), K.lt(row, c.outHeight), K.ge(x, 0), K.lt(column, c.outWidth), ...whole),
+          };
         },
       };
-      return [weights, { alongDepth: false, of: (_k, group) => gradientAt(c, readY, group) }];
+      return [weights, gradient];
     },
     where: (call) => {
       const c = new Shape(call, s);
@@ -166,24 +203,9 @@ export const convInputGradOnGrid: Call = (s, dy, w, epilogue, origins) =>
     },
   });
 
-const read1 = (read: ReadSource, k: KernelBuilder, at: KExpr): KExpr => read(k, k.let(at, 'from'), 1);
-
-/** The gradient of the output pixel whose tap `depth` meets input pixel `line`, where there is one. */
-function gradientAt(c: Shape, read: ReadSource, group: KExpr): Element {
-  const { stride, padding, dilation } = c.spec;
-  return (k, line, depth, give) => {
-    const [channel, row, column] = c.tap(k, depth);
-    const [n, h, w] = pixel(k, line, K.mul(c.height, c.width), c.width);
-    const y = k.let(K.sub(K.add(h, padding[0]), K.mul(row, dilation[0])), 'y');
-    const x = k.let(K.sub(K.add(w, padding[2]), K.mul(column, dilation[1])), 'x');
-    const [oy, ox] = [k.let(K.div(y, stride[0])), k.let(K.div(x, stride[1]))];
-    const whole = and(K.eq(K.mul(oy, stride[0]), y), K.eq(K.mul(ox, stride[1]), x));
-    k.if(and(K.ge(y, 0), K.lt(oy, c.outHeight), K.ge(x, 0), K.lt(ox, c.outWidth), whole), () => {
-      const plane = K.add(K.mul(n, c.outChannels), channelOf(k, group, c.groupOut, channel));
-      give(read1(read, k, K.add(K.mul(K.add(K.mul(plane, c.outHeight), oy), c.outWidth), ox)));
-    });
-  };
-}
+/** That `n` is `quotient` times `by`. */
+const multiple = (n: KExpr, quotient: KExpr, by: number): readonly KExpr[] =>
+  by === 1 ? [] : [K.eq(K.mul(quotient, by), n)];
 
 /** dw[o, c, tap] = sum over (n, p) of dy[n, o, p] * x[n, c, p + tap] */
 export const convWeightGradOnGrid: Call = (s, x, dy, epilogue, origins) =>
@@ -201,26 +223,33 @@ export const convWeightGradOnGrid: Call = (s, x, dy, epilogue, origins) =>
       const c = new Shape(call, s);
       const area = K.mul(c.outHeight, c.outWidth);
       const gradient: Operand = {
+        read: readY,
         alongDepth: true,
-        of: (_k, group) => (k, line, depth, give) => {
+        line: (_k, group, line) => [K.mul(c.outChannel(group, line), area)],
+        depth: (k, _group, depth) => {
           const image = k.let(K.div(depth, area), 'image');
-          const plane = K.add(K.mul(image, c.outChannels), channelOf(k, group, c.groupOut, line));
-          give(read1(readY, k, K.add(K.mul(plane, area), K.rem(depth, area))));
+          return [K.add(K.mul(image, K.mul(c.outChannels, area)), K.sub(depth, K.mul(image, area)))];
         },
+        meet: sumOfParts,
       };
       const image: Operand = {
+        read: readX,
         alongDepth: true,
-        of: (_k, group) => (k, line, depth, give) => {
-          const [channel, row, column] = c.tap(k, line);
-          const [n, y, z] = pixel(k, depth, area, c.outWidth);
-          const plane = K.add(K.mul(n, c.inChannels), channelOf(k, group, c.groupIn, channel));
-          c.input(k, readX, plane, [y, z], [row, column], give);
+        line: (k, group, line) => {
+          const [channel, down, right] = c.tap(k, line);
+          return [c.inChannel(group, channel), down, right];
         },
+        depth: (k, _group, depth) => {
+          const [n, top, left] = c.window(k, depth);
+          return [K.mul(n, c.inChannels), top, left];
+        },
+        meet: (k, [channel, down, right], [plane, top, left]) =>
+          c.underTap(k, [plane!, channel!], [top!, down!], [left!, right!]),
       };
       return [gradient, image];
     },
     where: (call) => {
       const c = new Shape(call, s);
-      return (k, group, row, col) => ({ batch: K.i32(0), row: channelOf(k, group, c.groupOut, row), col });
+      return (k, group, row, col) => ({ batch: K.i32(0), row: k.let(c.outChannel(group, row), 'channel'), col });
     },
   });

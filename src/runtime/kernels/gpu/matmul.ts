@@ -1,5 +1,6 @@
 /** Matrix multiplication on a GPU: how its operands are read as matrices, whichever way they are stored. */
 import * as K from '../../../codegen/builder.ts';
+import type { KernelBuilder } from '../../../codegen/builder.ts';
 import type { KernelCall } from '../../../codegen/call.ts';
 import type { KExpr } from '../../../codegen/kernel.ts';
 import * as D from '../../../ir/dim.ts';
@@ -9,7 +10,7 @@ import type { Epilogue, Source } from '../epilogue.ts';
 import { offset } from '../matmul-general.ts';
 import type { MatmulSpec } from '../matmul.ts';
 import { matmulView } from '../matmul.ts';
-import type { Operand } from './product.ts';
+import { type Operand, sumOfParts } from './operand.ts';
 import { productCalls } from './product.ts';
 
 export function matmulOnGrid(
@@ -53,15 +54,14 @@ function matrix(
   batch: readonly KExpr[],
   varies: readonly boolean[],
 ): Operand {
-  const read = call.source(source);
+  // The item is known from the line on.
+  const first = (k: KernelBuilder, item: KExpr): KExpr =>
+    k.let(K.mul(offset(item, batch, varies), K.mul(lines, depth)), 'first');
   return {
+    read: call.source(source),
     alongDepth,
-    of: (k, item) => {
-      const first = k.let(K.mul(offset(item, batch, varies), K.mul(lines, depth)), 'first');
-      return (b, line, d, give) => {
-        const place = alongDepth ? K.add(K.mul(line, depth), d) : K.add(K.mul(d, lines), line);
-        give(read(b, b.let(K.add(first, place), 'place'), 1));
-      };
-    },
+    line: (k, item, line) => [K.add(first(k, item), alongDepth ? K.mul(line, depth) : line)],
+    depth: (_k, _item, d) => [alongDepth ? d : K.mul(d, lines)],
+    meet: sumOfParts,
   };
 }

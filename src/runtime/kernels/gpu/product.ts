@@ -14,17 +14,8 @@ import type { Origin } from '../../../ir/ir.ts';
 import { CallBuilder } from '../call-builder.ts';
 import type { EmitTile, Epilogue, ResultView, Tile } from '../epilogue.ts';
 import { ceilDiv, eachIndex, GROUP, volume, workgroups } from './grid.ts';
+import { element, type Operand, type Part } from './operand.ts';
 import { type Tiling, tilingFor } from './tiling.ts';
-
-/** Emits the element at (line, depth) of an operand: calls `give` where there is one; elsewhere it is 0. */
-export type Element = (k: KernelBuilder, line: KExpr, depth: KExpr, give: (value: KExpr) => void) => void;
-
-export interface Operand {
-  /** Elements that are neighbours along the depth are neighbours in memory. */
-  readonly alongDepth: boolean;
-  /** What is the same for all elements of item `item` of the batch is computed once. */
-  readonly of: (k: KernelBuilder, item: KExpr) => Element;
-}
 
 /** Where element (item, row, col) of the product lies in the result of the op; `flat` excepted. */
 export type Where = (k: KernelBuilder, item: KExpr, row: KExpr, col: KExpr) => Pick<Tile, 'batch' | 'row' | 'col'>;
@@ -110,14 +101,16 @@ function tiles(p: Product, t: Tiling, partial: Scratch | null): KernelCall {
     const across = t.cols / (SIDE * t.squares);
     const x = k.let(K.mul(K.rem(local, across), SIDE), 'x');
     const y = k.let(K.mul(K.div(local, across), SIDE), 'y');
-    const readLeft = left.of(k, item);
-    const readRight = right.of(k, item);
+    const fillLeft = filler(k, slices.left, left, item, local, { first: row0, end: n.rows });
+    const fillRight = filler(k, slices.right, right, item, local, { first: col0, end: n.cols });
     const acc = accumulators(k, t);
     k.for(from, to, t.depth, (d0) => {
-      fill(k, slices.left, left.alongDepth, readLeft, local, { first: row0, end: n.rows }, { first: d0, end: to });
-      fill(k, slices.right, right.alongDepth, readRight, local, { first: col0, end: n.cols }, { first: d0, end: to });
+      fillLeft({ first: d0, end: to });
+      fillRight({ first: d0, end: to });
       k.barrier();
-      k.for(0, t.depth, 1, (d) => multiplyAdd(k, t, acc, slices, d, x, y));
+      // What is small enough for small tiles ends before a copy of the body for each depth has been compiled.
+      const axis = t.squares > 1 ? 'unrolled' : 'serial';
+      k.for(0, t.depth, 1, (d) => multiplyAdd(k, t, acc, slices, d, x, y), axis, 'd');
       k.barrier();
     });
     // The tail is a loop over a private array: its text would be there for each element otherwise.
@@ -166,32 +159,55 @@ interface Range {
   readonly end: KExpr;
 }
 
-/** All invocations together copy a slice; what lies outside the operand is 0. */
-function fill(
+/** What copies a slice, all invocations together, four lines at one depth each; what lies outside the operand is 0. */
+function filler(
   k: KernelBuilder,
   s: Slice,
-  alongDepth: boolean,
-  element: Element,
+  operand: Operand,
+  item: KExpr,
   local: KExpr,
   lines: Range,
-  depth: Range,
-): void {
-  // An invocation brings four lines at one depth.
+): (depth: Range) => void {
   const lineGroups = s.lines / SIDE;
-  k.for(local, lineGroups * s.depth, GROUP, (at) => {
-    const fast = alongDepth ? s.depth : lineGroups;
-    const [inner, outer] = [k.let(K.rem(at, fast)), k.let(K.div(at, fast))];
-    const [d, l] = alongDepth ? [inner, k.let(K.mul(outer, SIDE))] : [outer, k.let(K.mul(inner, SIDE))];
+  const work = lineGroups * s.depth;
+  const fast = operand.alongDepth ? s.depth : lineGroups;
+  const [inner, outer] = [k.let(K.rem(local, fast), 'inner'), k.let(K.div(local, fast), 'outer')];
+  const four = (group: KExpr): FourLines => {
+    const l = k.let(K.mul(group, SIDE), 'l');
+    return {
+      l,
+      lines: Array.from({ length: SIDE }, (_, i) => {
+        const line = k.let(K.add(K.add(lines.first, l), i), 'line');
+        const part = operand.line(k, item, line).map((e) => k.let(e, 'of_line'));
+        return { part, exists: k.let(K.lt(line, lines.end), 'exists') };
+      }),
+    };
+  };
+  const copy = (own: FourLines, d: KExpr, depth: Range): void => {
     const deep = k.let(K.add(depth.first, d), 'deep');
-    const there = k.let(K.lt(deep, depth.end), 'there');
-    const values = Array.from({ length: SIDE }, (_, i) => {
-      const line = k.let(K.add(K.add(lines.first, l), i), 'line');
-      const value = k.mutable(K.f32(0), 'value');
-      k.if(K.and(there, K.lt(line, lines.end)), () => element(k, line, deep, (v) => k.set(value, v)));
-      return value;
-    });
-    k.store(s.memory, k.let(K.add(K.mul(d, s.stride), l)), K.vector(values));
-  });
+    const reaches = k.let(K.lt(deep, depth.end), 'reaches');
+    const part = operand.depth(k, item, deep).map((e) => k.let(e, 'of_depth'));
+    const values = own.lines.map((l) => element(k, operand, l.part, part, K.and(reaches, l.exists)));
+    k.store(s.memory, k.let(K.add(K.mul(d, s.stride), own.l)), K.vector(values));
+  };
+  // In each turn the invocations together advance by `apart` along the outer of the two.
+  const [turns, apart] = [Math.ceil(work / GROUP), GROUP / fast];
+  if (turns === 1) {
+    const own = operand.alongDepth ? four(outer) : four(inner);
+    const turn = (depth: Range): void => copy(own, operand.alongDepth ? inner : outer, depth);
+    return (depth) => (work < GROUP ? k.if(K.lt(local, work), () => turn(depth)) : turn(depth));
+  }
+  if (!operand.alongDepth) {
+    const own = four(inner);
+    return (depth) => k.for(0, turns, 1, (i) => copy(own, k.let(K.add(outer, K.mul(i, apart)), 'd'), depth));
+  }
+  return (depth) => k.for(0, turns, 1, (i) => copy(four(K.add(outer, K.mul(i, apart))), inner, depth));
+}
+
+/** Four neighbouring lines of an operand, the first at place `l` of the slice. */
+interface FourLines {
+  readonly l: KExpr;
+  readonly lines: readonly { readonly part: Part; readonly exists: KExpr }[];
 }
 
 function multiplyAdd(
