@@ -8,69 +8,19 @@
  */
 import { loadedElem } from '../builder.ts';
 import { isHalf, narrow, widen } from '../half.ts';
-import type { Axis, BinOp, KBuffer, Kernel, KElem, KExpr, KStmt, KType, KVar, StorageElem, UnOp } from '../kernel.ts';
+import type { Axis, KBuffer, Kernel, KExpr, KStmt, KVar } from '../kernel.ts';
 import { vec } from '../kernel.ts';
 import { Names } from '../names.ts';
 import { arraysOf, walk } from '../walk.ts';
 import { GRID_AXES, gridOf, type Extent, type Grid, type GridAxis } from './grid.ts';
 import { preludeFor } from './prelude.ts';
+import { binary, cast, constant, memoryElem, opaque, typeName, unary } from './operators.ts';
 import { reservedInWgsl } from './reserved.ts';
 
 export interface Shader {
   readonly code: string;
   readonly workgroupSize: readonly [number, number, number];
   readonly grid: Grid;
-}
-
-const SYMBOL: Partial<Record<BinOp, string>> = {
-  add: '+',
-  sub: '-',
-  mul: '*',
-  div: '/',
-  rem: '%',
-  and: '&',
-  or: '|',
-  xor: '^',
-  eq: '==',
-  ne: '!=',
-  lt: '<',
-  le: '<=',
-  gt: '>',
-  ge: '>=',
-};
-const UNARY: Partial<Record<UnOp, string>> = {
-  abs: 'abs',
-  sqrt: 'sqrt',
-  floor: 'floor',
-  ceil: 'ceil',
-  trunc: 'trunc',
-  round: 'round',
-  clz: 'countLeadingZeros',
-  popcnt: 'countOneBits',
-};
-
-const typeName = (t: KType): string => {
-  if (t.lanes === 1) return t.elem;
-  if (t.lanes !== 4) throw new Error(`WGSL vectors have 4 lanes, not ${t.lanes}`);
-  return `vec4<${t.elem}>`;
-};
-const memoryElem = (e: StorageElem): string => (e === 'f32' || e === 'i32' ? e : 'u32');
-
-function constant(value: number, elem: KElem): string {
-  if (elem === 'bool') return value ? 'true' : 'false';
-  if (elem === 'i32') return value >= 0 ? `${value}i` : `i32(${value})`;
-  if (elem === 'u32') return `${value >>> 0}u`;
-  if (Number.isNaN(value)) return 'bitcast<f32>(bits_of[2])';
-  if (!Number.isFinite(value)) return `bitcast<f32>(bits_of[${value > 0 ? 0 : 1}])`;
-  return `${Object.is(value, -0) ? '-0.0' : String(value)}f`;
-}
-
-/** The same number, but not a constant expression. */
-function opaque(value: number, elem: KElem): string {
-  if (elem === 'bool' || !Number.isFinite(value)) return constant(value, elem);
-  if (elem === 'i32') return `(${constant(value, elem)} | i32(bits_of[3]))`;
-  if (elem === 'u32') return `(${constant(value, elem)} | bits_of[3])`;
-  return `bitcast<f32>(bitcast<u32>(${constant(value, elem)}) | bits_of[3])`;
 }
 
 export function printWgsl(kernel: Kernel): Shader {
@@ -238,7 +188,7 @@ class ShaderPrinter {
       case 'var':
         return this.kernel.params.includes(e.var) ? `args.${this.names.of(e.var)}` : this.names.of(e.var);
       case 'un':
-        return this.unary(e.op, this.operands(e.a)[0]!, e.type);
+        return unary(e.op, this.operands(e.a)[0]!, e.type);
       case 'bin': {
         const [a, b] = this.operands(e.a, e.b);
         if (e.a.type.elem === 'f32' && e.a.k === 'var' && e.b.k === 'var' && e.a.var === e.b.var) {
@@ -247,7 +197,7 @@ class ShaderPrinter {
           if (e.op === 'eq') return `(!${nan})`;
           if (e.op === 'ne') return nan;
         }
-        return this.binary(e.op, a!, b!, e.a.type);
+        return binary(e.op, a!, b!, e.a.type);
       }
       case 'fma':
         return `fma(${this.operands(e.a, e.b, e.c).join(', ')})`;
@@ -256,7 +206,7 @@ class ShaderPrinter {
       case 'load':
         return `${this.loader(e.buf, lanes)}(${this.expr(e.index)})`;
       case 'cast':
-        return this.cast(this.operands(e.a)[0]!, e.a.type, e.type);
+        return cast(this.operands(e.a)[0]!, e.a.type, e.type);
       case 'bitcast':
         return `bitcast<${typeName(e.type)}>(${this.expr(e.a)})`;
       case 'splat':
@@ -279,34 +229,6 @@ class ShaderPrinter {
       const scalar = opaque(e.value, e.type.elem);
       return e.type.lanes === 1 ? scalar : `${typeName(e.type)}(${scalar})`;
     });
-  }
-
-  private unary(op: UnOp, a: string, { elem }: KType): string {
-    if (op === 'neg') return elem === 'u32' ? `(~${a} + 1u)` : `(-${a})`;
-    if (op === 'not') return elem === 'bool' ? `(!${a})` : `(~${a})`;
-    return `${UNARY[op]}(${a})`;
-  }
-
-  private binary(op: BinOp, a: string, b: string, type: KType): string {
-    const { elem, lanes } = type;
-    const suffix = lanes === 1 ? 'f32' : 'vec4';
-    if (op === 'min' || op === 'max') return elem === 'f32' ? `${op}_${suffix}(${a}, ${b})` : `${op}(${a}, ${b})`;
-    if (op === 'pmin') return `select(${a}, ${b}, ${b} < ${a})`;
-    if (op === 'pmax') return `select(${a}, ${b}, ${a} < ${b})`;
-    if (op === 'shl' || op === 'shr') {
-      const count = lanes === 1 ? 'u32' : 'vec4<u32>';
-      return `(${a} ${op === 'shl' ? '<<' : '>>'} (${count}(${b}) & ${count}(31u)))`;
-    }
-    // `!=` is false where a NaN is met.
-    if (elem === 'f32' && op === 'ne') return `(!(${a} == ${b}))`;
-    if (elem === 'bool' && op === 'xor') return `(${a} != ${b})`;
-    return `(${a} ${SYMBOL[op]} ${b})`;
-  }
-
-  private cast(a: string, from: KType, to: KType): string {
-    if (from.elem === 'f32' && (to.elem === 'i32' || to.elem === 'u32'))
-      return `to_${to.elem}_${to.lanes === 1 ? 'f32' : 'vec4'}(${a})`;
-    return `${typeName(to)}(${a})`;
   }
 
   /** Its own names end in an underscore, which no name from outside does. */

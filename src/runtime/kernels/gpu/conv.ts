@@ -82,12 +82,7 @@ type Two = readonly [KExpr, KExpr];
 const and = (...all: readonly KExpr[]): KExpr => all.reduce((a, b) => K.and(a, b));
 
 /** A number that counts images and, in each, pixels in rows. */
-function pixel(
-  k: KernelBuilder,
-  i: KExpr,
-  height: KExpr,
-  width: KExpr,
-): readonly [image: KExpr, y: KExpr, x: KExpr] {
+function pixel(k: KernelBuilder, i: KExpr, height: KExpr, width: KExpr): readonly [image: KExpr, y: KExpr, x: KExpr] {
   const line = k.let(K.div(i, width), 'line');
   const [image, y, x] = [K.div(line, height), K.rem(line, height), K.rem(i, width)];
   return [k.let(image, 'image'), k.let(y, 'y'), k.let(x, 'x')];
