@@ -1,7 +1,7 @@
 /** Whether named tensors fit a model, and putting them there: all of them or none. */
 import type { Elem } from './artifact.ts';
 import { encode } from './elem.ts';
-import { DTypeError, UsageError } from './errors.ts';
+import { DeviceError, DTypeError, UsageError } from './errors.ts';
 import { HostStorage } from './storage.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -33,14 +33,20 @@ export function compareKeys(model: string, own: Shaped, given: Shaped, strict: b
 
 /** Copies the values of equal names. Everything is converted before anything is written. */
 export function assign(own: ReadonlyMap<string, Tensor>, given: ReadonlyMap<string, Tensor>): void {
-  const ready = [...own].flatMap(([k, t]): [Tensor, Uint8Array][] => {
+  const ready = [...own].flatMap(([k, t]): (() => void)[] => {
     const g = given.get(k);
-    return g ? [[t, convert(k, g, t.dtype)]] : [];
+    if (!g) return [];
+    const copy = g.storage.visible || g.dtype !== t.dtype ? null : t.storage.copier?.(g.storage);
+    if (copy) return [copy];
+    const bytes = convert(k, g, t.dtype);
+    return [() => t.storage.write(0, bytes)];
   });
-  for (const [t, bytes] of ready) t.storage.write(0, bytes);
+  for (const write of ready) write();
 }
 
 function convert(name: string, from: Tensor, elem: Elem): Uint8Array {
+  if (!from.storage.visible)
+    throw new DeviceError(`${name} is on ${from.device.name}: move it first, with await its to('cpu')`);
   if (from.dtype === elem) {
     const bytes = from.storage.read(0, from.nbytes);
     // Memory of a device may be what is about to be written.

@@ -10,6 +10,8 @@ export interface Storage {
   write(start: number, bytes: Uint8Array): void;
   /** Address in the device's memory, where it lies there and a program may read it in place; else null. */
   address(): number | null;
+  /** What copies all of `source` here without the host, where both lie on one device and that can be done; else null. */
+  copier?(source: Storage): (() => void) | null;
 }
 
 /** Bytes of the host, whatever the device of their tensor: a call brings them in. */

@@ -72,11 +72,15 @@ export class Tensor<E extends Elem = Elem, S extends Shape = Shape> {
 
   /** Replaces all values, in row-major order. Throws ShapeError where the count differs. */
   copy_(values: ArrayLike<number | bigint | boolean> | Tensor): void {
-    const from = values instanceof Tensor ? values.readSync() : values;
-    if (from.length !== this.size) {
-      throw new ShapeError(`${from.length} values for a tensor of [${this.shape.join(', ')}] with ${this.size}`);
+    const count = values instanceof Tensor ? values.size : values.length;
+    if (count !== this.size) {
+      throw new ShapeError(`${count} values for a tensor of [${this.shape.join(', ')}] with ${this.size}`);
     }
-    this.storage.write(0, encode(from, this.dtype));
+    if (values instanceof Tensor && values.dtype === this.dtype && !values.storage.visible) {
+      const copy = this.storage.copier?.(values.storage);
+      if (copy) return copy();
+    }
+    this.storage.write(0, encode(values instanceof Tensor ? values.readSync() : values, this.dtype));
   }
 
   /** The tensor on that device: the same object where it is there already. */

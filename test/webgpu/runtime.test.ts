@@ -64,6 +64,17 @@ run('tensors move, and stay where they are when they are there', async (t) => {
   t.throws(() => zeros([2], { device: on }).readSync(), { instanceOf: DeviceError, message: /webgpu:0.*awaited/ });
 });
 
+run('a state dict that lies on the GPU is loaded there', async (t) => {
+  const [a, b] = [await Net.create({ seed: 1, device: 'webgpu' }), await Net.create({ seed: 2, device: 'webgpu' })];
+  b.load_state_dict(a.state_dict());
+  t.deepEqual(await snapshot(b), await snapshot(a));
+  b.load_state_dict(b.state_dict());
+  t.deepEqual(await snapshot(b), await snapshot(a));
+  const copy = zeros([8, 4], { device: await gpu() });
+  copy.copy_(a.state_dict().get('net.0.weight')!);
+  t.deepEqual([...(await copy.read())], (await snapshot(a))['net.0.weight']);
+});
+
 run('devices do not mix', async (t) => {
   const model = await Net.create({ device: 'webgpu' });
   t.throws(() => model.forward(X), { instanceOf: DeviceError, message: /x is on cpu and the model is on webgpu:0/ });

@@ -59,9 +59,11 @@ let kept: GPU | null = null;
 /** WebGPU itself, or why it is not there. */
 async function webGpu(): Promise<GPU | string> {
   if (kept) return kept;
+  // The platform's own comes first, wherever there is one.
+  const own = (globalThis.navigator as Navigator | undefined)?.gpu;
+  if (own) return (kept = own);
   if (!isNode()) {
-    const gpu = (globalThis.navigator as Navigator | undefined)?.gpu;
-    return gpu ? (kept = gpu) : 'this browser has no WebGPU, or the page is not served over https';
+    return 'this browser has no WebGPU, or the page is not served over https';
   }
   let dawn: Dawn;
   try {

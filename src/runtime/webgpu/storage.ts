@@ -58,6 +58,31 @@ export class GpuStorage implements Storage {
   address(): number | null {
     return this.region && this.region.at + this.start;
   }
+
+  /** Where it lies in the memory of that device. */
+  placeOn(device: WebGpuDevice): number | null {
+    return device === this.device ? this.address() : null;
+  }
+
+  copier(source: Storage): (() => void) | null {
+    const copy = copyWithin(this.device, source, this.address(), this.length);
+    return (
+      copy &&
+      ((): void => {
+        this.writes++;
+        this.host = null;
+        copy();
+      })
+    );
+  }
+}
+
+/** Copies move whole words: null where that would touch a neighbour. */
+function copyWithin(device: WebGpuDevice, source: Storage, at: number | null, bytes: number): (() => void) | null {
+  const held = source instanceof GpuStorage || source instanceof SegmentStorage;
+  const from = held ? source.placeOn(device) : null;
+  if (from === null || at === null || (from | at | bytes) % 4 !== 0) return null;
+  return () => device.perform([{ to: null, at, from, bytes }], () => undefined);
 }
 
 /** A range of a segment: programs write it. */
@@ -94,7 +119,17 @@ export class SegmentStorage implements Storage {
   address(): null {
     return null;
   }
+
+  placeOn(device: WebGpuDevice): number | null {
+    return device === this.device ? this.at : null;
+  }
+
+  copier(source: Storage): (() => void) | null {
+    return copyWithin(this.device, source, this.at, this.length);
+  }
 }
 
 const notVisible = (device: WebGpuDevice): DeviceError =>
-  new DeviceError(`the tensor is on ${device.name}: its values can be awaited (read()), not read at once`);
+  new DeviceError(
+    `the tensor is on ${device.name}: its values can be awaited (read(), or to('cpu')), not read at once`,
+  );
