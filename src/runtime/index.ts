@@ -33,3 +33,5 @@ export type { KeyReport } from './state-dict.ts';
 export type { CheckpointFile, FileTensor } from './formats/checkpoint.ts';
 export { loadRun, runToBytes } from './run.ts';
 export type { RunPosition } from './run.ts';
+export { load, save } from './save.ts';
+export type { Saved } from './values.ts';
