@@ -15,8 +15,8 @@ export interface TrainerOptions {
   readonly seed: number;
   /** Where to go on: the first epoch (from 0) and batch to do. */
   readonly start: { readonly epoch: number; readonly batch: number };
-  /** Called after each epoch, with the position that comes next. */
-  readonly checkpoint: (epoch: number, batch: number) => Promise<void>;
+  /** Called after each epoch with the position that comes next and the metric (else the mean loss); null inside an epoch. */
+  readonly checkpoint: (epoch: number, batch: number, value: number | null) => Promise<void>;
   readonly stopped: () => boolean;
 }
 
@@ -72,7 +72,7 @@ export async function train(
       // Lets signals and the terminal have their turn.
       if (batch % 16 === 15) await new Promise((done) => setImmediate(done));
       if (options.stopped()) {
-        await options.checkpoint(epoch, batch + 1);
+        await options.checkpoint(epoch, batch + 1, null);
         return { seconds: seconds + (performance.now() - began) / 1000, metric, loss: total / samples, stopped: true };
       }
     }
@@ -82,7 +82,7 @@ export async function train(
     metric = evaluate ? { name: entry.metric!, value: await evaluate.run() } : null;
     model.plateau?.step(metric?.value ?? mean);
     progress.epoch({ epoch: epoch + 1, loss: mean, metric, samplesPerSecond: samples / took, seconds: took });
-    await options.checkpoint(epoch + 1, 0);
+    await options.checkpoint(epoch + 1, 0, metric?.value ?? mean);
   }
   return { seconds, metric, loss: mean, stopped: false };
 }

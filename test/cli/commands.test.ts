@@ -1,5 +1,5 @@
 /** The commands as a user meets them: what they print, the files they leave, their exit codes. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import test from 'ava';
@@ -83,6 +83,22 @@ test('train learns, saves weights, and predict uses them', async (t) => {
   );
   t.is(predicted.code, 0, predicted.err);
   t.regex(predicted.out, /1\.500|1\.49\d|1\.50\d/);
+});
+
+test('--keep leaves the runs of the last epochs, --best the weights of the best', async (t) => {
+  const dir = points(folder(t));
+  const run = ['train', 'line.net', '--data', 'points.csv', '--device', 'cpu'];
+  // A huge rate makes every epoch worse than the first.
+  const options = ['--keep', '2', '--best', 'min', '--lr', '2'];
+  const first = await netwright([...run, ...options, '--epochs', '1'], { cwd: dir });
+  t.is(first.code, 0, first.err);
+  const best = readFileSync(join(dir, 'line.best.safetensors'));
+  t.deepEqual(best, readFileSync(join(dir, 'line.safetensors')));
+  const more = await netwright([...run, ...options, '--epochs', '4', '--resume'], { cwd: dir });
+  t.is(more.code, 0, more.err);
+  t.deepEqual(readFileSync(join(dir, 'line.best.safetensors')), best, 'the best is remembered by the run');
+  const runs = readdirSync(dir).filter((f) => f.includes('.run'));
+  t.deepEqual(runs.sort(), ['line.run.3.safetensors', 'line.run.4.safetensors', 'line.run.safetensors']);
 });
 
 test('--profile tells the time of each kernel with its line, and writes a trace', async (t) => {

@@ -4,8 +4,8 @@ import { Command, Option } from 'commander';
 import pc from 'picocolors';
 import type { StaticValue } from '../../check/elaborated.ts';
 import { count } from '../../diagnostics/words.ts';
-import { modelClass, loadRun, runToBytes, type Model, type RunPosition } from '../../runtime/index.ts';
-import { readBytes, writeFileAtomic } from '../../runtime/node/files.ts';
+import { modelClass, loadRun, type Model, type RunPosition } from '../../runtime/index.ts';
+import { readBytes } from '../../runtime/node/files.ts';
 import { split } from '../data/dataset.ts';
 import { dataFiles, loadData } from '../data/index.ts';
 import { chooseDevice, DEVICE_HELP, sayBuild } from '../device.ts';
@@ -15,6 +15,7 @@ import { checkOutput } from '../output.ts';
 import { createProgress, duration } from '../progress.ts';
 import { PROFILE_HELP, startProfile } from '../profile.ts';
 import { compileBlock } from '../program.ts';
+import { RunFiles } from '../run-files.ts';
 import { train } from '../trainer.ts';
 
 interface TrainOptions {
@@ -31,6 +32,8 @@ interface TrainOptions {
   readonly holdout: number;
   readonly out?: string;
   readonly resume?: string | true;
+  readonly keep: number;
+  readonly best?: 'min' | 'max';
   readonly device: string;
   readonly profile?: string | true;
 }
@@ -60,6 +63,13 @@ export function trainCommand(): Command {
     .option('--holdout <fraction>', 'part kept apart for the metric, where the data has no test part', fraction, 0.1)
     .option('-o, --out <file>', 'where the weights go (default: NAME.safetensors)')
     .option('--resume [run]', 'go on from a run (default: NAME.run.safetensors, written after every epoch)')
+    .option('--keep <n>', "the last epochs' runs are kept too, as NAME.run.EPOCH.safetensors", wholeNumber, 0)
+    .addOption(
+      new Option(
+        '--best <which>',
+        'also write NAME.best.safetensors, the weights of the epoch with the least or largest metric (or mean loss)',
+      ).choices(['min', 'max']),
+    )
     .option('--device <name>', DEVICE_HELP, 'auto')
     .option('--profile [trace]', PROFILE_HELP)
     .addHelpText(
@@ -82,10 +92,12 @@ export function trainCommand(): Command {
       const name = basename(path).replace(/\.net$/, '');
       const out = options.out ?? `${name}.safetensors`;
       const runFile = out.replace(/(\.safetensors)?$/, '.run.safetensors');
+      const bestFile = out.replace(/(\.safetensors)?$/, '.best.safetensors');
       const inputs = [file, ...dataFiles(source), ...(options.weights === undefined ? [] : [options.weights])];
       const runBefore = options.resume === undefined ? null : options.resume === true ? runFile : options.resume;
       checkOutput(out, runBefore === null ? inputs : [...inputs, runBefore]);
       checkOutput(runFile, inputs);
+      if (options.best) checkOutput(bestFile, inputs);
       if (typeof options.profile === 'string') checkOutput(options.profile, inputs);
       const model = await modelClass(artifact).create({
         seed: options.seed ?? entry.seed ?? 0,
@@ -111,6 +123,10 @@ export function trainCommand(): Command {
           `nothing left to train: the run has done ${count(start.epoch, 'epoch')}; more with --epochs\n`,
         );
 
+      const files = new RunFiles(
+        { file: runFile, keep: options.keep, best: options.best ? { file: bestFile, mode: options.best } : null },
+        start?.extra['best'] === undefined ? null : Number(start.extra['best']),
+      );
       const profiling = options.profile === undefined ? null : startProfile(model.device, options.profile);
       const stop = listenForStop();
       const progress = createProgress(epochs, epochs * steps, process.stdout);
@@ -125,8 +141,8 @@ export function trainCommand(): Command {
             seed,
             start: start ?? { epoch: 0, batch: 0 },
             stopped: stop.requested,
-            checkpoint: async (epoch, batch) =>
-              writeFileAtomic(runFile, await runToBytes(model, { step: model.step, epoch, batch, seed, extra: shape })),
+            checkpoint: (epoch, batch, value) =>
+              files.save(model, { step: model.step, epoch, batch, seed, extra: shape }, value),
           },
           progress,
         );
