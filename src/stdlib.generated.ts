@@ -509,55 +509,38 @@ export fn repeat_interleave(x: E[...S], repeats: int, dim: int) {
 }
 
 /// x_1, x_1 + x_2, ... along \`dim\`.
-export fn cumsum(x: f32[...S], dim: int) {
+export fn cumsum(x: E[...S], dim: int) => op.cumsum(x, axis: dim)
+
+/// x_1, x_1 x_2, ... along \`dim\`.
+export fn cumprod(x: f32[...S], dim: int) {
   at = axis_of(dim, len(S))
-  lines = op.transpose(x, perm: [for a in 0..len(S): if a == 0 { at } else if a <= at { a - 1 } else { a }])
-  out = lines
-  sofar = lines[0] * 0.0
-  for t in 0..S[at] {
-    sofar = sofar + lines[t]
-    out[t] = sofar
-  }
-  op.transpose(out, perm: [for a in 0..len(S): if a < at { a + 1 } else if a == at { 0 } else { a }])
+  first = op.iota(shape: [for a in 0..len(S): if a == at { S[a] } else { 1 }], axis: at) == 0
+  op.recurrence(x, select(first, x, 0.0), axis: at)
 }
 
-/// The position that each element takes when its line along \`dim\` is sorted; equal elements keep their order, NaN is largest.
-/// Counts pairs: n^2 comparisons for a line of n.
-fn rank_of(x: f32[...S], dim: int, descending: bool) {
-  a = unsqueeze(x, dim + 1)
-  b = unsqueeze(x, dim)
-  less = if descending { b > a or (is_nan(b) and not is_nan(a)) } else { b < a or (is_nan(a) and not is_nan(b)) }
-  equal = b == a or (is_nan(b) and is_nan(a))
-  n = S[dim]
-  places = [for i in 0..len(S) + 1: if i == dim or i == dim + 1 { n } else { 1 }]
-  earlier = op.iota(shape: places, axis: dim + 1, elem: "i32") < op.iota(shape: places, axis: dim, elem: "i32")
-  sum(i32(less or (equal and earlier)), dim + 1)
+/// log(exp(x_1)), log(exp(x_1) + exp(x_2)), ... along \`dim\`, computed from x - max(x).
+export fn logcumsumexp(x: f32[...S], dim: int) {
+  most = stop_gradient(amax(x, dim, keepdim: true))
+  log(cumsum(exp(x - most), dim)) + most
 }
 
-/// (values, indices) in ascending or descending order along \`dim\`, stable; https://pytorch.org/docs/stable/generated/torch.sort.html
-export fn sort(x: f32[...S], dim: int = -1, descending: bool = false) =>
-  ordered(x, axis_of(dim, len(S)), S[dim], descending)
-
-/// (values, indices) of the k largest (or smallest) elements along \`dim\`, in order;
-/// https://pytorch.org/docs/stable/generated/torch.topk.html
-export fn topk(x: f32[...S], k: int, dim: int = -1, largest: bool = true) =>
-  ordered(x, axis_of(dim, len(S)), k, largest)
-
-/// The first k of the order.
-fn ordered(x: f32[...S], dim: int, k: int, descending: bool) {
-  rank = unsqueeze(rank_of(stop_gradient(x), dim, descending), dim)
-  slots = [for i in 0..len(S) + 1: if i == dim { k } else { 1 }]
-  here = rank == op.iota(shape: slots, axis: dim, elem: "i32")
-  whole = [for i in 0..len(S) + 1: if i == dim { k } else if i < dim { S[i] } else { S[i - 1] }]
-  indices = sum(select(here, op.iota(shape: whole, axis: dim + 1, elem: "i32"), 0), dim + 1)
+/// (values, indices) in ascending or descending order along \`dim\`, stable, NaN as the largest;
+/// https://pytorch.org/docs/stable/generated/torch.sort.html
+export fn sort(x: E[...S], dim: int = -1, descending: bool = false) {
+  indices = argsort(x, dim, descending)
   (gather(x, dim, indices), indices)
 }
 
-/// The indices that sort x along \`dim\`.
-export fn argsort(x: f32[...S], dim: int = -1, descending: bool = false) {
-  (values, indices) = sort(x, dim, descending)
-  indices
+/// (values, indices) of the k largest (or smallest) elements along \`dim\`, in order;
+/// https://pytorch.org/docs/stable/generated/torch.topk.html
+export fn topk(x: E[...S], k: int, dim: int = -1, largest: bool = true) {
+  indices = narrow(argsort(x, dim, largest), dim, 0, k)
+  (gather(x, dim, indices), indices)
 }
+
+/// The indices that sort x along \`dim\`, stable.
+export fn argsort(x: E[...S], dim: int = -1, descending: bool = false) =>
+  op.argsort(x, axis: dim, descending: descending)
 
 /// The element in the middle of the order along \`dim\` (the lower of two) and its index;
 /// https://pytorch.org/docs/stable/generated/torch.median.html

@@ -259,8 +259,8 @@ export class KernelBuilder {
     this.block.push({ s: 'if', cond, then: this.nested(then), else: otherwise ? this.nested(otherwise) : [] });
   }
 
-  barrier(): void {
-    this.block.push({ s: 'barrier' });
+  barrier(space: 'shared' | 'global' = 'shared'): void {
+    this.block.push({ s: 'barrier', space });
   }
 
   note(text: string): void {

@@ -108,7 +108,7 @@ export type KStmt =
     }
   | { readonly s: 'while'; readonly cond: KExpr; readonly body: readonly KStmt[] }
   | { readonly s: 'if'; readonly cond: KExpr; readonly then: readonly KStmt[]; readonly else: readonly KStmt[] }
-  | { readonly s: 'barrier' }
+  | { readonly s: 'barrier'; readonly space: 'shared' | 'global' } // all of the workgroup have arrived, and see what was written there
   | { readonly s: 'note'; readonly text: string }; // becomes a comment where the target has comments
 
 /**

@@ -8,10 +8,14 @@ import { elementwiseOnGrid } from '../runtime/kernels/gpu/elementwise.ts';
 import { maxPoolGradOnGrid } from '../runtime/kernels/gpu/pool-grad.ts';
 import { randomBitsOnGrid } from '../runtime/kernels/gpu/random.ts';
 import { rowwiseOnGrid } from '../runtime/kernels/gpu/rowwise.ts';
+import { scanOnGrid } from '../runtime/kernels/gpu/scan.ts';
 import { scatterAddOnGrid } from '../runtime/kernels/gpu/scatter.ts';
 import { foldInKernel, randomBitsKernel } from '../runtime/kernels/random.ts';
 import { maxPoolGradKernel } from '../runtime/kernels/pool-grad.ts';
 import { rowwiseKernel } from '../runtime/kernels/rowwise.ts';
+import { scanKernel } from '../runtime/kernels/scan.ts';
+import { sortKernel } from '../runtime/kernels/sort.ts';
+import { sortOnGrid } from '../runtime/kernels/gpu/sort.ts';
 import { scatterKernel, startOf } from '../runtime/kernels/scatter.ts';
 import { add, dim, product, type Dim } from '../ir/dim.ts';
 import type { Func, Module, Op, Region, Value } from '../ir/ir.ts';
@@ -126,6 +130,11 @@ function onCores(family: string, op: Op, name: string, target: Target): readonly
     case 'index_add':
     case 'put':
       return [scatterKernel(op, target, name)];
+    case 'cumsum':
+    case 'recurrence':
+      return [scanKernel(op, target, name)];
+    case 'argsort':
+      return [sortKernel(op, name)];
     case 'fold_in':
       return [foldInKernel(op, name)];
     case 'random_bits':
@@ -145,11 +154,16 @@ function onGrid(family: string, op: Op, name: string): readonly KernelCall[] | n
     case 'max_pool2d_grad':
       return [maxPoolGradOnGrid(op, name)];
     case 'scatter_add':
+    case 'index_add':
       return scatterAddOnGrid(op, name);
+    case 'cumsum':
+    case 'recurrence':
+      return [scanOnGrid(op, name)];
+    case 'argsort':
+      return [sortOnGrid(op, name)];
     case 'random_bits':
       return [randomBitsOnGrid(op, name)];
-    // In one invocation, as written for a core: what they change is small beside the tensor that stays in place.
-    case 'index_add':
+    // In one invocation, as written for a core: what it changes is small beside the tensor that stays in place.
     case 'put':
       return [scatterKernel(op, WGSL, name)];
     case 'fold_in':

@@ -135,7 +135,7 @@ class ShaderPrinter {
         if (s.else.length > 0) block('else', s.else);
         return;
       case 'barrier':
-        return put('workgroupBarrier();');
+        return put(s.space === 'global' ? 'storageBarrier();' : 'workgroupBarrier();');
       case 'note':
         return put(`// ${s.text.replace(/[^ -~]/g, '?')}`);
     }

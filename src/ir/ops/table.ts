@@ -5,6 +5,7 @@ import { convOps } from './conv.ts';
 import type { OpDef } from './def.ts';
 import { generatorOps } from './generators.ts';
 import { indexOps } from './index.ts';
+import { lineOps } from './lines.ts';
 import { lossOps } from './loss.ts';
 import { matmulOps } from './matmul.ts';
 import { movementOps } from './movement.ts';
@@ -24,6 +25,7 @@ export const OPS = {
   ...convOps,
   ...poolOps,
   ...indexOps,
+  ...lineOps,
   ...lossOps,
   ...controlOps,
 } satisfies Record<string, OpDef>;
@@ -41,6 +43,7 @@ export const OP_GROUPS: readonly (readonly [title: string, rows: Readonly<Record
   ['Convolution', convOps],
   ['Pooling', poolOps],
   ['Indexing', indexOps],
+  ['Along a line', lineOps],
   ['Structure', controlOps],
 ];
 

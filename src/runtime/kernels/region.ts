@@ -13,6 +13,13 @@ import type { Walk } from '../../codegen/space.ts';
 import { readInPlace } from '../../codegen/space.ts';
 import type { ElemType, Op, Origin, Value } from '../../ir/ir.ts';
 
+/** The one op of a fusion that is a family of its own. */
+export const coreOf = (op: Op): Op => op.regions[0]!.ops[0]!;
+
+/** The operand of the fusion that is operand i of its core. */
+export const operandOf = (op: Op, i: number): Value =>
+  op.operands[op.regions[0]!.params.indexOf(coreOf(op).operands[i]!)]!;
+
 /** Declares a buffer for each operand that the region reads. */
 export function openRegion(a: KernelArgs, op: Op, skip: ReadonlySet<Value> = new Set()): RegionEmitter {
   const region = op.regions[0]!;

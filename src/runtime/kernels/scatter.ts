@@ -11,23 +11,16 @@ import { product } from '../../ir/dim.ts';
 import type { Op, Value } from '../../ir/ir.ts';
 import { num } from '../../ir/ops/attrs.ts';
 import { vectorLoop } from './loops.ts';
-import { originsOf } from './region.ts';
+import { coreOf, operandOf, originsOf } from './region.ts';
 
 /** What the result of a fusion starts as: `source` for the rows that change a tensor, else null. */
 export function startOf(op: Op): Value | null {
-  const core = op.regions[0]!.ops[0]!;
-  return core.kind === 'scatter_add' ? null : operandOf(op, 0);
+  return coreOf(op).kind === 'scatter_add' ? null : operandOf(op, 0);
 }
-
-/** The operand of the fusion that is operand i of its core. */
-const operandOf = (op: Op, i: number): Value => {
-  const { params, ops } = op.regions[0]!;
-  return op.operands[params.indexOf(ops[0]!.operands[i]!)]!;
-};
 
 /** The kernel of a fusion of one of these rows; the result holds what `startOf` says before it runs. */
 export function scatterKernel(op: Op, target: Target, name: string): KernelCall {
-  const core = op.regions[0]!.ops[0]!;
+  const core = coreOf(op);
   const fresh = core.kind === 'scatter_add';
   const [indices, slices] = fresh ? [operandOf(op, 0), operandOf(op, 1)] : [operandOf(op, 1), operandOf(op, 2)];
   const out = op.results[0]!;

@@ -1,115 +1,75 @@
 /**
- * scatter_add on a GPU, in the order of the indices and without atomics. A first kernel links every index to the next
- * equal one and marks those that are the first of their kind; then the first of each kind adds up its chain. Work grows
- * with the square of the number of indices, but only by one comparison each.
+ * scatter_add and index_add on a GPU, in the order of the indices and without atomics: the indices are sorted, which keeps equal
+ * ones in order and side by side, and whoever meets the first of a kind adds up all of it.
  */
 import * as K from '../../../codegen/builder.ts';
 import type { KernelCall, Scratch } from '../../../codegen/call.ts';
 import { KernelArgs } from '../../../codegen/kernel-args.ts';
-import type { KExpr } from '../../../codegen/kernel.ts';
-import type { Dim } from '../../../ir/dim.ts';
 import { mul, product } from '../../../ir/dim.ts';
 import type { Op, Value } from '../../../ir/ir.ts';
 import { num } from '../../../ir/ops/attrs.ts';
-import { originsOf } from '../region.ts';
+import { coreOf, operandOf, originsOf } from '../region.ts';
+import { zeroOf } from '../scan.ts';
 import { eachIndex, volume } from './grid.ts';
+import { sortIndices } from './sort.ts';
 
-interface Scatter {
-  readonly op: Op;
-  readonly name: string;
-  readonly indices: Value;
-  readonly dy: Value;
-  readonly out: Value;
-  /** Slices of the axis before it, along it and after it, and how many indices there are. */
-  readonly before: Dim;
-  readonly rows: Dim;
-  readonly after: Dim;
-  readonly count: Dim;
-  /** The next equal index after each, or `count`; and whether there is none before it. */
-  readonly next: Scratch;
-  readonly first: Scratch;
-}
-
-/** The kernels of a `fusion {scatter_add}` op. */
+/** The kernels of a `fusion {scatter_add}` op, or of an `index_add`, whose result already holds what is added to. */
 export function scatterAddOnGrid(op: Op, name: string): KernelCall[] {
-  const core = op.regions[0]!.ops[0]!;
-  const place = (i: number): number => op.regions[0]!.params.indexOf(core.operands[i]!);
-  const [indices, dy, out] = [op.operands[place(0)]!, op.operands[place(1)]!, op.results[0]!];
-  const axis = num(core.attrs, 'axis');
-  const { shape } = out.type;
-  const count = product(indices.type.shape);
-  const scratch = (): Scratch => ({ kind: 'scratch', bytes: mul(count, 4) });
-  const sc: Scatter = {
-    op,
-    name,
-    indices,
-    dy,
-    out,
-    before: product(shape.slice(0, axis)),
-    rows: shape[axis]!,
-    after: product(shape.slice(axis + 1)),
-    count,
-    next: scratch(),
-    first: scratch(),
-  };
-  return [chain(sc), gather(sc)];
+  const fresh = coreOf(op).kind === 'scatter_add';
+  const [indices, slices] = fresh ? [operandOf(op, 0), operandOf(op, 1)] : [operandOf(op, 1), operandOf(op, 2)];
+  const order: Scratch = { kind: 'scratch', bytes: mul(product(indices.type.shape), 8) };
+  const sorted = sortIndices(op, indices, order, `${name}_order`);
+  return [...(fresh ? [clear(op, name)] : []), sorted, addUp(op, { indices, slices, order }, name)];
 }
 
-/** Links the indices and clears the result. */
-function chain(sc: Scatter): KernelCall {
+function clear(op: Op, name: string): KernelCall {
   const a = new KernelArgs();
-  const { k, scope: s } = a;
-  const indices = a.buffer(sc.indices, 'read', 'indices');
-  const next = a.shared('i32', sc.next, 'next');
-  const first = a.shared('i32', sc.first, 'first');
-  const out = a.buffer(sc.out, 'write', 'out');
-  const count = a.sizeParam(sc.count);
-  const total = a.sizeParam(product(sc.out.type.shape));
-  eachIndex(s, K.max(count, total), (i) => {
-    k.if(K.lt(i, total), () => k.store(out, i, zeroOf(sc.out.type.elem)));
-    k.if(K.lt(i, count), () => {
-      const own = k.let(K.load(indices, i), 'own');
-      const following = k.mutable(count, 'following');
-      const isFirst = k.mutable(K.i32(1), 'is_first');
-      k.for(0, i, 1, (j) => k.if(K.eq(K.load(indices, j), own), () => k.set(isFirst, 0)));
-      const j = k.mutable(K.add(i, 1), 'j');
-      k.while(K.lt(j, following), () => {
-        k.if(K.eq(K.load(indices, j), own), () => k.set(following, j));
-        k.set(j, K.add(j, 1));
-      });
-      k.store(next, i, following);
-      k.store(first, i, isFirst);
-    });
-  });
-  return a.finish(`${sc.name}_chain`, originsOf(sc.op));
+  const out = a.buffer(op.results[0]!, 'write', 'out');
+  eachIndex(a.scope, a.sizeParam(product(op.results[0]!.type.shape)), (i) => a.k.store(out, i, zeroOf(out)));
+  return a.finish(`${name}_clear`, originsOf(op));
 }
 
-const zeroOf = (elem: Value['type']['elem']): KExpr => K.coerce(0, { elem: K.loadedElem(elem), lanes: 1 });
+interface Operands {
+  readonly indices: Value;
+  readonly slices: Value;
+  readonly order: Scratch;
+}
 
-function gather(sc: Scatter): KernelCall {
+function addUp(op: Op, { indices, slices, order }: Operands, name: string): KernelCall {
   const a = new KernelArgs();
   const { k, scope: s } = a;
-  const indices = a.buffer(sc.indices, 'read', 'indices');
-  const dy = a.buffer(sc.dy, 'read', 'dy');
-  const next = a.shared('i32', sc.next, 'next');
-  const first = a.shared('i32', sc.first, 'first');
-  const out = a.buffer(sc.out, 'write', 'out');
-  const [before, rows, after, count] = [sc.before, sc.rows, sc.after, sc.count].map((d) => a.sizeParam(d));
-  eachIndex(s, volume([before!, count!, after!]), (at) => {
-    const column = k.let(K.rem(at, after!), 'column');
-    const rest = k.let(K.div(at, after!));
-    const [i, p] = [k.let(K.rem(rest, count!), 'i'), k.let(K.div(rest, count!), 'p')];
-    const row = k.let(K.load(indices, i), 'row');
-    const mine = K.and(K.eq(K.load(first, i), 1), K.and(K.ge(row, 0), K.lt(row, rows!)));
-    k.if(mine, () => {
-      const total = k.mutable(zeroOf(sc.out.type.elem), 'total');
+  const from = a.buffer(indices, 'read', 'indices');
+  const source = a.buffer(slices, 'read', 'slices');
+  const positions = a.shared('i32', order, 'order');
+  const out = a.buffer(op.results[0]!, 'readwrite', 'out');
+  const axis = num(coreOf(op).attrs, 'axis');
+  const { shape } = op.results[0]!.type;
+  const before = a.sizeParam(product(shape.slice(0, axis)));
+  const rows = a.sizeParam(shape[axis]!);
+  const after = a.sizeParam(product(shape.slice(axis + 1)));
+  const count = a.sizeParam(product(indices.type.shape));
+  const last = s.share(K.sub(count, 1), 'last');
+  eachIndex(s, volume([before, count, after]), (at) => {
+    const column = k.let(K.rem(at, after), 'column');
+    const rest = k.let(K.div(at, after));
+    const [i, p] = [k.let(K.rem(rest, count), 'i'), k.let(K.div(rest, count), 'p')];
+    const row = k.let(K.load(from, K.load(positions, i)), 'row');
+    const previous = K.load(from, K.load(positions, K.max(K.sub(i, 1), 0)));
+    const isFirst = k.let(K.or(K.eq(i, 0), K.ne(previous, row)), 'is_first');
+    k.if(K.and(isFirst, K.and(K.ge(row, 0), K.lt(row, rows))), () => {
+      const to = k.let(K.add(K.mul(K.add(K.mul(p, rows), row), after), column), 'to');
+      const total = k.mutable(K.load(out, to), 'total');
       const j = k.mutable(i, 'j');
-      k.while(K.lt(j, count!), () => {
-        k.set(total, K.add(total, K.load(dy, K.add(K.mul(K.add(K.mul(p, count!), j), after!), column))));
-        k.set(j, K.load(next, j));
+      const same = k.mutable(K.i32(1), 'same');
+      k.while(K.ne(same, 0), () => {
+        const position = k.let(K.load(positions, j), 'position');
+        k.set(total, K.add(total, K.load(source, K.add(K.mul(K.add(K.mul(p, count), position), after), column))));
+        k.set(j, K.add(j, 1));
+        const next = K.load(from, K.load(positions, K.min(j, last)));
+        k.set(same, K.select(K.and(K.lt(j, count), K.eq(next, row)), K.i32(1), K.i32(0)));
       });
-      k.store(out, k.let(K.add(K.mul(K.add(K.mul(p, rows!), row), after!), column), 'to'), total);
+      k.store(out, to, total);
     });
   });
-  return a.finish(sc.name, originsOf(sc.op));
+  return a.finish(name, originsOf(op));
 }

@@ -1,0 +1,74 @@
+/**
+ * cumsum and recurrence on a GPU. Short lines: one invocation each. Longer ones in two levels: a workgroup cuts a line into
+ * equal parts, one for an invocation, takes each together, and goes through them again with what comes before. The parts,
+ * and so the order of sums, depend on the length alone.
+ */
+import * as K from '../../../codegen/builder.ts';
+import type { KernelCall } from '../../../codegen/call.ts';
+import type { KExpr } from '../../../codegen/kernel.ts';
+import type { Op } from '../../../ir/ir.ts';
+import { num } from '../../../ir/ops/attrs.ts';
+import { coreOf, operandOf, originsOf } from '../region.ts';
+import { openLines, zeroOf } from '../scan.ts';
+import { eachIndex, GROUP, workgroups } from './grid.ts';
+
+/** Lines up to this length are one invocation's work. */
+const SHORT = 64;
+
+/** The kernel of a `fusion {scan}` op. */
+export function scanOnGrid(op: Op, name: string): KernelCall {
+  const l = openLines(op);
+  const { a, x, factors, out, n, after } = l;
+  const { k, scope: s } = a;
+  const core = coreOf(op);
+  const length = operandOf(op, 0).type.shape[num(core.attrs, 'axis')]!.value;
+  const lines = K.mul(l.before, after);
+  const one = K.coerce(1, { elem: K.loadedElem(x.elem), lanes: 1 });
+
+  /** Steps [from, to) of a line; `see` is told the place and the sum after each step. */
+  const run = (line: KExpr, from: KExpr, to: KExpr, sum: KExpr & { k: 'var' }, see: (at: KExpr) => void): void => {
+    const [p, q] = [s.share(K.div(line, after)), s.share(K.rem(line, after))];
+    s.loop(from, to, 1, (i) => {
+      const at = k.let(l.at(p, i, q), 'at');
+      const term = k.let(K.load(x, at), 'term');
+      if (factors) {
+        const more = k.let(K.add(K.mul(K.load(factors, at), sum), term), 'more');
+        k.set(sum, K.select(K.eq(i, 0), term, more));
+      } else k.set(sum, K.add(sum, term));
+      see(at);
+    });
+  };
+
+  if (length !== null && length <= SHORT) {
+    eachIndex(s, lines, (line) => {
+      const sum = k.mutable(zeroOf(x), 'sum');
+      run(line, K.i32(0), n, sum, (at) => k.store(out, at, sum));
+    });
+    return a.finish(name, originsOf(op));
+  }
+  workgroups(s, lines, (line, local) => {
+    const part = s.share(K.div(K.add(n, GROUP - 1), GROUP), 'part');
+    const from = s.share(K.min(K.mul(local, part), n), 'from');
+    const to = s.share(K.min(K.add(from, part), n), 'to');
+    const elem = K.loadedElem(x.elem);
+    const totals = k.local('totals', elem, GROUP, 'shared');
+    const products = factors ? k.local('products', elem, GROUP, 'shared') : null;
+    const sum = k.mutable(zeroOf(x), 'sum');
+    const product = k.mutable(one, 'product');
+    run(line, from, to, sum, (at) => {
+      if (factors) k.set(product, K.mul(product, K.load(factors, at)));
+    });
+    k.store(totals, local, sum);
+    if (products) k.store(products, local, product);
+    k.barrier();
+    k.set(sum, zeroOf(x));
+    k.for(0, local, 1, (i) => {
+      const total = k.let(K.load(totals, i), 'total');
+      const more = k.let(K.add(products ? K.mul(K.load(products, i), sum) : sum, total), 'more');
+      // The first part has nothing before it, which its first factor, whatever it is, does not change.
+      k.set(sum, products ? K.select(K.eq(i, 0), total, more) : more);
+    });
+    run(line, from, to, sum, (at) => k.store(out, at, sum));
+  });
+  return a.finish(name, originsOf(op));
+}
