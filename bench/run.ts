@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { gemmRows } from './gemm.ts';
 import { lenetTrainStep } from './w3.ts';
+import { benchGpu } from './webgpu.ts';
 
 export interface Row {
   readonly workload: string;
@@ -19,13 +20,29 @@ export interface Row {
 }
 
 const { values } = parseArgs({
-  options: { only: { type: 'string' }, seconds: { type: 'string', default: '2.5' }, help: { type: 'boolean' } },
+  options: {
+    only: { type: 'string' },
+    seconds: { type: 'string', default: '2.5' },
+    device: { type: 'string', default: 'cpu' },
+    small: { type: 'boolean', default: false },
+    'peak-gflops': { type: 'string' },
+    'peak-gbs': { type: 'string' },
+    help: { type: 'boolean' },
+  },
 });
 if (values.help) {
   console.log('npm run bench -- [--only W1|W3] [--seconds 2.5]');
+  console.log('npm run bench -- --device webgpu [--small] [--peak-gflops N] [--peak-gbs N] [--seconds 2.5]');
   process.exit(0);
 }
 const seconds = Number(values.seconds);
+if (values.device !== 'cpu') {
+  const peak = (text: string | undefined): number | null => (text === undefined ? null : Number(text));
+  const { device, small } = values;
+  const [peakGflops, peakGbs] = [peak(values['peak-gflops']), peak(values['peak-gbs'])];
+  await benchGpu({ device, seconds, small, peakGflops, peakGbs });
+  process.exit(0);
+}
 const wanted = (name: string): boolean => values.only === undefined || new RegExp(values.only).test(name);
 
 const rows: Row[] = [];
