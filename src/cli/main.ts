@@ -1,6 +1,7 @@
 /** The command line: parses arguments, calls one command, turns faults into coded diagnostics and exit codes. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { breakingCommand } from './commands/breaking.ts';
 import { buildCommand } from './commands/build.ts';
 import { checkCommand } from './commands/check.ts';
 import { devicesCommand } from './commands/devices.ts';
@@ -39,6 +40,7 @@ const COMMANDS = [
   inspectCommand,
   convertCommand,
   diffCommand,
+  breakingCommand,
   fmtCommand,
 ];
 for (const command of COMMANDS.map((make) => make())) {
