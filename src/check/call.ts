@@ -8,6 +8,7 @@ import { callEinsum } from './einsum.ts';
 import { at, isLibrary, report, staticCx, type Cx, type Wanted } from './context.ts';
 import { describe } from './describe.ts';
 import { evaluate, evalValue } from './evaluate.ts';
+import { stateGradient } from './gradient.ts';
 import type { InstanceNode } from './instance.ts';
 import { labelOf } from './instance.ts';
 import { callMethod, methodOf } from './method.ts';
@@ -78,12 +79,19 @@ export function callFn(cx: Cx, f: FnVal, args: readonly Arg[], span: Span, wante
   const decl = f.decl;
   const scope = new Scope(f.scope, new Map(), true);
   if (cx.depth > DEEP) return report(cx, 'recursion', { name: f.name }, span);
-  if (decl.kind === 'fn' && decl.grad) return report(cx, 'custom_gradient', { name: f.name }, decl.grad.span);
   const bound = bindArgs(cx, `\`${f.name}\``, decl.params, args, scope, span);
   if (!bound) return POISON;
   const trail = callTrail(cx, f.name);
   const site = cx.site ?? (isLibrary(decl.span) && !isLibrary(span) ? span : null);
   const inner: Cx = { ...cx, scope, trail, site, caller: span, depth: cx.depth + 1, result: null, inDim: false };
+  const made = resultOf(cx, inner, f, wanted, span);
+  return decl.kind === 'fn' && decl.grad && !isPoison(made) ? stateGradient(inner, decl, bound, made) : made;
+}
+
+/** The value of the body in the declared type. `inner` stands in the function, `cx` where it is called. */
+function resultOf(cx: Cx, inner: Cx, f: FnVal, wanted: Wanted | null, span: Span): Val {
+  const { decl } = f;
+  const { scope } = inner;
   const declared = decl.kind === 'fn' ? decl.result : null;
   if (!declared) return settle(evalBody(inner, decl.body, wanted));
   const meeting: Meeting = { scope, what: `the result of \`${f.name}\``, span, fills: true };

@@ -337,8 +337,8 @@ export const CATALOGUE = {
   custom_gradient: {
     code: 'NW3037',
     severity: 'error',
-    message: '`{name}` has a gradient of its own, which is not supported here',
-    help: 'write the function from operations whose gradients are known',
+    message: 'the gradient that `{name}` states {fault}',
+    help: 'write `grad (dy) => ...` with one value for each argument that is a float tensor',
   },
   tensor_at_compile_time: {
     code: 'NW3038',

@@ -106,6 +106,8 @@ class Interpreter {
       }
       case 'fusion':
         return this.region(op.regions[0]!, operands, new Map(), dims);
+      case 'with_gradient':
+        return operands.slice(0, op.results.length);
       case 'if':
         return this.region(op.regions[operands[0]!.data[0] !== 0 ? 0 : 1]!, [], env, dims);
       case 'for': {

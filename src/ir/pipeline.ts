@@ -4,6 +4,7 @@ import type { Elaborated, MethodInfo } from '../check/elaborated.ts';
 import type { Programs } from './entry.ts';
 import type { Module } from './ir.ts';
 import { decompose } from './passes/decompose.ts';
+import { dropGradients } from './passes/drop-gradients.ts';
 import { fuse } from './passes/fuse.ts';
 import { inline } from './passes/inline.ts';
 import { equalFuncs, mergeEqual } from './passes/merge.ts';
@@ -46,6 +47,11 @@ export const METHOD_PASSES: readonly Pass[] = [
 
 /** On whole programs: forward, backward and update in one function. */
 export const PROGRAM_PASSES: readonly Pass[] = [
+  {
+    name: 'drop-gradients',
+    why: 'Gradients that the source states have done their work, and would only stand between ops that could fuse.',
+    run: dropGradients,
+  },
   {
     name: 'inline',
     why: 'Programs call methods, gradients, optimizer steps and initialisers: fusion should see across all that occurs once.',

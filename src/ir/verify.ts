@@ -96,6 +96,8 @@ class FuncVerifier {
       case 'while':
       case 'for':
         return this.loop(op);
+      case 'with_gradient':
+        return this.withGradient(op);
       case 'fusion':
         return this.fusion(op);
       default:
@@ -158,6 +160,15 @@ class FuncVerifier {
     for (const r of op.regions) this.same(op, [...index, ...carry], r.params, 'parameter');
     this.same(op, carry, body.results, 'carried value');
     if (op.kind === 'while') this.same(op, [{ elem: 'bool', shape: [] }], op.regions[0]!.results, 'condition');
+  }
+
+  private withGradient(op: Op): void {
+    const [gradient] = op.regions;
+    const [values, inputs] = [op.operands.slice(0, op.results.length), op.operands.slice(op.results.length)];
+    if (!gradient || op.regions.length !== 1) return this.fault(op, 'takes one region');
+    this.same(op, typesOf(values), op.results, 'result');
+    this.same(op, typesOf(values), gradient.params, 'cotangent');
+    this.same(op, typesOf(inputs), gradient.results, 'gradient');
   }
 
   private fusion(op: Op): void {

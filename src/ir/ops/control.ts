@@ -1,5 +1,6 @@
 /** Rows of structure: calls, regions, fusions. Their meaning is in their regions, so most columns say who knows it. */
 import type { OpDef, OperandSpec, ShapeFault } from './def.ts';
+import { num } from './attrs.ts';
 import { fault } from './shapes.ts';
 
 const ANY: OperandSpec = { name: 'inputs', elem: 'any', optional: true };
@@ -40,6 +41,13 @@ export const controlOps = {
     operands: MANY,
     attrs: { count: { type: 'dim' } },
     shape: (carries) => carries,
+    ...structural,
+  },
+  with_gradient: {
+    doc: 'Its first operands as they are. Their gradient is what its region makes of the cotangents: one value for each of the other operands.',
+    operands: MANY,
+    attrs: { results: { type: 'int' } },
+    shape: (operands, attrs) => operands.slice(0, num(attrs, 'results')),
     ...structural,
   },
   fusion: {

@@ -6,6 +6,7 @@ import { bindSymbols, substituteType } from '../../symbols.ts';
 import { value } from '../../builder.ts';
 import type { Activity } from './activity.ts';
 import { reverseFor, reverseIf } from './control.ts';
+import { copyOps } from './forward.ts';
 import { AutodiffFault } from './fault.ts';
 import { reverseWhile } from './while.ts';
 
@@ -63,6 +64,7 @@ export class Reverse {
       else if (op.kind === 'for') ops.splice(i, 1, ...reverseFor(this, op, dys));
       else if (op.kind === 'while') ops.splice(i, 1, ...reverseWhile(this, op, dys));
       else if (op.kind === 'if') reverseIf(this, op, dys);
+      else if (op.kind === 'with_gradient') this.stated(op, dys);
       else this.rule(op, dys);
     }
   }
@@ -77,6 +79,16 @@ export class Reverse {
     if (typeof grad !== 'function') throw new AutodiffFault(noGradient(op.kind), op.origin);
     const dxs = grad(this.b, op, dys);
     op.operands.forEach((v, i) => this.accumulate(v, dxs[i]));
+  }
+
+  /** A gradient that the source states: its region with the cotangents. */
+  private stated(op: Op, dys: readonly (Value | null)[]): void {
+    const region = op.regions[0]!;
+    const map = new Map<Value, Value>(region.params.map((p, i) => [p, dys[i] ?? zeros(this.b, p.type)]));
+    copyOps(region.ops, map, this.b.ops);
+    op.operands
+      .slice(op.results.length)
+      .forEach((v, i) => this.accumulate(v, map.get(region.results[i]!) ?? region.results[i]!));
   }
 
   private call(op: Op, dys: readonly (Value | null)[]): Op {
