@@ -16,7 +16,16 @@ import { isElem } from './dims.ts';
 import { hasPoison, POISON, tupleVal, type TensorVal, type Val } from './values.ts';
 
 /** Ops that exist only inside the compiler: they have regions or callees, which source text cannot write. */
-export const INTERNAL_OPS: readonly string[] = ['call', 'if', 'while', 'for', 'with_gradient', 'fusion', 'view', 'pack'];
+export const INTERNAL_OPS: readonly string[] = [
+  'call',
+  'if',
+  'while',
+  'for',
+  'with_gradient',
+  'fusion',
+  'view',
+  'pack',
+];
 
 interface Given {
   readonly val: Val;
