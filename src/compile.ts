@@ -2,9 +2,10 @@
 import { checkSource, elaborate, exportedBlocks, type Project, type SourceHost } from './check/index.ts';
 import type { Elaborated, StaticValue } from './check/elaborated.ts';
 import type { Kernel } from './codegen/kernel.ts';
-import { assemble, assembleNative, assembleWebGpu } from './codegen/assemble.ts';
+import { assemble, assembleC, assembleNative, assembleWebGpu } from './codegen/assemble.ts';
 import type { Target } from './codegen/call.ts';
-import { nativeTarget, WASM, WGSL } from './codegen/targets.ts';
+import type { StandaloneC } from './codegen/c/standalone.ts';
+import { C99, nativeTarget, WASM, WGSL } from './codegen/targets.ts';
 import { DiagnosticBag, type Diagnostic } from './diagnostics/index.ts';
 import { listOf } from './diagnostics/words.ts';
 import type { Module } from './ir/ir.ts';
@@ -83,6 +84,19 @@ export function compileProject(open: OpenProject, block: string, options: Compil
   const native = inC && assembleNative(inC, machine, sources, options);
   const { artifact, kernels } = assemble(programs, sources, { webgpu, native }, options);
   return { block: elaborated, artifact, ir: programs.module, kernels };
+}
+
+/** One exported block as a C99 file for fixed sizes. Null where the block has faults: they are in the project's bag. */
+export function compileToC(
+  open: OpenProject,
+  block: string,
+  options: Pick<CompileOptions, 'hyper'> & { readonly dims: ReadonlyMap<string, number>; readonly header: string },
+): StandaloneC | null {
+  const elaborated = elaborate(open.project, block, options.hyper ?? {}, open.bag);
+  if (!elaborated || open.bag.hasErrors) return null;
+  const programs = programsFor(C99, elaborated, {}, open.bag);
+  const sources = { entry: open.project.entry, texts: open.sources };
+  return programs && assembleC(programs, options.dims, sources, options.header);
 }
 
 /** Null where the loss has no gradient, which the bag then says. */

@@ -58,10 +58,14 @@ export function dimSetting(text: string, previous: Record<string, number> = {}):
 
 const TARGETS: readonly TargetName[] = ['wasm', 'webgpu', 'native'];
 
+/** `--target c`, or a list. */
+export const targetOption = (text: string): readonly TargetName[] | 'c' =>
+  text.trim() === 'c' ? 'c' : targetList(text);
+
 /** `--target wasm,webgpu`. */
 export function targetList(text: string): readonly TargetName[] {
   const wanted = text.split(',').map((s) => s.trim());
   if (wanted.some((w) => !TARGETS.some((t) => t === w)))
-    throw new InvalidArgumentError(`Targets are ${TARGETS.join(', ')}.`);
+    throw new InvalidArgumentError(`Targets are ${TARGETS.join(', ')}, or c alone.`);
   return TARGETS.filter((t) => t === 'wasm' || wanted.includes(t));
 }

@@ -28,7 +28,8 @@ import type { Kernel } from './kernel.ts';
 import { link, tensorSpec, type LinkOptions } from './link.ts';
 import { lowerModule } from './lower.ts';
 import { printUnits } from './c/program.ts';
-import { nativeTarget, WASM, WGSL } from './targets.ts';
+import { printStandalone, type StandaloneC } from './c/standalone.ts';
+import { C99, nativeTarget, WASM, WGSL } from './targets.ts';
 import { printWasm } from './wasm/print.ts';
 import { printWgsl } from './wgsl/print.ts';
 
@@ -94,6 +95,23 @@ export function assembleNative(
   const entryOf = kernelEntries(sources);
   const kernels = pool.kernels.map((k, i) => ({ ...entryOf(k), declaration: declarations[i]! }));
   return { machine, programs: linked, kernels, units, functions };
+}
+
+/**
+ * The programs of a block as one C99 file with fixed sizes: those whose sizes are all given. Gradients alone and training
+ * modes of methods are left out.
+ */
+export function assembleC(
+  programs: Programs,
+  dims: ReadonlyMap<string, number>,
+  sources: Sources,
+  header: string,
+): StandaloneC {
+  const { pool, linked } = linkAll(programs, programs.entries, C99, sources, {});
+  const wanted = linked.filter((p) => !/^backward|\.training/.test(p.name));
+  const { segments, tensors, block } = programs;
+  const artifact = { name: block.name, segments, tensors, train: trainEntry(programs) };
+  return printStandalone({ artifact, programs: wanted, kernels: pool.kernels, dims, source: sources.entry, header });
 }
 
 /** Initial values are drawn on the cpu, so that all devices start from the same bits. */

@@ -138,7 +138,7 @@ function onCores(family: string, op: Op, name: string, target: Target): readonly
     case 'fold_in':
       return [foldInKernel(op, name)];
     case 'random_bits':
-      return [randomBitsKernel(op, name)];
+      return [randomBitsKernel(op, target, name)];
     default:
       return null;
   }

@@ -11,5 +11,8 @@ export const WASM: Target = { kind: 'wasm', lanes: 4, registers: 15, fma: true }
 /** Compute shaders: the lanes of a GPU are invocations, which schedules hand out; values are scalars. */
 export const WGSL: Target = { kind: 'wgsl', lanes: 1, registers: 0, fma: true };
 
+/** C that any compiler takes: scalars, and no instruction that a processor may lack. */
+export const C99: Target = { kind: 'c', lanes: 1, registers: 16, fma: false };
+
 /** C with the vectors of one processor. */
 export const nativeTarget = (m: Machine): Target => ({ kind: 'c', ...m });

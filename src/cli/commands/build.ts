@@ -11,9 +11,10 @@ import { printModule } from '../../ir/print.ts';
 import { PASS_NAMES } from '../../ir/pipeline.ts';
 import { device, thisMachine, type Artifact } from '../../runtime/index.ts';
 import { writeFileAtomic } from '../../runtime/node/files.ts';
+import { buildC } from '../standalone.ts';
 import { sayBuild } from '../device.ts';
 import { fault } from '../fault.ts';
-import { setting, targetList } from '../options.ts';
+import { dimSetting, setting, targetOption } from '../options.ts';
 import { checkOutput } from '../output.ts';
 import { compileFile } from '../program.ts';
 import { wasmText } from '../wat.ts';
@@ -27,8 +28,9 @@ interface BuildOptions {
   readonly emit?: 'ir' | 'kernels' | 'wat' | 'wgsl' | 'c' | 'ts';
   readonly check?: boolean;
   readonly verify?: boolean;
-  readonly target: readonly TargetName[];
+  readonly target: readonly TargetName[] | 'c';
   readonly native?: boolean;
+  readonly dim?: Readonly<Record<string, number>>;
   readonly json?: boolean;
 }
 
@@ -56,11 +58,12 @@ export function buildCommand(): Command {
     )
     .option(
       '--target <list>',
-      'what the module can run on: wasm (always), webgpu, native; joined by commas. WebGPU adds its shaders to the module, native its C',
-      targetList,
+      'what the module can run on: wasm (always), webgpu, native; joined by commas. WebGPU adds its shaders to the module, native its C. Or c alone: FILE.c, FILE.h and an example of a main program, for any C99 compiler',
+      targetOption,
       ['wasm'],
     )
     .option('--native', 'target native too, and compile its C for this machine now: `auto` will use it')
+    .option('--dim <name=n>', 'a size, such as B=32 (repeatable): with --target c all are fixed', dimSetting)
     .option('--verify', 'check the legality of the IR after every pass')
     .option('--json', 'faults as JSON on standard output')
     .addHelpText(
@@ -71,6 +74,7 @@ export function buildCommand(): Command {
       if (options.dump !== undefined && !PASS_NAMES.includes(options.dump)) {
         throw fault('unknown_pass', { name: options.dump, passes: PASS_NAMES.join(', ') });
       }
+      if (options.target === 'c') return buildC(file, options);
       checkExtension(options);
       const targets = targetsOf(options);
       const machine = targets.includes('native') ? await thisMachine() : null;
@@ -126,6 +130,7 @@ export function buildCommand(): Command {
 }
 
 function targetsOf({ emit, target, native }: BuildOptions): readonly TargetName[] {
+  if (target === 'c') return ['wasm'];
   if (emit === 'wgsl') return [...target, 'webgpu'];
   return native || emit === 'c' ? [...target, 'native'] : target;
 }

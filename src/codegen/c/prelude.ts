@@ -1,12 +1,19 @@
 /** The C that printed kernels stand on: vector types of GCC and Clang, and operators whose meaning C leaves open. */
 
-const HEADER = `#include <stddef.h>
+const HEADER = `#include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#ifdef __GNUC__
+#define UNUSED __attribute__((unused))
 #define EXPORT __attribute__((visibility("default")))
-#define LET __attribute__((unused)) const
-#define VAR __attribute__((unused))
-#define FN __attribute__((unused)) static inline
+#else
+#define UNUSED
+#define EXPORT
+#endif
+#define LET UNUSED const
+#define VAR UNUSED
+#define FN UNUSED static inline
 FN float bits_f32(uint32_t x) { float r; memcpy(&r, &x, 4); return r; }
 FN uint32_t f32_bits(float x) { uint32_t r; memcpy(&r, &x, 4); return r; }
 `;
@@ -33,10 +40,23 @@ FN int32_t f32_to_i32(float x) {
 }
 FN uint32_t f32_to_u32(float x) { return x != x || x <= 0 ? 0 : x >= 0x1p32f ? UINT32_MAX : (uint32_t)x; }
 FN int32_t abs_i32(int32_t a) { return a < 0 ? (int32_t)(0u - (uint32_t)a) : a; }
+#ifdef __GNUC__
 FN uint32_t clz_u32(uint32_t a) { return a ? (uint32_t)__builtin_clz(a) : 32u; }
+FN uint32_t popcnt_u32(uint32_t a) { return (uint32_t)__builtin_popcount(a); }
+#else
+FN uint32_t clz_u32(uint32_t a) { uint32_t n = 0; if (!a) return 32; while (!(a >> 31)) { a <<= 1; n++; } return n; }
+FN uint32_t popcnt_u32(uint32_t a) { uint32_t n = 0; for (; a; a &= a - 1) n++; return n; }
+#endif
 FN ptrdiff_t min_index(ptrdiff_t a, ptrdiff_t b) { return b < a ? b : a; }
 FN ptrdiff_t max_index(ptrdiff_t a, ptrdiff_t b) { return a < b ? b : a; }
-FN uint32_t popcnt_u32(uint32_t a) { return (uint32_t)__builtin_popcount(a); }
+FN float load_f32(const void *p) { float r; memcpy(&r, p, 4); return r; }
+FN int32_t load_i32(const void *p) { int32_t r; memcpy(&r, p, 4); return r; }
+FN uint32_t load_u32(const void *p) { uint32_t r; memcpy(&r, p, 4); return r; }
+FN uint32_t load_half(const void *p) { uint16_t r; memcpy(&r, p, 2); return r; }
+FN void store_f32(void *p, float x) { memcpy(p, &x, 4); }
+FN void store_i32(void *p, int32_t x) { memcpy(p, &x, 4); }
+FN void store_u32(void *p, uint32_t x) { memcpy(p, &x, 4); }
+FN void store_half(void *p, uint32_t x) { uint16_t r = (uint16_t)x; memcpy(p, &r, 2); }
 `;
 
 const CTYPE = { f32: 'float', i32: 'int32_t', u32: 'uint32_t' } as const;
@@ -176,8 +196,9 @@ const WORDS: ReadonlySet<string> = new Set(
   (
     'alignas alignof asm auto bool break case char const constexpr continue default do double else enum extern false float ' +
     'for goto if inline int long nullptr register restrict return short signed sizeof static static_assert struct switch ' +
-    'thread_local true typedef typeof union unsigned void volatile while linux unix i386 main errno LET VAR FN ' +
-    'EXPORT AT SIZE frame memcpy memset malloc free abs div exp log pow sin cos tan sqrt floor ceil y0 y1 yn j0 j1 jn'
+    'LET VAR FN UNUSED thread_local true typedef typeof union unsigned void volatile while linux unix i386 main errno LET VAR FN ' +
+    'EXPORT AT SIZE frame memcpy memset malloc free abs div exp log pow sin cos tan sqrt floor ceil y0 y1 yn j0 j1 jn fabs fabsf sqrtf floorf ceilf trunc truncf rint rintf round fma fmaf fmin fmax ' +
+    'load_half store_half'
   ).split(' '),
 );
 

@@ -13,6 +13,11 @@ import { reservedInC, prelude } from './prelude.ts';
 export interface COptions {
   /** The processor has fused multiply-add: `fma` rounds once. Otherwise it is a multiplication and an addition. */
   readonly fma: boolean;
+  /**
+   * Plain C99, for scalar kernels: functions are private, and memory is read and written by copies, which may hold numbers of
+   * one type now and of another later.
+   */
+  readonly portable?: boolean;
 }
 
 /** A translation unit with one function per kernel, under the kernel's name. */
@@ -24,6 +29,20 @@ export function printC(kernels: readonly Kernel[], options: COptions): string {
 /** One kernel as a function, which stands on the prelude. */
 export const printFunction = (kernel: Kernel, name: string, options: COptions): string =>
   new CKernel(kernel, name, options).print();
+
+/** The conversions of a 16-bit format that portable kernels call. */
+export function halfFunctions(format: 'f16' | 'bf16'): string {
+  const printer = new CKernel({ name: '', params: [], body: [], origins: [] }, '', { fma: false });
+  const v = (elem: KElem): KExpr => ({
+    k: 'var',
+    var: { kind: 'var', name: 'x', type: vec(elem, 1), mutable: false },
+    type: vec(elem, 1),
+  });
+  const [raw, x] = [v('u32'), v('f32')];
+  const body = (e: KExpr, by: KExpr): string =>
+    `(${typeName(by.type)} ${printer.expr(by)}) { return ${printer.expr(e)}; }\n`;
+  return `FN float widen_${format}${body(widen(format, raw), raw)}FN uint32_t narrow_${format}${body(narrow(format, x), x)}`;
+}
 
 /** Its declaration. */
 export const prototype = (kernel: Kernel, name: string): string =>
@@ -89,8 +108,8 @@ function constant(value: number, elem: KElem): string {
 function literal(value: number, elem: KElem): string {
   if (elem === 'i32') return value === -2147483648 ? 'INT32_MIN' : `${value}`;
   if (elem !== 'f32') return `${value >>> 0}u`;
-  if (Number.isNaN(value)) return '__builtin_nanf("")';
-  if (!Number.isFinite(value)) return value < 0 ? '-__builtin_inff()' : '__builtin_inff()';
+  if (Number.isNaN(value)) return 'NAN';
+  if (!Number.isFinite(value)) return value < 0 ? '-INFINITY' : 'INFINITY';
   const text = Object.is(value, -0) ? '-0.0' : String(value);
   return `${/[.e]/.test(text) ? text : `${text}.0`}f`;
 }
@@ -114,7 +133,7 @@ class CKernel {
     const params = this.kernel.params.map((p) =>
       p.kind === 'buffer' ? `${pointer(p)}${this.names.of(p)}` : `${typeName(p.type)} ${this.names.of(p)}`,
     );
-    this.lines.push(`void ${this.name}(${params.join(', ') || 'void'}) {`);
+    this.lines.push(`${this.options.portable ? 'static ' : ''}void ${this.name}(${params.join(', ') || 'void'}) {`);
     for (const p of this.kernel.params) this.lines.push(`  (void)${this.names.of(p)};`);
     for (const a of arraysOf(this.kernel)) this.lines.push(`  ${MEMORY[a.elem]} ${this.names.of(a)}[${a.length}];`);
     this.statements(this.kernel.body, '  ');
@@ -166,6 +185,11 @@ class CKernel {
   private store(buf: KBuffer, index: string, value: KExpr): string {
     const place = `${this.names.of(buf)} + ${index}`;
     const { elem, lanes } = value.type;
+    if (this.options.portable) {
+      const x = this.expr(value);
+      if (isHalf(buf.elem)) return `store_half(${place}, narrow_${buf.elem}(${x}));`;
+      return `store_${elem === 'bool' ? 'u32' : elem}(${place}, ${x});`;
+    }
     if (isHalf(buf.elem)) {
       const format = buf.elem;
       const x: KVar = { kind: 'var', name: 'x', type: value.type, mutable: false };
@@ -192,7 +216,7 @@ class CKernel {
     return `(ptrdiff_t)${this.expr(e)}`;
   }
 
-  private expr(e: KExpr): string {
+  expr(e: KExpr): string {
     const { elem, lanes } = e.type;
     switch (e.k) {
       case 'const':
@@ -206,7 +230,7 @@ class CKernel {
         return this.binary(e.op, this.expr(e.a), this.expr(e.b), e.a.type);
       case 'fma':
         if (!this.options.fma) return `(${this.expr(e.a)} * ${this.expr(e.b)} + ${this.expr(e.c)})`;
-        return `${lanes === 1 ? '__builtin_fmaf' : `fma_f32x${lanes}`}(${this.expr(e.a)}, ${this.expr(e.b)}, ${this.expr(e.c)})`;
+        return `${lanes === 1 ? 'fmaf' : `fma_f32x${lanes}`}(${this.expr(e.a)}, ${this.expr(e.b)}, ${this.expr(e.c)})`;
       case 'select':
         if (lanes > 1)
           return `select_${vectorName(e.type)}(${this.expr(e.cond)}, ${this.expr(e.a)}, ${this.expr(e.b)})`;
@@ -237,7 +261,7 @@ class CKernel {
       if (op === 'neg') return `(-${a})`;
       const fn = ROUNDING[op];
       if (!fn) throw new Error(`no ${op} of f32`);
-      return lanes === 1 ? `__builtin_${fn}f(${a})` : `${fn}_f32${suffix}(${a})`;
+      return lanes === 1 ? `${fn}f(${a})` : `${fn}_f32${suffix}(${a})`;
     }
     const wide = lanes === 1 ? 'uint32_t' : `u32${suffix}`;
     if (op === 'not') return elem === 'bool' && lanes === 1 ? `(${a} ^ 1u)` : `(~${a})`;
@@ -274,6 +298,7 @@ class CKernel {
   private load(e: KExpr & { k: 'load' }): string {
     const place = `${this.names.of(e.buf)} + ${this.index(e.index)}`;
     const { elem, lanes } = e.type;
+    if (this.options.portable) return this.portableLoad(e, place);
     if (isHalf(e.buf.elem)) {
       // A statement expression names the bits, which the conversion uses several times.
       const raw: KVar = { kind: 'var', name: 'raw', type: vec('u32', lanes), mutable: false };
@@ -285,6 +310,11 @@ class CKernel {
     return elem === 'bool'
       ? `((i32x${lanes})(load_u32x${lanes}(${place}) != 0))`
       : `load_${vectorName(e.type)}(${place})`;
+  }
+
+  private portableLoad(e: KExpr & { k: 'load' }, place: string): string {
+    if (isHalf(e.buf.elem)) return `widen_${e.buf.elem}(load_half(${place}))`;
+    return `load_${e.type.elem === 'bool' ? 'u32' : e.type.elem}(${place})`;
   }
 
   private cast(a: string, from: KType, to: KType): string {

@@ -3,10 +3,11 @@
  * arguments from its frame. The frame holds a double for each slot: a size, or an absolute address (exact up to 2^53).
  */
 import type { Step } from '../../runtime/artifact.ts';
-import type { Kernel, KBuffer, KVar } from '../kernel.ts';
+import type { Kernel } from '../kernel.ts';
 import { Names } from '../names.ts';
 import { reservedInC } from './prelude.ts';
-import { pointer, preludeFor, printFunction, prototype, type COptions } from './print.ts';
+import { preludeFor, printFunction, prototype, type COptions } from './print.ts';
+import { stepLines } from './steps.ts';
 
 export interface CInput {
   readonly kernels: readonly Kernel[];
@@ -29,18 +30,24 @@ export function printUnits(
   const declarations = kernels.map(
     (k) => `void ${names.of(k)}(${k.params.map((p) => (p.kind === 'buffer' ? 'intptr_t' : 'int32_t')).join(', ')})`,
   );
-  const drivers = programs.map((p, i) => driver(functions[i]!, p.steps, kernels, names));
+  const drivers = programs.map((p, i) =>
+    driver(
+      functions[i]!,
+      stepLines(p.steps, kernels, (k) => names.of(k), FRAME),
+    ),
+  );
   const units = groups(bodies).map(
     (group) => `${preludeFor(group.map((i) => kernels[i]!))}${group.map((i) => prototypes[i]! + bodies[i]!).join('')}`,
   );
   return { units: [[DRIVERS, ...prototypes, ...drivers].join(''), ...units], functions, declarations };
 }
 
-const DRIVERS = `#include <stdint.h>
+const DRIVERS = `#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #define EXPORT __attribute__((visibility("default")))
 #define AT(i) ((void *)(intptr_t)frame[i])
-#define SIZE(i) ((int32_t)frame[i])
+#define SIZE(i) ((ptrdiff_t)frame[i])
 `;
 
 /** Neighbours together, as many as fit. */
@@ -58,51 +65,7 @@ function groups(bodies: readonly string[]): number[][] {
   return out;
 }
 
-function driver(name: string, steps: readonly Step[], kernels: readonly Kernel[], names: Names): string {
-  const lines: string[] = [];
-  const local = new Names(reservedInC);
-  const argument = (p: KBuffer | KVar, slot: number): string =>
-    p.kind === 'buffer' ? `(${pointer(p)})AT(${slot})` : `SIZE(${slot})`;
-  const flag = (slot: number): string => `*(const uint32_t *)AT(${slot})`;
-  const write = (list: readonly Step[], indent: string): void => {
-    for (const s of list) {
-      const put = (line: string): void => void lines.push(indent + line);
-      const inner = (body: readonly Step[]): void => write(body, `${indent}  `);
-      switch (s.kind) {
-        case 'kernel': {
-          const k = kernels[s.kernel]!;
-          put(`${names.of(k)}(${s.slots.map((slot, i) => argument(k.params[i]!, slot)).join(', ')});`);
-          break;
-        }
-        case 'copy':
-          put(`memmove(AT(${s.to}), AT(${s.from}), (size_t)frame[${s.bytes}]);`);
-          break;
-        case 'for': {
-          const i = local.fresh('i');
-          put(`for (int32_t ${i} = 0; ${i} < SIZE(${s.count}); ${i}++) {`);
-          if (s.counter !== null) put(`  *(int32_t *)AT(${s.counter}) = ${i};`);
-          inner(s.body);
-          put('}');
-          break;
-        }
-        case 'while':
-          put('for (;;) {');
-          inner(s.cond);
-          put(`  if (!${flag(s.flag)}) break;`);
-          inner(s.body);
-          put('}');
-          break;
-        case 'if':
-          put(`if (${flag(s.flag)}) {`);
-          inner(s.then);
-          if (s.else.length > 0) {
-            put('} else {');
-            inner(s.else);
-          }
-          put('}');
-      }
-    }
-  };
-  write(steps, '  ');
-  return `EXPORT void ${name}(const double *frame) {\n  (void)frame;\n${lines.map((l) => `${l}\n`).join('')}}\n`;
-}
+const FRAME = { at: (slot: number) => `AT(${slot})`, size: (slot: number) => `SIZE(${slot})` };
+
+const driver = (name: string, lines: readonly string[]): string =>
+  `EXPORT void ${name}(const double *frame) {\n  (void)frame;\n${lines.map((l) => `${l}\n`).join('')}}\n`;

@@ -4,9 +4,9 @@
  * program has it once.
  */
 import * as K from '../../codegen/builder.ts';
-import type { KernelCall } from '../../codegen/call.ts';
+import type { KernelCall, Target } from '../../codegen/call.ts';
 import { KernelArgs } from '../../codegen/kernel-args.ts';
-import { philoxFoldIn, philoxVectors, philoxWord } from '../../codegen/random.ts';
+import { philoxBlock, philoxFoldIn, philoxVectors, philoxWord } from '../../codegen/random.ts';
 import { dim, product } from '../../ir/dim.ts';
 import type { Op } from '../../ir/ir.ts';
 import { num } from '../../ir/ops/attrs.ts';
@@ -15,7 +15,7 @@ import { originsOf } from './region.ts';
 const RUN = 16;
 
 /** The kernel of a `fusion {random_bits}` op. */
-export function randomBitsKernel(op: Op, name: string): KernelCall {
+export function randomBitsKernel(op: Op, target: Target, name: string): KernelCall {
   const [key, out] = [op.operands[0]!, op.results[0]!];
   const a = new KernelArgs();
   const { k } = a;
@@ -24,9 +24,16 @@ export function randomBitsKernel(op: Op, name: string): KernelCall {
   const n = a.sizeParam(product(out.type.shape));
   const [key0, key1] = [k.let(K.load(from, 0)), k.let(K.load(from, 1))];
   const whole = k.let(K.bin('and', n, -RUN), 'whole');
-  k.for(0, whole, RUN, (first) =>
-    philoxVectors(k, key0, key1, first).forEach((words, i) => k.store(sink, K.add(first, 4 * i), words)),
-  );
+  k.for(0, whole, RUN, (first) => {
+    if (target.lanes > 1)
+      philoxVectors(k, key0, key1, first).forEach((words, i) => k.store(sink, K.add(first, 4 * i), words));
+    else
+      k.for(0, 4, 1, (lane) => {
+        const counter = k.let(K.bitcast(K.add(K.div(first, 4), lane), 'u32'));
+        const at = k.let(K.add(first, lane));
+        philoxBlock(k, key0, key1, counter, K.u32(0)).forEach((word, i) => k.store(sink, K.add(at, 4 * i), word));
+      });
+  });
   k.for(whole, n, 1, (i) => k.store(sink, i, philoxWord(k, key0, key1, i)));
   return a.finish(name, originsOf(op));
 }
