@@ -8,11 +8,12 @@ import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
 import type { Generator } from './generate/generator.ts';
 import { diagnostics } from './generate/diagnostics.ts';
+import { library } from './generate/library.ts';
 import { ops } from './generate/ops.ts';
 import { stdlib } from './generate/stdlib.ts';
 import { tmlanguage } from './generate/tmlanguage.ts';
 
-const GENERATORS: readonly Generator[] = [diagnostics, ops, stdlib, tmlanguage];
+const GENERATORS: readonly Generator[] = [diagnostics, library, ops, stdlib, tmlanguage];
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const check = process.argv.includes('--check');

@@ -14,7 +14,10 @@ for (const [path, text] of Object.entries(STDLIB)) {
       [],
     );
     for (const d of file.decls) {
-      if (d.exported) t.true(d.doc.trim() !== '', `${d.name.name} has no documentation`);
+      if (!d.exported) continue;
+      t.true(d.doc.trim() !== '', `${d.name.name} has no documentation`);
+      // Layers say where their definition is: PyTorch's page, or a paper with its year.
+      if (d.kind === 'block') t.regex(d.doc, /https:\/\/|\b(19|20)\d\d\b/, `${d.name.name} names no source`);
     }
   });
 }

@@ -247,6 +247,17 @@ CASES = [
     ("rnn_deeper", "RNN(3, 4, num_layers: 6)", nn.RNN(3, 4, 6), [(3, 2, 3)], STATES),
     ("lstm_projected", "LSTM(3, 4, num_layers: 2, bidirectional: true, proj_size: 2)",
      nn.LSTM(3, 4, 2, bidirectional=True, proj_size=2), [(5, 2, 3), (4, 2, 2), (4, 2, 4)], CELLS),
+    # Volumes, and pools by norms.
+    ("convt3d", "ConvTranspose3d(2, 4, (2, 3, 2), stride: (1, 2, 1), padding: 1, output_padding: (0, 1, 0), groups: 2)",
+     nn.ConvTranspose3d(2, 4, (2, 3, 2), (1, 2, 1), 1, (0, 1, 0), 2), [(2, 2, 3, 3, 4)]),
+    ("convt3d_no_bias", "ConvTranspose3d(2, 3, 2, bias: false, dilation: 2)", nn.ConvTranspose3d(2, 3, 2, bias=False, dilation=2), [(1, 2, 3, 2, 3)]),
+    ("maxpool3d", "MaxPool3d(2, stride: 1, padding: 1, ceil_mode: true)", nn.MaxPool3d(2, 1, 1, ceil_mode=True), [(2, 2, 4, 3, 5)]),
+    ("avgpool3d", "AvgPool3d((2, 3, 2), padding: (1, 1, 0), count_include_pad: false)",
+     nn.AvgPool3d((2, 3, 2), padding=(1, 1, 0), count_include_pad=False), [(2, 2, 4, 5, 4)]),
+    ("adaptive_avg3d", "AdaptiveAvgPool3d((2, 3, 1))", nn.AdaptiveAvgPool3d((2, 3, 1)), [(2, 2, 4, 5, 3)]),
+    ("adaptive_max3d", "AdaptiveMaxPool3d(2)", nn.AdaptiveMaxPool3d(2), [(2, 2, 4, 5, 3)]),
+    ("lppool1d", "LPPool1d(2.0, 3)", nn.LPPool1d(2, 3), [(2, 3, 8)]),
+    ("lppool3d", "LPPool3d(1.0, 2)", nn.LPPool3d(1, 2), [(1, 2, 4, 4, 2)]),
 ]
 
 tensors, described = {}, []
