@@ -3525,7 +3525,7 @@ export block Transformer(
   ) -> f32[C, D, d_model] => decoder(tgt, encoder(src, src_mask, src_is_causal), tgt_mask, memory_mask, tgt_is_causal)
 }
 `,
-  'std/optim': `// Optimizers of torch.optim and learning-rate schedules. A \`float\` hyper-parameter may change while training runs; the others are compiled in.
+  'std/optim': `// Optimizers of torch.optim. A \`float\` hyper-parameter may change while training runs; the others are compiled in.
 
 /// Stochastic gradient descent with momentum; https://pytorch.org/docs/stable/generated/torch.optim.SGD.html.
 /// d = g + weight_decay p;  v = momentum v + (1 - dampening) d (v = d in the first step);  p -= lr v, or lr (d + momentum v) with nesterov.
@@ -3819,7 +3819,7 @@ fn orthogonal_part(x: f32[R, C], k: (float, float, float), eps: float, rounds: i
 /// 1 - beta^t. Through expm1, because 1 - pow(beta, t) loses four digits of f32 when beta is near 1.
 fn bias_correction(beta: float, t: f32[]) -> f32[] => -expm1(t * log(beta))
 
-// ---------------------------------------------------------------- schedules: the factor of lr at a step, counted from 0
+// How training moves: schedules (the factor of lr at a step, counted from 0) and the scale of a loss in half precision.
 
 /// lr times factor for the first total_steps, then lr; torch's ConstantLR.
 export fn constant_lr(step: i32[], factor: float, total_steps: int) -> f32[] =>
@@ -3945,8 +3945,6 @@ export fn reduce_on_plateau(
   eps: eps
 }
 
-// ---------------------------------------------------------------- loss scaling
-
 type GradScaler = { init_scale: float, growth_factor: float, backoff_factor: float, growth_interval: int }
 
 /// The loss is multiplied by a scale and its gradients divided by it, so that small gradients are not lost in f16; torch.amp.GradScaler.
@@ -3963,8 +3961,6 @@ export fn grad_scaler(
   backoff_factor: backoff_factor,
   growth_interval: growth_interval
 }
-
-// ---------------------------------------------------------------- helpers
 
 /// How far \`step\` is on the way from \`start\` to \`stop\`: 0 to 1.
 fn progress(step: i32[], start: int, stop: int) -> f32[] =>

@@ -9,7 +9,7 @@ import { KEYWORDS, parse } from '../../src/parser/index.ts';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const samples = [
   ...readdirSync(`${root}test/cases/parser`).map((name) => `test/cases/parser/${name}/input.net`),
-  ...['examples/lenet.net', 'examples/tied.net', 'stdlib/optim.net'],
+  ...['examples/lenet.net', 'examples/tied.net', 'stdlib/optim/optimizers.net'],
 ].map((file) => readFileSync(root + file, 'utf8'));
 
 function survives(text: string): void {
