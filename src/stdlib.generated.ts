@@ -119,6 +119,7 @@ export fn gumbel_softmax(x: f32[...S], tau: float = 1.0, hard: bool = false, dim
 // Convolutions as functions of their weights. All rest on the 2-d primitive and its gradient.
 
 /// Cross-correlation of NCHW images with kernels [out, in / groups, height, width], zeros around the image.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.conv2d.html
 export fn conv2d(
   x: f32[N, C, H, W],
   weight: f32[O, CG, KH, KW],
@@ -140,6 +141,7 @@ export fn conv2d(
 }
 
 /// Cross-correlation of sequences [N, C, L] with kernels [out, in / groups, length]: images of height 1.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.conv1d.html
 export fn conv1d(
   x: f32[N, C, L],
   weight: f32[O, CG, K],
@@ -169,6 +171,7 @@ fn total(parts: [tensor]) {
 }
 
 /// The gradient of conv2d by its input, as a layer: x meets every kernel [in, out / groups, height, width] and the places overlap.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.conv_transpose2d.html
 export fn conv_transpose2d(
   x: f32[N, C, H, W],
   weight: f32[C, OG, KH, KW],
@@ -195,6 +198,7 @@ export fn conv_transpose2d(
 }
 
 /// conv_transpose2d of sequences [N, C, L] with kernels [in, out / groups, length].
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.conv_transpose1d.html
 export fn conv_transpose1d(
   x: f32[N, C, L],
   weight: f32[C, OG, K],
@@ -367,6 +371,7 @@ fn channel_of(x: f32[N, C, ...S]) =>
 // Images [N, C, H, W]: channels to pixels and back, changes of size.
 
 /// Channels become pixels: [N, C r^2, H, W] to [N, C, H r, W r]; Shi et al. 2016.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.pixel_shuffle.html
 export fn pixel_shuffle(x: f32[N, C, H, W], upscale_factor: int) {
   r = upscale_factor
   split = reshape(x, [N, C / (r * r), r, r, H, W])
@@ -374,6 +379,7 @@ export fn pixel_shuffle(x: f32[N, C, H, W], upscale_factor: int) {
 }
 
 /// Undoes pixel_shuffle: [N, C, H, W] to [N, C r^2, H / r, W / r].
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.pixel_unshuffle.html
 export fn pixel_unshuffle(x: f32[N, C, H, W], downscale_factor: int) {
   r = downscale_factor
   split = reshape(x, [N, C, H / r, r, W / r, r])
@@ -381,6 +387,7 @@ export fn pixel_unshuffle(x: f32[N, C, H, W], downscale_factor: int) {
 }
 
 /// Deals the channels out to \`groups\` in turn; Zhang et al. 2017 (ShuffleNet).
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.channel_shuffle.html
 export fn channel_shuffle(x: f32[N, C, ...S], groups: int) =>
   flatten(transpose(unflatten(x, 1, [groups, C / groups]), 1, 2), 1, 2)
 
@@ -476,6 +483,7 @@ export fn index_select(x: E[...S], dim: int, index: i32[N]) => take(x, index, ax
 export fn masked_fill(x: f32[...S], mask: bool[...M], value: float) => select(mask, value, x)
 
 /// Elements moved by \`shifts\` along \`dims\`, those that leave at one end entering at the other.
+/// https://pytorch.org/docs/stable/generated/torch.roll.html
 export fn roll(x: E[...S], shifts: [int], dims: [int]) {
   y = x
   for i in [for i in 0..len(dims): i] { y = rolled(y, shifts[i], axis_of(dims[i], len(S))) }
@@ -500,7 +508,7 @@ export fn tile(x: E[...S], reps: [int]) {
   ])
 }
 
-/// Each element \`repeats\` times in a row along \`dim\`.
+/// Each element \`repeats\` times in a row along \`dim\`; https://pytorch.org/docs/stable/generated/torch.repeat_interleave.html
 export fn repeat_interleave(x: E[...S], repeats: int, dim: int) {
   at = axis_of(dim, len(S))
   y = unsqueeze(x, at + 1)
@@ -508,10 +516,10 @@ export fn repeat_interleave(x: E[...S], repeats: int, dim: int) {
   flatten(op.broadcast_to(y, shape: spread), at, at + 1)
 }
 
-/// x_1, x_1 + x_2, ... along \`dim\`.
+/// x_1, x_1 + x_2, ... along \`dim\`; https://pytorch.org/docs/stable/generated/torch.cumsum.html
 export fn cumsum(x: E[...S], dim: int) => op.cumsum(x, axis: dim)
 
-/// x_1, x_1 x_2, ... along \`dim\`.
+/// x_1, x_1 x_2, ... along \`dim\`; https://pytorch.org/docs/stable/generated/torch.cumprod.html
 export fn cumprod(x: f32[...S], dim: int) {
   at = axis_of(dim, len(S))
   first = op.iota(shape: [for a in 0..len(S): if a == at { S[a] } else { 1 }], axis: at) == 0
@@ -519,6 +527,7 @@ export fn cumprod(x: f32[...S], dim: int) {
 }
 
 /// log(exp(x_1)), log(exp(x_1) + exp(x_2)), ... along \`dim\`, computed from x - max(x).
+/// https://pytorch.org/docs/stable/generated/torch.logcumsumexp.html
 export fn logcumsumexp(x: f32[...S], dim: int) {
   most = stop_gradient(amax(x, dim, keepdim: true))
   log(cumsum(exp(x - most), dim)) + most
@@ -538,7 +547,7 @@ export fn topk(x: E[...S], k: int, dim: int = -1, largest: bool = true) {
   (gather(x, dim, indices), indices)
 }
 
-/// The indices that sort x along \`dim\`, stable.
+/// The indices that sort x along \`dim\`, stable; https://pytorch.org/docs/stable/generated/torch.argsort.html
 export fn argsort(x: E[...S], dim: int = -1, descending: bool = false) =>
   op.argsort(x, axis: dim, descending: descending)
 
@@ -564,6 +573,7 @@ export fn linear(x: f32[...B, I], weight: f32[O, I], bias: f32[O]? = none) -> f3
 export fn per_channel(v: f32[C], rank: int) => op.reshape(v, shape: [for a in 0..rank: if a == 1 { C } else { 1 }])
 
 /// (x - mean) / sqrt(var + eps) per channel (dim 1) with the given statistics, then weight * . + bias.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.batch_norm.html
 export fn batch_norm(
   x: f32[N, C, ...S],
   mean: f32[C],
@@ -579,6 +589,7 @@ export fn batch_norm(
 }
 
 /// (x - mean) / sqrt(var + eps) over the last dims, which are \`normalized_shape\`, then weight * . + bias; Ba et al. 2016.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.layer_norm.html
 export fn layer_norm(
   x: f32[...B, ...normalized_shape],
   normalized_shape: [int],
@@ -593,7 +604,7 @@ export fn layer_norm(
 }
 
 /// Groups of channels of [N, C, ...S], each with its positions, are normalised to mean 0 and variance 1, then weight * . + bias
-/// per channel; Wu & He 2018.
+/// per channel; Wu & He 2018; https://pytorch.org/docs/stable/generated/torch.nn.functional.group_norm.html
 export fn group_norm(
   x: f32[N, C, ...S],
   num_groups: int,
@@ -611,6 +622,7 @@ export fn group_norm(
 }
 
 /// Every channel of every sample is normalised over its positions; Ulyanov et al. 2016.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.instance_norm.html
 export fn instance_norm(
   x: f32[N, C, ...S],
   weight: f32[C]? = none,
@@ -624,7 +636,7 @@ export fn instance_norm(
 }
 
 /// x / sqrt(mean(x^2) + eps) over the last dims, which are \`normalized_shape\`, then times weight; Zhang & Sennrich 2019. \`eps\` none
-/// is the smallest step of f32 at 1.
+/// is the smallest step of f32 at 1; https://pytorch.org/docs/stable/generated/torch.nn.functional.rms_norm.html
 export fn rms_norm(
   x: f32[...B, ...normalized_shape],
   normalized_shape: [int],
@@ -637,6 +649,7 @@ export fn rms_norm(
 }
 
 /// x / (k + alpha mean of x^2 over \`size\` neighbouring channels)^beta, zeros beyond the ends; Krizhevsky et al. 2012.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.local_response_norm.html
 export fn local_response_norm(
   x: f32[N, C, ...S],
   size: int,
@@ -650,11 +663,11 @@ export fn local_response_norm(
   x / pow(k + alpha / float(size) * total([for i in 0..size: narrow(around, 1, i, C)]), beta)
 }
 
-/// Rows of \`weight\`, one per index.
+/// Rows of \`weight\`, one per index; https://pytorch.org/docs/stable/generated/torch.nn.functional.embedding.html
 export fn embedding(indices: i32[...S], weight: f32[V, D]) -> f32[...S, D] => take(weight, indices, axis: 0)
 
 /// The rows of a bag of indices, reduced: [B, L] gives [B, D]. \`per_sample_weights\` scale the rows before a sum; rows of
-/// \`padding_idx\` do not count. A bag without rows gives 0.
+/// \`padding_idx\` do not count. A bag without rows gives 0; https://pytorch.org/docs/stable/generated/torch.nn.functional.embedding_bag.html
 export fn embedding_bag(
   indices: i32[B, L],
   weight: f32[V, D],
@@ -679,7 +692,7 @@ export fn embedding_bag(
   }
 }
 
-/// x1^T A_o x2 + bias_o for each output o, over the last dims.
+/// x1^T A_o x2 + bias_o for each output o, over the last dims; https://pytorch.org/docs/stable/generated/torch.nn.functional.bilinear.html
 export fn bilinear(x1: f32[...B, I], x2: f32[...B, J], weight: f32[O, I, J], bias: f32[O]? = none) -> f32[...B, O] {
   left = op.reshape(x1, shape: [prod(B), I])
   right = op.reshape(x2, shape: [prod(B), J])
@@ -1089,7 +1102,7 @@ export fn triplet_margin_with_distance_loss(
 
 // Pooling over windows of sequences [N, C, L] and images [N, C, H, W].
 
-/// The largest element of each window; NaN passes through.
+/// The largest element of each window; NaN passes through; https://pytorch.org/docs/stable/generated/torch.nn.functional.max_pool2d.html
 export fn max_pool2d(
   x: f32[N, C, H, W],
   kernel_size: (int, int),
@@ -1107,6 +1120,7 @@ export fn max_pool2d(
 )
 
 /// The mean of each window; \`count_include_pad\` counts the padding's zeros.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.avg_pool2d.html
 export fn avg_pool2d(
   x: f32[N, C, H, W],
   kernel_size: (int, int),
@@ -1126,10 +1140,11 @@ export fn avg_pool2d(
 )
 
 /// Means over windows that tile the image into output_size parts: window i is floor(i H / out) .. ceil((i + 1) H / out).
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.adaptive_avg_pool2d.html
 export fn adaptive_avg_pool2d(x: f32[N, C, H, W], output_size: (int, int)) =>
   op.adaptive_avg_pool2d(x, output: output_size)
 
-/// The largest element of each window of a sequence.
+/// The largest element of each window of a sequence; https://pytorch.org/docs/stable/generated/torch.nn.functional.max_pool1d.html
 export fn max_pool1d(
   x: f32[N, C, L],
   kernel_size: int,
@@ -1149,7 +1164,7 @@ export fn max_pool1d(
   2
 )
 
-/// The mean of each window of a sequence.
+/// The mean of each window of a sequence; https://pytorch.org/docs/stable/generated/torch.nn.functional.avg_pool1d.html
 export fn avg_pool1d(
   x: f32[N, C, L],
   kernel_size: int,
@@ -1169,7 +1184,7 @@ export fn avg_pool1d(
   2
 )
 
-/// adaptive_avg_pool2d of a sequence.
+/// adaptive_avg_pool2d of a sequence; https://pytorch.org/docs/stable/generated/torch.nn.functional.adaptive_avg_pool1d.html
 export fn adaptive_avg_pool1d(x: f32[N, C, L], output_size: int) =>
   squeeze(adaptive_avg_pool2d(unsqueeze(x, 2), (1, output_size)), 2)
 
@@ -1182,24 +1197,55 @@ fn adaptive_window(x: f32[...S], dim: int, i: int, count: int) =>
   narrow(x, dim, i * S[dim] / count, ((i + 1) * S[dim] + count - 1) / count - i * S[dim] / count)
 
 /// Maxima over windows that tile the image into output_size parts.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.adaptive_max_pool2d.html
 export fn adaptive_max_pool2d(x: f32[N, C, H, W], output_size: (int, int)) =>
   adaptive_amax(adaptive_amax(x, 2, output_size.0), 3, output_size.1)
 
 /// Maxima over windows that tile the sequence into output_size parts.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.adaptive_max_pool1d.html
 export fn adaptive_max_pool1d(x: f32[N, C, L], output_size: int) => adaptive_amax(x, 2, output_size)
 
-/// (mean of x^p times the window's size)^(1/p) for each window; https://pytorch.org/docs/stable/generated/torch.nn.LPPool2d.html.
+/// (sum of x^p)^(1/p) over each window, p being norm_type; https://pytorch.org/docs/stable/generated/torch.nn.functional.lp_pool2d.html
 export fn lp_pool2d(
   x: f32[N, C, H, W],
   norm_type: float,
   kernel_size: (int, int),
   stride: (int, int) = kernel_size,
   ceil_mode: bool = false
-) {
-  power = if norm_type == 2.0 { x * x } else { pow(x, norm_type) }
-  sums = avg_pool2d(power, kernel_size, stride: stride, ceil_mode: ceil_mode) * float(kernel_size.0 * kernel_size.1)
-  pow(relu(sums), 1.0 / norm_type)
-}
+) => rooted(
+  avg_pool2d(powered(x, norm_type), kernel_size, stride: stride, ceil_mode: ceil_mode),
+  prod(kernel_size),
+  norm_type
+)
+
+/// lp_pool2d of sequences [N, C, L]; https://pytorch.org/docs/stable/generated/torch.nn.functional.lp_pool1d.html
+export fn lp_pool1d(
+  x: f32[N, C, L],
+  norm_type: float,
+  kernel_size: int,
+  stride: int = kernel_size,
+  ceil_mode: bool = false
+) =>
+  rooted(avg_pool1d(powered(x, norm_type), kernel_size, stride: stride, ceil_mode: ceil_mode), kernel_size, norm_type)
+
+/// lp_pool2d of volumes [N, C, D, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.functional.lp_pool3d.html
+export fn lp_pool3d(
+  x: f32[N, C, D, H, W],
+  norm_type: float,
+  kernel_size: (int, int, int),
+  stride: (int, int, int) = kernel_size,
+  ceil_mode: bool = false
+) => rooted(
+  avg_pool3d(powered(x, norm_type), kernel_size, stride: stride, ceil_mode: ceil_mode),
+  prod(kernel_size),
+  norm_type
+)
+
+fn powered(x: f32[...S], p: float) -> f32[...S] => if p == 2.0 { x * x } else { pow(x, p) }
+
+/// The p-th root of the sum, from the mean of so many elements. relu: as in PyTorch its gradient at 0 is 0.
+fn rooted(means: f32[...S], count: int, p: float) -> f32[...S] =>
+  pow(sign(means) * relu(abs(means)) * float(count), 1.0 / p)
 
 // Where in a sequence something is, as numbers.
 
@@ -1238,17 +1284,18 @@ export fn rotary(
 /// A number in [0, 1) from 24 random bits: every value is exact in f32.
 fn unit(bits: u32[...S]) -> f32[...S] => f32(shr(bits, 8)) * (1.0 / 16777216.0)
 
-/// Uniform in [0, 1); the shape comes from where the value goes.
+/// Uniform in [0, 1); the shape comes from where the value goes; https://pytorch.org/docs/stable/generated/torch.rand.html
 export fn rand() -> f32[...S] => unit(op.random_bits(shape: S))
 
-/// Uniform in [0, 1), with the shape of x.
+/// Uniform in [0, 1), with the shape of x; https://pytorch.org/docs/stable/generated/torch.rand_like.html
 export fn rand_like(x: f32[...S]) -> f32[...S] => unit(op.random_bits(shape: S))
 
 /// Standard normal by Box and Muller (1958): sqrt(-2 log u) cos(2 pi v), u in (0, 1]; the shape comes from where the value goes.
+/// https://pytorch.org/docs/stable/generated/torch.randn.html
 export fn randn() -> f32[...S] =>
   sqrt(-2.0 * log(1.0 - unit(op.random_bits(shape: S)))) * cos(2.0 * pi * unit(op.random_bits(shape: S)))
 
-/// Standard normal, with the shape of x.
+/// Standard normal, with the shape of x; https://pytorch.org/docs/stable/generated/torch.randn_like.html
 export fn randn_like(x: f32[...S]) -> f32[...S] =>
   sqrt(-2.0 * log(1.0 - unit(op.random_bits(shape: S)))) * cos(2.0 * pi * unit(op.random_bits(shape: S)))
 
@@ -1332,17 +1379,18 @@ export fn recurrent_layer(
 /// The dims to reduce, as a list.
 fn axes_of(dim: [int]?, rank: int) => if dim == none { [for a in 0..rank: a] } else { dim }
 
-/// The sum of the elements.
+/// The sum of the elements; https://pytorch.org/docs/stable/generated/torch.sum.html
 export fn sum(x: E[...S], dim: [int]? = none, keepdim: bool = false) =>
   op.sum(x, axes: axes_of(dim, len(S)), keepdims: keepdim)
 
-/// The arithmetic mean.
+/// The arithmetic mean; https://pytorch.org/docs/stable/generated/torch.mean.html
 export fn mean(x: f32[...S], dim: [int]? = none, keepdim: bool = false) {
   axes = axes_of(dim, len(S))
   op.sum(x, axes: axes, keepdims: keepdim) / f32(prod([for a in axes: S[a]]))
 }
 
 /// The variance: the mean square distance from the mean, divided by n - correction (1: the unbiased estimate).
+/// https://pytorch.org/docs/stable/generated/torch.var.html
 export fn var(x: f32[...S], dim: [int]? = none, correction: int = 1, keepdim: bool = false) {
   axes = axes_of(dim, len(S))
   n = prod([for a in axes: S[a]])
@@ -1350,31 +1398,31 @@ export fn var(x: f32[...S], dim: [int]? = none, correction: int = 1, keepdim: bo
   if correction == 0 { biased } else { biased * (f32(n) / f32(n - correction)) }
 }
 
-/// The square root of the variance.
+/// The square root of the variance; https://pytorch.org/docs/stable/generated/torch.std.html
 export fn std(x: f32[...S], dim: [int]? = none, correction: int = 1, keepdim: bool = false) =>
   sqrt(var(x, dim: dim, correction: correction, keepdim: keepdim))
 
-/// The largest element; NaN if one is NaN. Equal maxima share the gradient.
+/// The largest element; NaN if one is NaN. Equal maxima share the gradient; https://pytorch.org/docs/stable/generated/torch.amax.html
 export fn amax(x: E[...S], dim: [int]? = none, keepdim: bool = false) =>
   op.max(x, axes: axes_of(dim, len(S)), keepdims: keepdim)
 
-/// The smallest element; NaN if one is NaN. Equal minima share the gradient.
+/// The smallest element; NaN if one is NaN. Equal minima share the gradient; https://pytorch.org/docs/stable/generated/torch.amin.html
 export fn amin(x: E[...S], dim: [int]? = none, keepdim: bool = false) =>
   op.min(x, axes: axes_of(dim, len(S)), keepdims: keepdim)
 
-/// The index of the largest element along \`dim\`; the first of equals.
+/// The index of the largest element along \`dim\`; the first of equals; https://pytorch.org/docs/stable/generated/torch.argmax.html
 export fn argmax(x: E[...S], dim: int, keepdim: bool = false) => op.argmax(x, axis: dim, keepdims: keepdim)
 
-/// The index of the smallest element along \`dim\`; the first of equals.
+/// The index of the smallest element along \`dim\`; the first of equals; https://pytorch.org/docs/stable/generated/torch.argmin.html
 export fn argmin(x: E[...S], dim: int, keepdim: bool = false) => op.argmin(x, axis: dim, keepdims: keepdim)
 
-/// log(sum(exp(x))) along \`dim\`, computed from x - max(x).
+/// log(sum(exp(x))) along \`dim\`, computed from x - max(x); https://pytorch.org/docs/stable/generated/torch.logsumexp.html
 export fn logsumexp(x: f32[...S], dim: int, keepdim: bool = false) {
   y = op.logsumexp(x, axis: dim)
   if keepdim { unsqueeze(y, axis_of(dim, len(S))) } else { y }
 }
 
-/// The Euclidean norm (p = 2), the sum of magnitudes (p = 1), or (sum |x|^p)^(1/p).
+/// The Euclidean norm (p = 2), the sum of magnitudes (p = 1), or (sum |x|^p)^(1/p); https://pytorch.org/docs/stable/generated/torch.norm.html
 export fn norm(x: f32[...S], p: float = 2.0, dim: [int]? = none, keepdim: bool = false) {
   if p == 2.0 {
     sqrt(sum(x * x, dim: dim, keepdim: keepdim))
@@ -1385,15 +1433,15 @@ export fn norm(x: f32[...S], p: float = 2.0, dim: [int]? = none, keepdim: bool =
   }
 }
 
-/// x / max(norm(x), eps) along \`dim\`.
+/// x / max(norm(x), eps) along \`dim\`; https://pytorch.org/docs/stable/generated/torch.nn.functional.normalize.html
 export fn normalize(x: f32[...S], p: float = 2.0, dim: [int] = 1, eps: float = 1e-12) -> f32[...S] =>
   x / maximum(norm(x, p: p, dim: dim, keepdim: true), eps)
 
-/// Whether any element is true.
+/// Whether any element is true; https://pytorch.org/docs/stable/generated/torch.any.html
 export fn any(x: bool[...S], dim: [int]? = none, keepdim: bool = false) =>
   op.max(i32(x), axes: axes_of(dim, len(S)), keepdims: keepdim) != 0
 
-/// Whether all elements are true.
+/// Whether all elements are true; https://pytorch.org/docs/stable/generated/torch.all.html
 export fn all(x: bool[...S], dim: [int]? = none, keepdim: bool = false) =>
   op.min(i32(x), axes: axes_of(dim, len(S)), keepdims: keepdim) != 0
 
@@ -1404,6 +1452,7 @@ fn axis_of(dim: int, rank: int) -> int => if dim < 0 { dim + rank } else { dim }
 
 /// The same elements in row-major order under another shape; one entry may be -1 and is then worked out. The sizes must
 /// multiply to the same number: proved while compiling, or checked when sizes are bound.
+/// https://pytorch.org/docs/stable/generated/torch.reshape.html
 export fn reshape(x: E[...S], shape: [int]) {
   known = prod([for d in shape: if d == -1 { 1 } else { d }])
   op.reshape(x, shape: [for d in shape: if d == -1 { prod(S) / known } else { d }])
@@ -1419,7 +1468,7 @@ export fn flatten(x: E[...S], start_dim: int = 0, end_dim: int = -1) {
   ])
 }
 
-/// Splits the dim \`dim\` into \`sizes\`.
+/// Splits the dim \`dim\` into \`sizes\`; https://pytorch.org/docs/stable/generated/torch.unflatten.html
 export fn unflatten(x: E[...S], dim: int, sizes: [int]) {
   at = axis_of(dim, len(S))
   more = len(sizes) - 1
@@ -1428,38 +1477,39 @@ export fn unflatten(x: E[...S], dim: int, sizes: [int]) {
   ])
 }
 
-/// Adds a dim of size 1 at \`dim\`.
+/// Adds a dim of size 1 at \`dim\`; https://pytorch.org/docs/stable/generated/torch.unsqueeze.html
 export fn unsqueeze(x: E[...S], dim: int) {
   at = axis_of(dim, len(S) + 1)
   op.reshape(x, shape: [for a in 0..len(S) + 1: if a < at { S[a] } else if a == at { 1 } else { S[a - 1] }])
 }
 
-/// Removes the dim \`dim\`, whose size must be 1.
+/// Removes the dim \`dim\`, whose size must be 1; https://pytorch.org/docs/stable/generated/torch.squeeze.html
 export fn squeeze(x: E[...S], dim: int) {
   at = axis_of(dim, len(S))
   op.reshape(x, shape: [for a in 0..len(S) - 1: if a < at { S[a] } else { S[a + 1] }])
 }
 
-/// Swaps two dims; by default the last two.
+/// Swaps two dims; by default the last two; https://pytorch.org/docs/stable/generated/torch.transpose.html
 export fn transpose(x: E[...S], dim0: int = -2, dim1: int = -1) {
   a = axis_of(dim0, len(S))
   b = axis_of(dim1, len(S))
   op.transpose(x, perm: [for i in 0..len(S): if i == a { b } else if i == b { a } else { i }])
 }
 
-/// Dim i of the result is dim dims[i] of x.
+/// Dim i of the result is dim dims[i] of x; https://pytorch.org/docs/stable/generated/torch.permute.html
 export fn permute(x: E[...S], dims: [int]) => op.transpose(x, perm: [for d in dims: axis_of(d, len(S))])
 
 /// Repeats x over dims of size 1 and new leading dims, without copying where it is used elementwise.
+/// https://pytorch.org/docs/stable/generated/torch.broadcast_to.html
 export fn broadcast_to(x: E[...S], shape: [int]) => op.broadcast_to(x, shape: shape)
 
-/// Joins tensors along an existing dim.
+/// Joins tensors along an existing dim; https://pytorch.org/docs/stable/generated/torch.cat.html
 export fn cat(tensors: [tensor], dim: int = 0) => op.concat(tensors, axis: dim)
 
-/// Joins tensors of one shape along a new dim.
+/// Joins tensors of one shape along a new dim; https://pytorch.org/docs/stable/generated/torch.stack.html
 export fn stack(tensors: [tensor], dim: int = 0) => op.concat([for t in tensors: unsqueeze(t, dim)], axis: dim)
 
-/// The part start..start+length of \`dim\`. It must lie inside: nothing is clamped.
+/// The part start..start+length of \`dim\`. It must lie inside: nothing is clamped; https://pytorch.org/docs/stable/generated/torch.narrow.html
 export fn narrow(x: E[...S], dim: int, start: int, length: int) {
   at = axis_of(dim, len(S))
   op.slice(
@@ -1471,19 +1521,21 @@ export fn narrow(x: E[...S], dim: int, start: int, length: int) {
 }
 
 /// Parts of \`split_size\` along \`dim\`; the last may be smaller. The dim must be known while compiling.
+/// https://pytorch.org/docs/stable/generated/torch.split.html
 export fn split(x: E[...S], split_size: int, dim: int = 0) => [
   for i in 0..(S[dim] + split_size - 1) / split_size:
     narrow(x, dim, i * split_size, min(split_size, S[dim] - i * split_size))
 ]
 
-/// At most \`chunks\` parts of equal size (the last may be smaller) along \`dim\`.
+/// At most \`chunks\` parts of equal size (the last may be smaller) along \`dim\`; https://pytorch.org/docs/stable/generated/torch.chunk.html
 export fn chunk(x: E[...S], chunks: int, dim: int = 0) => split(x, (S[dim] + chunks - 1) / chunks, dim)
 
-/// Reverses the order of elements along the dims.
+/// Reverses the order of elements along the dims; https://pytorch.org/docs/stable/generated/torch.flip.html
 export fn flip(x: E[...S], dims: [int]) => op.flip(x, axes: dims)
 
 /// Elements around x; \`pad\` has pairs (before, after) from the last dim backwards, as torch.nn.functional.pad takes them. They are \`value\`, or
 /// x mirrored at its ends without repeating them (reflect), its ends repeated (replicate), or x from the other end (circular).
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.pad.html
 export fn pad(
   x: f32[...S],
   pad: [int],
@@ -1517,29 +1569,29 @@ fn pad_along(x: f32[...S], dim: int, before: int, after: int, mode: "reflect" | 
   take(x, inside, axis: dim)
 }
 
-/// x limited to min..max. The gradient passes at the ends, as in torch.clamp.
+/// x limited to min..max. The gradient passes at the ends, as in torch.clamp; https://pytorch.org/docs/stable/generated/torch.clamp.html
 export fn clamp(x: f32[...S], min: float? = none, max: float? = none) -> f32[...S] {
   low = if min == none { x } else { select(x < min, min, x) }
   if max == none { low } else { select(low > max, max, low) }
 }
 
-/// 1 at the position of each index along a new last dim, 0 elsewhere.
+/// 1 at the position of each index along a new last dim, 0 elsewhere; https://pytorch.org/docs/stable/generated/torch.nn.functional.one_hot.html
 export fn one_hot(indices: i32[...S], num_classes: int) -> i32[...S, num_classes] =>
   i32(unsqueeze(indices, -1) == op.iota(shape: [num_classes], axis: 0, elem: "i32"))
 
-/// A tensor of that shape with every element \`value\`.
+/// A tensor of that shape with every element \`value\`; https://pytorch.org/docs/stable/generated/torch.full.html
 export fn full(shape: [int], value: float) => op.constant(value: value, elem: "f32", shape: shape)
 
-/// Zeros with the shape of x.
+/// Zeros with the shape of x; https://pytorch.org/docs/stable/generated/torch.zeros_like.html
 export fn zeros_like(x: f32[...S]) -> f32[...S] => full(S, 0.0)
 
-/// 0, 1, ..., n - 1.
+/// 0, 1, ..., n - 1; https://pytorch.org/docs/stable/generated/torch.arange.html
 export fn arange(n: int) -> i32[n] => op.iota(shape: [n], axis: 0, elem: "i32")
 
-/// The lower triangle of the last two dims, from the given diagonal; 0 above it.
+/// The lower triangle of the last two dims, from the given diagonal; 0 above it; https://pytorch.org/docs/stable/generated/torch.tril.html
 export fn tril(x: f32[...S], diagonal: int = 0) -> f32[...S] => select(column(x) > row(x) + diagonal, 0.0, x)
 
-/// The upper triangle of the last two dims, from the given diagonal; 0 below it.
+/// The upper triangle of the last two dims, from the given diagonal; 0 below it; https://pytorch.org/docs/stable/generated/torch.triu.html
 export fn triu(x: f32[...S], diagonal: int = 0) -> f32[...S] => select(column(x) < row(x) + diagonal, 0.0, x)
 
 fn row(x: f32[...S]) -> i32[...S] => op.iota(shape: S, axis: len(S) - 2, elem: "i32")
@@ -1548,7 +1600,7 @@ fn column(x: f32[...S]) -> i32[...S] => op.iota(shape: S, axis: len(S) - 1, elem
 // Convolutions and pools over volumes [N, C, D, H, W], in steps along the depth of what is done with images.
 
 /// Cross-correlation of volumes [N, C, D, H, W] with kernels [out, in / groups, depth, height, width]: the sum over the kernel's
-/// depth of 2-d convolutions of the slices that each of its planes meets.
+/// depth of 2-d convolutions of the slices that each of its planes meets; https://pytorch.org/docs/stable/generated/torch.nn.functional.conv3d.html
 export fn conv3d(
   x: f32[N, C, D, H, W],
   weight: f32[O, CG, KD, KH, KW],
@@ -1598,6 +1650,7 @@ fn depth_plane(
 
 /// The gradient of conv3d by its input, as a layer: each plane of the kernel [in, out / groups, depth, height, width] gives
 /// images (a conv_transpose2d), which are added where it lies along the depth.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.conv_transpose3d.html
 export fn conv_transpose3d(
   x: f32[N, C, D, H, W],
   weight: f32[C, OG, KD, KH, KW],
@@ -1639,6 +1692,7 @@ fn along_depth(x: f32[N, D, C, H, W], first: int, step: int, n: int) =>
   op.pad(x, low: [0, first, 0, 0, 0], high: [0, n - first - (D - 1) * step - 1, 0, 0, 0], gap: [0, step - 1, 0, 0, 0])
 
 /// The largest element of each window: of the largest of its planes. NaN passes through.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.max_pool3d.html
 export fn max_pool3d(
   x: f32[N, C, D, H, W],
   kernel_size: (int, int, int),
@@ -1671,6 +1725,7 @@ export fn max_pool3d(
 }
 
 /// The mean of each window: the mean of the means of its planes, which all hold the same number of elements.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.avg_pool3d.html
 export fn avg_pool3d(
   x: f32[N, C, D, H, W],
   kernel_size: (int, int, int),
@@ -1710,6 +1765,7 @@ fn across_depth(x: f32[N, P, H, W], channels: int, depth: int, pool: (f32[...S])
   unflatten(pool(reshape(x, [N, channels, depth, H * W])), 3, [H, W])
 
 /// Means over windows that tile the volume into output_size parts.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.adaptive_avg_pool3d.html
 export fn adaptive_avg_pool3d(x: f32[N, C, D, H, W], output_size: (int, int, int)) => across_depth(
   adaptive_avg_pool2d(flatten(x, 1, 2), (output_size.1, output_size.2)),
   C,
@@ -1718,24 +1774,25 @@ export fn adaptive_avg_pool3d(x: f32[N, C, D, H, W], output_size: (int, int, int
 )
 
 /// Maxima over windows that tile the volume into output_size parts.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.adaptive_max_pool3d.html
 export fn adaptive_max_pool3d(x: f32[N, C, D, H, W], output_size: (int, int, int)) =>
   adaptive_amax(adaptive_amax(adaptive_amax(x, 2, output_size.0), 3, output_size.1), 4, output_size.2)
 `,
   'std/init': `// Initialisers of torch.nn.init: the shape \`S\` is that of the parameter to be filled.
 
-/// Every element is \`val\`.
+/// Every element is \`val\`; https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.constant_
 export fn constant(val: float) -> f32[...S] => op.constant(value: val, elem: "f32", shape: S)
 
-/// Zeros, of any element type.
+/// Zeros, of any element type; https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.zeros_
 export fn zeros() -> E[...S] => op.constant(value: 0.0, elem: E, shape: S)
 
-/// Ones, of any element type.
+/// Ones, of any element type; https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.ones_
 export fn ones() -> E[...S] => op.constant(value: 1.0, elem: E, shape: S)
 
-/// Uniform in [a, b).
+/// Uniform in [a, b); https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.uniform_
 export fn uniform(a: float = 0.0, b: float = 1.0) -> f32[...S] => rand() * (b - a) + a
 
-/// Normal with the given mean and standard deviation.
+/// Normal with the given mean and standard deviation; https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.normal_
 export fn normal(mean: float = 0.0, std: float = 1.0) -> f32[...S] => randn() * std + mean
 
 /// Normal, limited to a..b by inverting the distribution function
@@ -1791,6 +1848,7 @@ export type Nonlinearity =
   "selu"
 
 /// The factor that keeps the size of activations through a nonlinearity; \`param\` is leaky_relu's slope.
+/// https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.calculate_gain
 export fn calculate_gain(nonlinearity: Nonlinearity, param: float = 0.01) -> float {
   if nonlinearity == "tanh" {
     5.0 / 3.0
@@ -1805,17 +1863,19 @@ export fn calculate_gain(nonlinearity: Nonlinearity, param: float = 0.01) -> flo
   }
 }
 
-/// Uniform in +-gain sqrt(6 / (fan_in + fan_out)); Glorot & Bengio 2010.
+/// Uniform in +-gain sqrt(6 / (fan_in + fan_out)); Glorot & Bengio 2010; https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.xavier_uniform_
 export fn xavier_uniform(gain: float = 1.0) -> f32[...S] {
   bound = gain * sqrt(6.0 / float(fan_in_of(S) + fan_out_of(S)))
   uniform(-bound, bound)
 }
 
 /// Normal with standard deviation gain sqrt(2 / (fan_in + fan_out)); Glorot & Bengio 2010.
+/// https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.xavier_normal_
 export fn xavier_normal(gain: float = 1.0) -> f32[...S] =>
   normal(0.0, gain * sqrt(2.0 / float(fan_in_of(S) + fan_out_of(S))))
 
 /// Uniform in +-gain sqrt(3 / fan); He et al. 2015. \`a\` is leaky_relu's slope.
+/// https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.kaiming_uniform_
 export fn kaiming_uniform(
   a: float = 0.0,
   mode: "fan_in" | "fan_out" = "fan_in",
@@ -1827,6 +1887,7 @@ export fn kaiming_uniform(
 }
 
 /// Normal with standard deviation gain / sqrt(fan); He et al. 2015. \`a\` is leaky_relu's slope.
+/// https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.kaiming_normal_
 export fn kaiming_normal(
   a: float = 0.0,
   mode: "fan_in" | "fan_out" = "fan_in",
@@ -1836,7 +1897,7 @@ export fn kaiming_normal(
   normal(0.0, calculate_gain(nonlinearity, a) / sqrt(float(fan)))
 }
 
-/// The identity matrix: 1 where row equals column.
+/// The identity matrix: 1 where row equals column; https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.eye_
 export fn eye() -> f32[R, C] =>
   f32(op.iota(shape: [R, C], axis: 0, elem: "i32") == op.iota(shape: [R, C], axis: 1, elem: "i32"))
 
@@ -2085,6 +2146,8 @@ export block MultiheadAttention(
   bias: bool = true,
   batch_first: bool = false
 ) {
+  require embed_dim % num_heads == 0, "num_heads ({num_heads}) must divide embed_dim ({embed_dim})"
+
   const head_dim = embed_dim / num_heads
 
   param in_proj_weight: f32[3 * embed_dim, embed_dim] ~ xavier_uniform()
@@ -2146,9 +2209,9 @@ export block Flatten(start_dim: int = 1, end_dim: int = -1) {
   forward(x: f32[...S]) => flatten(x, start_dim, end_dim)
 }
 
-/// Splits the dim \`dim\` into \`sizes\`; https://pytorch.org/docs/stable/generated/torch.nn.Unflatten.html.
-export block Unflatten(dim: int, sizes: [int]) {
-  forward(x: f32[...S]) => unflatten(x, dim, sizes)
+/// Splits the dim \`dim\` into \`unflattened_size\`; https://pytorch.org/docs/stable/generated/torch.nn.Unflatten.html.
+export block Unflatten(dim: int, unflattened_size: [int]) {
+  forward(x: f32[...S]) => unflatten(x, dim, unflattened_size)
 }
 
 /// y_o = x1^T A_o x2 + b_o over the last dims; https://pytorch.org/docs/stable/generated/torch.nn.Bilinear.html.
@@ -2179,6 +2242,9 @@ export block Conv1d(
   groups: int = 1,
   bias: bool = true
 ) {
+  require in_channels % groups == 0, "groups ({groups}) must divide in_channels ({in_channels})"
+  require out_channels % groups == 0, "groups ({groups}) must divide out_channels ({out_channels})"
+
   param weight: f32[out_channels, in_channels / groups, kernel_size] ~ kaiming_uniform(a: sqrt(5.0))
   if bias { param bias: f32[out_channels] ~ bias_init(in_channels / groups * kernel_size) }
 
@@ -2207,6 +2273,9 @@ export block Conv2d(
   groups: int = 1,
   bias: bool = true
 ) {
+  require in_channels % groups == 0, "groups ({groups}) must divide in_channels ({in_channels})"
+  require out_channels % groups == 0, "groups ({groups}) must divide out_channels ({out_channels})"
+
   const fan_in = in_channels / groups * kernel_size.0 * kernel_size.1
 
   param weight: f32[out_channels, in_channels / groups, kernel_size.0, kernel_size.1] ~ kaiming_uniform(a: sqrt(5.0))
@@ -2240,6 +2309,9 @@ export block Conv3d(
   groups: int = 1,
   bias: bool = true
 ) {
+  require in_channels % groups == 0, "groups ({groups}) must divide in_channels ({in_channels})"
+  require out_channels % groups == 0, "groups ({groups}) must divide out_channels ({out_channels})"
+
   param weight: f32[out_channels, in_channels / groups, kernel_size.0, kernel_size.1, kernel_size.2] ~
     kaiming_uniform(a: sqrt(5.0))
   if bias {
@@ -2268,6 +2340,9 @@ export block ConvTranspose1d(
   bias: bool = true,
   dilation: int = 1
 ) {
+  require in_channels % groups == 0, "groups ({groups}) must divide in_channels ({in_channels})"
+  require out_channels % groups == 0, "groups ({groups}) must divide out_channels ({out_channels})"
+
   param weight: f32[in_channels, out_channels / groups, kernel_size] ~ kaiming_uniform(a: sqrt(5.0))
   if bias { param bias: f32[out_channels] ~ bias_init(out_channels / groups * kernel_size) }
 
@@ -2311,6 +2386,9 @@ export block ConvTranspose2d(
   bias: bool = true,
   dilation: (int, int) = 1
 ) {
+  require in_channels % groups == 0, "groups ({groups}) must divide in_channels ({in_channels})"
+  require out_channels % groups == 0, "groups ({groups}) must divide out_channels ({out_channels})"
+
   param weight: f32[in_channels, out_channels / groups, kernel_size.0, kernel_size.1] ~ kaiming_uniform(a: sqrt(5.0))
   if bias { param bias: f32[out_channels] ~ bias_init(out_channels / groups * kernel_size.0 * kernel_size.1) }
 
@@ -2337,6 +2415,42 @@ export block ConvTranspose2d(
         dilation: dilation
       )
     }
+  }
+}
+
+/// The transpose (adjoint) of Conv3d as a map of its input; https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose3d.html.
+/// Each side n becomes (n - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1. Weights are
+/// [in, out / groups, depth, height, width].
+export block ConvTranspose3d(
+  in_channels: int,
+  out_channels: int,
+  kernel_size: (int, int, int),
+  stride: (int, int, int) = 1,
+  padding: (int, int, int) = 0,
+  output_padding: (int, int, int) = 0,
+  groups: int = 1,
+  bias: bool = true,
+  dilation: (int, int, int) = 1
+) {
+  require in_channels % groups == 0, "groups ({groups}) must divide in_channels ({in_channels})"
+  require out_channels % groups == 0, "groups ({groups}) must divide out_channels ({out_channels})"
+
+  param weight: f32[in_channels, out_channels / groups, kernel_size.0, kernel_size.1, kernel_size.2] ~
+    kaiming_uniform(a: sqrt(5.0))
+  if bias { param bias: f32[out_channels] ~ bias_init(out_channels / groups * prod(kernel_size)) }
+
+  forward(x: f32[B, in_channels, D, H, W]) {
+    offset = if bias { bias } else { none }
+    conv_transpose3d(
+      x,
+      weight,
+      offset,
+      stride: stride,
+      padding: padding,
+      output_padding: output_padding,
+      groups: groups,
+      dilation: dilation
+    )
   }
 }
 
@@ -2838,6 +2952,8 @@ export block LayerNorm(normalized_shape: [int], eps: float = 1e-5, elementwise_a
 /// Normalises num_groups groups of channels of [N, C, ...], each with its positions, per sample; Wu & He 2018,
 /// https://pytorch.org/docs/stable/generated/torch.nn.GroupNorm.html.
 export block GroupNorm(num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = true, bias: bool = true) {
+  require num_channels % num_groups == 0, "num_groups ({num_groups}) must divide num_channels ({num_channels})"
+
   if affine {
     param weight: f32[num_channels] ~ ones()
     if bias { param bias: f32[num_channels] ~ zeros() }
@@ -3058,7 +3174,7 @@ export block CircularPad3d(padding: (int, int, int, int, int, int)) {
     pad(x, [padding.0, padding.1, padding.2, padding.3, padding.4, padding.5], "circular")
 }
 
-// Pooling over images [N, C, H, W] and sequences [N, C, L].
+// Pooling over sequences [N, C, L], images [N, C, H, W] and volumes [N, C, D, H, W].
 
 /// The largest element of each window; https://pytorch.org/docs/stable/generated/torch.nn.MaxPool2d.html.
 /// A side of size n becomes (n + 2 padding - dilation (kernel - 1) - 1) / stride + 1, rounded down, or up with ceil_mode.
@@ -3157,6 +3273,63 @@ export block LPPool2d(
   ceil_mode: bool = false
 ) {
   forward(x: f32[B, C, H, W]) => lp_pool2d(x, norm_type, kernel_size, stride: stride, ceil_mode: ceil_mode)
+}
+
+/// LPPool2d of sequences [N, C, L]; https://pytorch.org/docs/stable/generated/torch.nn.LPPool1d.html
+export block LPPool1d(norm_type: float, kernel_size: int, stride: int = kernel_size, ceil_mode: bool = false) {
+  forward(x: f32[B, C, L]) => lp_pool1d(x, norm_type, kernel_size, stride: stride, ceil_mode: ceil_mode)
+}
+
+/// LPPool2d of volumes [N, C, D, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.LPPool3d.html
+export block LPPool3d(
+  norm_type: float,
+  kernel_size: (int, int, int),
+  stride: (int, int, int) = kernel_size,
+  ceil_mode: bool = false
+) {
+  forward(x: f32[B, C, D, H, W]) => lp_pool3d(x, norm_type, kernel_size, stride: stride, ceil_mode: ceil_mode)
+}
+
+/// The largest element of each window of volumes [N, C, D, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.MaxPool3d.html
+export block MaxPool3d(
+  kernel_size: (int, int, int),
+  stride: (int, int, int) = kernel_size,
+  padding: (int, int, int) = 0,
+  dilation: (int, int, int) = 1,
+  ceil_mode: bool = false
+) {
+  forward(x: f32[B, C, D, H, W]) =>
+    max_pool3d(x, kernel_size, stride: stride, padding: padding, dilation: dilation, ceil_mode: ceil_mode)
+}
+
+/// The mean of each window of volumes [N, C, D, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.AvgPool3d.html
+export block AvgPool3d(
+  kernel_size: (int, int, int),
+  stride: (int, int, int) = kernel_size,
+  padding: (int, int, int) = 0,
+  ceil_mode: bool = false,
+  count_include_pad: bool = true,
+  divisor_override: int? = none
+) {
+  forward(x: f32[B, C, D, H, W]) => avg_pool3d(
+    x,
+    kernel_size,
+    stride: stride,
+    padding: padding,
+    ceil_mode: ceil_mode,
+    count_include_pad: count_include_pad,
+    divisor_override: divisor_override
+  )
+}
+
+/// Means over windows that tile the volume into output_size parts; https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool3d.html
+export block AdaptiveAvgPool3d(output_size: (int, int, int)) {
+  forward(x: f32[B, C, D, H, W]) => adaptive_avg_pool3d(x, output_size)
+}
+
+/// Maxima over windows that tile the volume into output_size parts; https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool3d.html
+export block AdaptiveMaxPool3d(output_size: (int, int, int)) {
+  forward(x: f32[B, C, D, H, W]) => adaptive_max_pool3d(x, output_size)
 }
 
 // Positions as layers without parameters.
