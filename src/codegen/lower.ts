@@ -6,6 +6,7 @@ import { elementwiseKernel } from '../runtime/kernels/elementwise.ts';
 import { contractionKernels } from '../runtime/kernels/contraction.ts';
 import { elementwiseOnGrid } from '../runtime/kernels/gpu/elementwise.ts';
 import { maxPoolGradOnGrid } from '../runtime/kernels/gpu/pool-grad.ts';
+import { putOnGrid } from '../runtime/kernels/gpu/put.ts';
 import { randomBitsOnGrid } from '../runtime/kernels/gpu/random.ts';
 import { rowwiseOnGrid } from '../runtime/kernels/gpu/rowwise.ts';
 import { scanOnGrid } from '../runtime/kernels/gpu/scan.ts';
@@ -22,7 +23,6 @@ import type { Func, Module, Op, Region, Value } from '../ir/ir.ts';
 import { size } from '../ir/ops/attrs.ts';
 import type { CallArg, KernelCall, Scratch, Target } from './call.ts';
 import { fusionKey } from './fusion-key.ts';
-import { WGSL } from './targets.ts';
 import type { Lowered, LoweredBlock, LoweredItem } from './lowered.ts';
 
 /** All functions of a module. */
@@ -163,9 +163,8 @@ function onGrid(family: string, op: Op, name: string): readonly KernelCall[] | n
       return [sortOnGrid(op, name)];
     case 'random_bits':
       return [randomBitsOnGrid(op, name)];
-    // In one invocation, as written for a core: what it changes is small beside the tensor that stays in place.
     case 'put':
-      return [scatterKernel(op, WGSL, name)];
+      return [putOnGrid(op, name)];
     case 'fold_in':
       return [foldInKernel(op, name)];
     default:

@@ -138,6 +138,16 @@ check('a table of many rows gathers equal indices in order', {
   attrs: { size: dim(11), axis: 0 },
   inputs: [{ shape: [400], elem: 'i32', range: [-2, 13] }, x(400, 33)],
 });
+check('slices are added to a tensor in the order of equal indices', {
+  kind: 'index_add',
+  attrs: { axis: 1 },
+  inputs: [x(3, 11, 9), { shape: [200], elem: 'i32', range: [-2, 13] }, x(3, 200, 9)],
+});
+check('one slice of many elements is replaced', {
+  kind: 'put',
+  attrs: { axis: 1 },
+  inputs: [x(40, 5, 70), { shape: [], elem: 'i32', range: [2, 3] }, x(40, 70)],
+});
 check('more rows than a dimension of the grid has workgroups', {
   kind: 'sum',
   attrs: { axes: [1] },
