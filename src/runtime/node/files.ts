@@ -36,8 +36,8 @@ export async function writeFileAtomic(path: string, content: Content): Promise<v
   await handle?.close();
 }
 
-/** Large enough that the calls do not count, and small enough that the disk is busy while the next one is prepared. */
-const STEP = 1 << 24;
+/** Measured: larger writes are slower, as the system copies what no longer is in the processor's cache. */
+const STEP = 1 << 19;
 
 async function writeAll(file: FileHandle, content: Content): Promise<void> {
   if (typeof content === 'string') return file.writeFile(content);
