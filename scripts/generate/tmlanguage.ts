@@ -54,7 +54,7 @@ const CONTEXTUAL: Readonly<
   ...same(['tie', 'freeze', 'override'], { before: START, after: SELECTOR, scope: 'keyword.other' }),
   ...same(['init', 'train'], { before: START, after: BRACE, scope: 'keyword.other' }),
   update: { before: START, after: WORD, scope: 'keyword.other' },
-  require: { before: START, after: '(?=[ \\t]+[A-Za-z0-9_("])', scope: 'keyword.other' },
+  require: { before: START, after: '(?=[ \\t]+[A-Za-z0-9_("]|\\()', scope: 'keyword.other' },
   seq: { before: '(?<![.A-Za-z0-9_])()', after: BRACE, scope: 'storage.type' },
   grad: { before: '^([ \\t]*)', after: '(?=[ \\t]*\\()', scope: 'storage.type' },
 };
