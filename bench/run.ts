@@ -8,6 +8,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { gemmRows } from './gemm.ts';
+import { nativeGemmRows } from './gemm-native.ts';
 import { lenetTrainStep } from './w3.ts';
 import { benchGpu } from './webgpu.ts';
 
@@ -31,12 +32,13 @@ const { values } = parseArgs({
   },
 });
 if (values.help) {
-  console.log('npm run bench -- [--only W1|W3] [--seconds 2.5]');
+  console.log('npm run bench -- [--only W1|W3] [--seconds 2.5] [--device cpu|native]');
   console.log('npm run bench -- --device webgpu [--small] [--peak-gflops N] [--peak-gbs N] [--seconds 2.5]');
   process.exit(0);
 }
 const seconds = Number(values.seconds);
-if (values.device !== 'cpu') {
+const onHost = values.device === 'cpu' || values.device === 'native' ? values.device : null;
+if (onHost === null) {
   const peak = (text: string | undefined): number | null => (text === undefined ? null : Number(text));
   const { device, small } = values;
   const [peakGflops, peakGbs] = [peak(values['peak-gflops']), peak(values['peak-gbs'])];
@@ -46,9 +48,9 @@ if (values.device !== 'cpu') {
 const wanted = (name: string): boolean => values.only === undefined || new RegExp(values.only).test(name);
 
 const rows: Row[] = [];
-if (wanted('W1')) rows.push(...(await gemmRows(seconds)));
+if (wanted('W1')) rows.push(...(await (onHost === 'native' ? nativeGemmRows(seconds) : gemmRows(seconds))));
 if (wanted('W3')) {
-  rows.push(await lenetTrainStep(seconds));
+  rows.push(await lenetTrainStep(seconds, onHost));
   const torch = torchRow('W3', 'bench/torch_w3.py', [String(seconds), '1']);
   if (torch) rows.push(torch);
 }
