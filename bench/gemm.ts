@@ -1,6 +1,6 @@
 /**
- * W1: square f32 matrix products on one thread of WebAssembly, beside the machine's ceiling for fused multiply-add measured
- * in the same run. `node bench/gemm.ts [--revectorize]` prints it alone; the flag lets V8 pair 128-bit operations.
+ * The matrix product of kernel IR alone, without a program around it, beside the machine's ceiling for fused multiply-add:
+ * `node bench/gemm.ts [--revectorize]`; the flag lets V8 pair 128-bit operations.
  */
 import { setFlagsFromString } from 'node:v8';
 import { add, f32, fma, KernelBuilder, load, splat } from '../src/codegen/builder.ts';
@@ -13,7 +13,6 @@ import type { Value } from '../src/ir/ir.ts';
 import { NO_ORIGIN } from '../src/ir/ir.ts';
 import { sourceOf, storeTo } from '../src/runtime/kernels/epilogue.ts';
 import { matmulCalls, matmulSpec } from '../src/runtime/kernels/matmul.ts';
-import type { Row } from './run.ts';
 import { timed } from './timing.ts';
 
 const CHAINS = 12;
@@ -31,25 +30,11 @@ function ceilingKernel(): KernelCall['kernel'] {
   return k.finish('fma_chains', [NO_ORIGIN]);
 }
 
-export async function gemmRows(seconds: number): Promise<Row[]> {
-  const rows = [512, 1024].map((n) => {
-    const best = timed(seconds, product(n));
-    return row(`${n}^3`, best, 2 * n ** 3);
-  });
-  return [row('ceiling', timed(seconds, ceiling()), 2 * 4 * CHAINS * STEPS), ...rows];
-}
-
-const row = (name: string, t: ReturnType<typeof timed>, flops: number): Row => ({
-  workload: `W1 ${name}`,
-  peer: 'Netwright WebAssembly, 1 thread',
-  minMs: t.minMs,
-  medianMs: t.medianMs,
-  note: `${(flops / t.minMs / 1e6).toFixed(1)} GFLOP/s`,
-});
-
-function ceiling(): () => void {
-  return instantiate(ceilingKernel(), [SCRATCH_BYTES + 64], SCRATCH_BYTES + 4096);
-}
+/** GFLOP/s of one core of WebAssembly. */
+export const wasmCeiling = (seconds: number): number =>
+  (2 * 4 * CHAINS * STEPS) /
+  timed(seconds, instantiate(ceilingKernel(), [SCRATCH_BYTES + 64], SCRATCH_BYTES + 4096)).minMs /
+  1e6;
 
 function product(n: number): () => void {
   const shape = [D.dim(n), D.dim(n)];
@@ -78,5 +63,9 @@ function instantiate(kernel: KernelCall['kernel'], frame: readonly number[], byt
 
 if (import.meta.main) {
   if (process.argv.includes('--revectorize')) setFlagsFromString('--experimental-wasm-revectorize');
-  for (const r of await gemmRows(1)) console.log(`${r.workload.padEnd(12)} ${r.note}  (${r.minMs.toFixed(2)} ms)`);
+  console.log(`ceiling  ${wasmCeiling(1).toFixed(1)} GFLOP/s`);
+  for (const n of [64, 128, 256, 512, 1024]) {
+    const { minMs } = timed(1, product(n));
+    console.log(`${`${n}^3`.padEnd(8)} ${((2 * n ** 3) / minMs / 1e6).toFixed(1)} GFLOP/s  (${minMs.toFixed(3)} ms)`);
+  }
 }

@@ -1,15 +1,23 @@
-/** Times one function: 0.7 s of warm-up, then calls timed one by one. */
-export function timed(seconds: number, call: () => void): { minMs: number; medianMs: number; calls: number } {
-  const until = (end: number, each: () => void): void => {
-    while (performance.now() < end) each();
-  };
-  until(performance.now() + 700, call);
+/** Times one function: 0.7 s of warm-up, then calls timed one by one, at least five of them. */
+
+export interface Times {
+  readonly minMs: number;
+  readonly medianMs: number;
+  readonly p90Ms: number;
+  readonly calls: number;
+}
+
+export function timed(seconds: number, call: () => unknown): Times {
+  const warm = performance.now() + 700;
+  while (performance.now() < warm) call();
   const times: number[] = [];
-  until(performance.now() + seconds * 1000, () => {
+  const end = performance.now() + seconds * 1000;
+  while (performance.now() < end || times.length < 5) {
     const t = performance.now();
     call();
     times.push(performance.now() - t);
-  });
+  }
   times.sort((a, b) => a - b);
-  return { minMs: times[0] ?? NaN, medianMs: times[times.length >> 1] ?? NaN, calls: times.length };
+  const at = (share: number): number => times[Math.floor(share * (times.length - 1))]!;
+  return { minMs: at(0), medianMs: at(0.5), p90Ms: at(0.9), calls: times.length };
 }

@@ -1,0 +1,99 @@
+/**
+ * Measures Netwright on one workload in a process of its own and prints one JSON line:
+ * `node bench/measure.ts W3 --device cpu --threads 1 --seconds 2.5`. The peers' scripts print the same fields.
+ */
+import { parseArgs } from 'node:util';
+import { chooseDevice } from '../src/cli/device.ts';
+import { diskHost } from '../src/cli/host.ts';
+import { compile } from '../src/compile.ts';
+import { tensor, type Model, type Tensor } from '../src/runtime/index.ts';
+import { dataOf, uniform, WORKLOADS, type Workload } from './spec.ts';
+import { timed, type Times } from './timing.ts';
+
+/** What every implementation reports of a workload. */
+export interface Measured extends Times {
+  readonly firstCallMs: number;
+  /** First losses or chosen logits, to be compared with the reference. */
+  readonly check: readonly number[];
+  readonly peakRssMb: number;
+  /** Planned tensor memory of the program, where it is known. */
+  readonly plannedMb: number | null;
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    device: { type: 'string', default: 'cpu' },
+    threads: { type: 'string', default: '1' },
+    seconds: { type: 'string', default: '2.5' },
+  },
+});
+const seconds = Number(values.seconds);
+
+async function create(file: string, block: string, hyper: Readonly<Record<string, number>>): Promise<Model> {
+  const chosen = await chooseDevice(values.device);
+  const source = { file: `bench/networks/${file}.net`, host: diskHost('.') };
+  const { blocks, diagnostics, artifacts } = compile(source, { hyper, ...chosen.compile });
+  const found = blocks[block];
+  if (!found) throw new Error(diagnostics.map((d) => d.message).join('\n'));
+  return found.create({ device: await chosen.open(artifacts[0]!) });
+}
+
+async function workload(w: Workload): Promise<Measured> {
+  const model = await create(w.file, w.block, w.hyper);
+  const { params, x, y } = dataOf(w);
+  const given = new Map<string, Tensor>([...params].map(([name, p]) => [name, tensor(p.data, { shape: p.shape })]));
+  model.load_state_dict(given, { strict: false });
+  const { device } = model;
+  const input = tensor(x as ArrayLike<number>, {
+    device,
+    shape: w.input.shape,
+    dtype: w.input.kind === 'tokens' ? 'i32' : 'f32',
+  });
+  const check: number[] = [];
+  let call: () => unknown;
+  const started = performance.now();
+  if (w.target && y) {
+    const target = tensor(y, { shape: w.target.shape, device });
+    const step = (): number => model.train_step(input, target).loss.readSync()[0]!;
+    call = step;
+    check.push(step());
+  } else {
+    // From a host array to a host array, as the peers are timed.
+    call = () => {
+      input.copy_(x);
+      return (model.call('forward', [input]) as Tensor).readSync();
+    };
+    const logits = call() as Float32Array;
+    check.push(logits[0]!, logits[1]!, logits.at(-1)!);
+  }
+  const firstCallMs = performance.now() - started;
+  if (w.target) for (let i = 1; i < 6; i++) check.push(call() as number);
+  return report(timed(seconds, call), firstCallMs, check);
+}
+
+async function product(n: number): Promise<Measured> {
+  const model = await create('gemm', 'Product', { n });
+  const shape = [n, n];
+  model.load_state_dict({ b: tensor(uniform(shape, 101, 1), { shape }) });
+  const a = tensor(uniform(shape, 100, 1), { shape, device: model.device });
+  const call = (): Tensor => model.call('forward', [a]) as Tensor;
+  const started = performance.now();
+  const c = call().readSync();
+  const firstCallMs = performance.now() - started;
+  return report(timed(seconds, call), firstCallMs, [c[0]!, c.at(-1)!]);
+}
+
+const report = (times: Times, firstCallMs: number, check: readonly number[]): Measured => ({
+  ...times,
+  firstCallMs,
+  check,
+  peakRssMb: process.resourceUsage().maxRSS / 1024,
+  plannedMb: null,
+});
+
+const name = positionals[0] ?? '';
+const size = /^W1_(\d+)$/.exec(name)?.[1];
+const w = WORKLOADS[name];
+if (size === undefined && !w) throw new Error(`no workload ${name}`);
+console.log(JSON.stringify(w ? await workload(w) : await product(Number(size))));
