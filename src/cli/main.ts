@@ -6,6 +6,7 @@ import { buildCommand } from './commands/build.ts';
 import { checkCommand } from './commands/check.ts';
 import { devicesCommand } from './commands/devices.ts';
 import { fmtCommand } from './commands/fmt.ts';
+import { generateCommand } from './commands/generate.ts';
 import { convertCommand } from './commands/convert.ts';
 import { diffCommand } from './commands/diff.ts';
 import { inspectCommand } from './commands/inspect.ts';
@@ -35,6 +36,7 @@ const COMMANDS = [
   buildCommand,
   trainCommand,
   predictCommand,
+  generateCommand,
   summaryCommand,
   devicesCommand,
   inspectCommand,

@@ -252,6 +252,43 @@ test('a text is data for a language model: its bytes, and what comes next', asyn
   t.true(Number(/epoch 40\/40 {2}loss ([\d.]+)/.exec(r.out)![1]) < 0.5, r.out);
 });
 
+test('a language model goes on with a text', async (t) => {
+  const dir = folder(t);
+  writeFileSync(join(dir, 'song.txt'), 'do re mi fa so la ti '.repeat(60));
+  const gpt = join(ROOT, 'examples/char_gpt.net');
+  const small = ['--set', 'context=24', '--set', 'd=32', '--set', 'depth=1'];
+  const run = (...args: string[]) => netwright(args, { cwd: dir });
+  const trained = await run(
+    'train',
+    gpt,
+    ...small,
+    '--data',
+    'song.txt',
+    '--window',
+    '24',
+    '--epochs',
+    '60',
+    '--lr',
+    '0.01',
+  );
+  t.is(trained.code, 0, trained.err);
+  const start = ['generate', gpt, ...small, '--weights', 'char_gpt.safetensors', '--prompt', 'do re mi'];
+  const out = await run(...start, '--arg', 'N=13', '--arg', 'temperature=0');
+  t.is(out.code, 0, out.err);
+  t.is(out.out, 'do re mi fa so la ti \n');
+  const cases: [string[], RegExp][] = [
+    [['--arg', 'N=13'], /NW5013.*needs a number: --arg temperature/],
+    [['--arg', 'N=13', '--arg', 'temperature=0', '--arg', 'heat=1'], /NW5013.*no argument heat/],
+    [['--arg', 'N=17', '--arg', 'temperature=0'], /24 tokens at most.*T = 8, N = 17/],
+    [['--method', 'forward'], /NW5013.*does not make tokens/],
+  ];
+  for (const [args, expected] of cases) {
+    const r = await run(...start, ...args);
+    t.not(r.code, 0);
+    t.regex(r.err, expected);
+  }
+});
+
 test('build writes a module once, and --check knows when it is stale', async (t) => {
   const dir = points(folder(t));
   const missing = await netwright(['build', 'line.net', '--check'], { cwd: dir });

@@ -163,3 +163,21 @@ test('diffusion: samples lie where the points lay', async (t) => {
   t.true(near > 0.85 * 256, `${near} of 256 are near`);
   t.true(positive > 64 && positive < 192, `${positive} of 256 are in one group`);
 });
+
+test('char_gpt: with its cache it writes what the whole text read again would say, and it learns', async (t) => {
+  const model = await create('char_gpt', 'CharGPT', { vocab: 16, context: 16, d: 32, depth: 2 });
+  const song = Array.from({ length: 8 * 13 }, (_, i) => [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9][i % 13]!);
+  const at = (from: number): Tensor => ints(song.slice(from, from + 8 * 12), [8, 12]);
+  const losses = Array.from({ length: 300 }, () => model.train_step(at(0), at(1)).loss.readSync()[0]!);
+  t.true(losses.at(-1)! < 0.5, `${losses.at(-1)}`);
+  const prompt = [3, 1, 4, 1, 5, 9];
+  const written = values(model.call('generate', [ints(prompt, [1, 6]), 8, tensor([0], { shape: [] })]) as Tensor);
+  const again = [...prompt];
+  while (again.length < written.length) {
+    const scores = values(call(model, 'forward', ints(again, [1, again.length]))[0]!).slice(-16);
+    again.push(scores.indexOf(Math.max(...scores)));
+  }
+  t.deepEqual(written, again);
+  // It goes on with the song that it knows by heart.
+  t.deepEqual(written.slice(0, 10), song.slice(0, 10));
+});
