@@ -29,7 +29,7 @@ export type { OpenOptions, ReadFrom } from './sources/open.ts';
 export type { ByteSource, Progress as ReadProgress } from './sources/source.ts';
 export { opfsCache } from './sources/opfs.ts';
 export type { BlockCache, BlockStore } from './sources/blocks.ts';
-export type { KeyReport } from './state-dict.ts';
+export type { KeyReport, StateDict } from './state-dict.ts';
 export type { CheckpointFile, FileTensor } from './formats/checkpoint.ts';
 export { loadRun, runToBytes } from './run.ts';
 export type { RunPosition } from './run.ts';

@@ -13,10 +13,10 @@ import { Plateau } from './plateau.ts';
 import { KEY, keyBytes, keyOf } from './keys.ts';
 import { foldIn, type Key } from './rng.ts';
 import type { OpenOptions, ReadFrom } from './sources/open.ts';
-import { assign, compareKeys, type KeyReport } from './state-dict.ts';
+import { loadInto, type KeyReport, type StateDict } from './state-dict.ts';
 import type { Storage } from './storage.ts';
 import type { Tensor } from './tensor.ts';
-import { attach, buildTree, ModuleNode, ownTensors } from './tree.ts';
+import { attach, buildTree, countOf, ModuleNode, ownTensors } from './tree.ts';
 
 export type Result = Tensor | readonly Result[] | { readonly [name: string]: Result };
 
@@ -230,6 +230,11 @@ export class Model {
     for (const p of this.#params) if (p.kind === 'param') yield [p.name, p];
   }
 
+  /** How many numbers the parameters hold; a tied one counts once. */
+  num_parameters(options: { readonly only_trainable?: boolean } = {}): number {
+    return countOf(this.parameters(), options);
+  }
+
   *named_buffers(): Generator<[string, Parameter]> {
     for (const p of this.#params) if (p.kind === 'buffer') yield [p.name, p];
   }
@@ -241,12 +246,7 @@ export class Model {
 
   /** Layers by path, the model itself under ''. A shared layer occurs once. */
   *named_modules(): Generator<[string, ModuleNode]> {
-    const seen = new Set<ModuleNode>();
-    for (const [path, node] of [...this.#nodes].sort(([a], [b]) => this.#order(a) - this.#order(b))) {
-      if (seen.has(node)) continue;
-      seen.add(node);
-      yield [path, node];
-    }
+    yield* this.get_submodule('').named_modules();
   }
 
   *modules(): Generator<ModuleNode> {
@@ -259,11 +259,6 @@ export class Model {
     if (!node) throw new UsageError(`${this.artifact.name} has no layer "${path}"`);
     return node;
   }
-
-  #order(path: string): number {
-    return (this.#paths ??= new Map(preorder(this.artifact.tree).map((p, i) => [p, i]))).get(path)!;
-  }
-  #paths: Map<string, number> | null = null;
 
   /** Every name with its live tensor, in PyTorch's order; tied names see one tensor. Constants are not in it. */
   state_dict(): Map<string, Tensor> {
@@ -279,15 +274,8 @@ export class Model {
    * Copies values in by name. With `strict` (default) missing and unexpected names are an error, before anything is
    * changed; otherwise they are returned. Shapes must agree always.
    */
-  load_state_dict(
-    state: ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>,
-    options: { readonly strict?: boolean } = {},
-  ): KeyReport {
-    const given = state instanceof Map ? (state as ReadonlyMap<string, Tensor>) : new Map(Object.entries(state));
-    const own = this.state_dict();
-    const report = compareKeys(this.artifact.name, own, given, options.strict ?? true);
-    assign(own, given);
-    return report;
+  load_state_dict(state: StateDict, options: { readonly strict?: boolean } = {}): KeyReport {
+    return loadInto(this.artifact.name, this.state_dict(), state, options.strict ?? true);
   }
 
   /**
@@ -360,5 +348,3 @@ async function chosenDevice(artifact: Artifact, where: string | Device): Promise
   if (where !== 'auto') return findDevice(where);
   return (await autoDevice(artifact)).device;
 }
-
-const preorder = (node: Artifact['tree']): string[] => [node.path, ...node.children.flatMap(preorder)];

@@ -11,9 +11,11 @@ export interface KeyReport {
   readonly unexpected_keys: string[];
 }
 
+export type StateDict = ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>;
+
 type Shaped = ReadonlyMap<string, { readonly shape: readonly number[] }>;
 
-/** Compares names and shapes. Shapes must agree always; with `strict` the names too. Throws UsageError with all that is wrong. */
+/** Compares names and shapes. Shapes must agree always; with `strict` the names too. Throws UsageError with what is wrong. */
 export function compareKeys(model: string, own: Shaped, given: Shaped, strict: boolean): KeyReport {
   const missing_keys = [...own.keys()].filter((k) => !given.has(k));
   const unexpected_keys = [...given.keys()].filter((k) => !own.has(k));
@@ -23,12 +25,33 @@ export function compareKeys(model: string, own: Shaped, given: Shaped, strict: b
       ? [`${k} is [${g.shape.join(', ')}] and must be [${t.shape.join(', ')}]`]
       : [];
   });
+  const faults = wrong.length > 0 ? [some(wrong, '; ')] : [];
   if (strict) {
-    if (missing_keys.length > 0) wrong.push(`missing: ${missing_keys.join(', ')}`);
-    if (unexpected_keys.length > 0) wrong.push(`unexpected: ${unexpected_keys.join(', ')}`);
+    if (missing_keys.length > 0) faults.push(`missing: ${some(missing_keys)}`);
+    if (unexpected_keys.length > 0) faults.push(`unexpected: ${some(unexpected_keys)}`);
   }
-  if (wrong.length > 0) throw new UsageError(`the state dict does not fit ${model}: ${wrong.join('; ')}`);
+  if (faults.length > 0) throw new UsageError(`the state dict does not fit ${model}: ${faults.join('; ')}`);
   return { missing_keys, unexpected_keys };
+}
+
+/** A file of another network has thousands of other names: the first few show what it is. */
+const SHOWN = 8;
+const some = (list: readonly string[], separator = ', '): string =>
+  list.length <= SHOWN
+    ? list.join(separator)
+    : `${list.slice(0, SHOWN).join(separator)}${separator}and ${list.length - SHOWN} more`;
+
+/** `load_state_dict` of a model or of a layer that has the tensors `own`. */
+export function loadInto(
+  model: string,
+  own: ReadonlyMap<string, Tensor>,
+  state: StateDict,
+  strict: boolean,
+): KeyReport {
+  const given = state instanceof Map ? (state as ReadonlyMap<string, Tensor>) : new Map(Object.entries(state));
+  const report = compareKeys(model, own, given, strict);
+  assign(own, given);
+  return report;
 }
 
 /** Copies the values of equal names. Everything is converted before anything is written. */

@@ -1,5 +1,6 @@
 /** TypeScript types of a block's arguments, results and layers, with every static dim as a literal. */
 import type { Artifact, Spec, TensorEntry, TensorSpec, TreeNode } from '../../runtime/artifact.ts';
+import { ModuleNode } from '../../runtime/tree.ts';
 import { bindingName, docComment, propertyKey, stringLiteral } from './escape.ts';
 
 /** `$Tensor<'f32', [number, 1, 28, 28]>`. Imported names begin with `$`, which no name of a `.net` file does. */
@@ -22,6 +23,8 @@ export const argumentType = (s: Spec, shapes: string[]): string =>
 
 /** What every object has: a layer or parameter of such a name is no property of its owner. */
 export const OBJECT_MEMBERS: readonly string[] = Object.getOwnPropertyNames(Object.prototype);
+
+const LAYER_MEMBERS = [...OBJECT_MEMBERS, ...Object.getOwnPropertyNames(ModuleNode.prototype)];
 
 /** A block's description with the hyper-parameters that it was compiled with. */
 export function described(doc: string, hyper: TreeNode['hyper']): string {
@@ -50,7 +53,7 @@ export class LayerTypes {
   /** The members that a node's own tensors and children give it. */
   members(
     node: TreeNode,
-    skip = (name: string): boolean => OBJECT_MEMBERS.includes(name),
+    skip = (name: string): boolean => LAYER_MEMBERS.includes(name),
   ): { key: string; type: string }[] {
     const own = node.own.map((o) => {
       const t = this.artifact.tensors[o.tensor]!;
