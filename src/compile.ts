@@ -39,6 +39,8 @@ export interface CompileOptions {
   readonly targets?: readonly TargetName[];
   /** What `native` code is written for: what `thisMachine()` says, or a plain one with eight lanes. */
   readonly machine?: Machine;
+  /** Another path than a tensor's own to key its initial draw: for values of a model that is there already. */
+  readonly drawAs?: (name: string) => string;
   /** false gives every value memory of its own: for tests of the linker. */
   readonly share?: boolean;
   /** false leaves every op a kernel of its own: for tests of fusion. */
@@ -68,8 +70,12 @@ export function openProject(host: SourceHost, file: string): OpenProject {
 
 /** Compiles one exported block. Null where it has faults: they are in the project's bag. */
 export function compileProject(open: OpenProject, block: string, options: CompileOptions = {}): Compiled | null {
-  const elaborated = elaborate(open.project, block, options.hyper ?? {}, open.bag);
-  if (!elaborated || open.bag.hasErrors) return null;
+  const checked = elaborate(open.project, block, options.hyper ?? {}, open.bag);
+  if (!checked || open.bag.hasErrors) return null;
+  const { drawAs } = options;
+  const elaborated = drawAs
+    ? { ...checked, tensors: checked.tensors.map((t) => ({ ...t, drawPath: drawAs(t.name) })) }
+    : checked;
   const programs = programsFor(WASM, elaborated, options, open.bag);
   if (!programs) return null;
   const sources = { entry: open.project.entry, texts: open.sources };

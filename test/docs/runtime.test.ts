@@ -8,7 +8,12 @@ import { pathToFileURL } from 'node:url';
 import * as errors from '../../src/runtime/errors.ts';
 
 /** What the blocks of code print, in their order. */
-const PRINTED = [/Float32Array\(3\)/, /^2 0$/m, /^forward mul main\.net:1 1 /];
+const PRINTED = [
+  /Float32Array\(3\)/,
+  /^2 0$/m,
+  /^\[ 'net.0.weight', 'net.2.weight' \]$/m,
+  /^forward mul main\.net:1 1 /,
+];
 
 const PAGE = readFileSync('docs/runtime.md', 'utf8');
 
