@@ -14,6 +14,7 @@ import { predictCommand } from './commands/predict.ts';
 import { summaryCommand } from './commands/summary.ts';
 import { trainCommand } from './commands/train.ts';
 import { EXIT, fault, reportFault, type Fault } from './fault.ts';
+import { revectorize } from './revectorize.ts';
 
 const version = (
   JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
@@ -57,6 +58,7 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
+revectorize();
 try {
   await program.parseAsync();
 } catch (e) {
