@@ -1,4 +1,7 @@
-/** Writes a page per module file of the library from its doc comments: signatures, what is computed, shapes, sources; and their index. */
+/**
+ * Writes the library's pages from its doc comments, signatures, formulas, shapes and sources: one per block, one per file
+ * of functions; and their index.
+ */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { typeExprText } from '../../src/check/describe.ts';
@@ -62,17 +65,28 @@ function member(source: string, m: Member): string[] {
   }
 }
 
-function entry(source: string, decl: Decl, file: string): string {
+/** What a page or a part of one says about a declaration. */
+function entry(source: string, decl: Decl, file: string): string[] {
   const line = source.slice(0, decl.name.span.start).split('\n').length;
-  const inside = decl.kind === 'block' ? decl.members.flatMap((m) => member(source, m)) : [];
   return [
-    `## ${decl.name.name}\n`,
     fenced([decl.kind === 'type' ? signature(source, decl) : `${words[decl.kind]} ${signature(source, decl)}`]),
     `${prose(decl.doc)}\n`,
-    ...(inside.length > 0 ? [fenced(inside)] : []),
+    ...(decl.kind === 'block' ? tensors(source, decl.members) : []),
     `[Source](../../${file}#L${line})\n`,
-  ].join('\n');
+  ];
 }
+
+function tensors(source: string, members: readonly Member[]): string[] {
+  const methods = members.filter((m) => m.kind === 'method');
+  const state = members.filter((m) => m.kind !== 'method').flatMap((m) => member(source, m));
+  return [
+    ...(state.length > 0 ? ['## Parameters and buffers\n', fenced(state)] : []),
+    ...(methods.length > 0 ? ['## Shapes\n', fenced(methods.flatMap((m) => member(source, m)))] : []),
+  ];
+}
+
+const slug = (name: string): string => name.replace(/[/_]/g, '-');
+const escaped = (name: string): string => name.replaceAll('_', '\\_');
 
 async function filesOf(folder: string): Promise<string[]> {
   const names = await readdir(folder, { recursive: true });
@@ -83,33 +97,41 @@ export const library: Generator = {
   async generate(root) {
     const pages: GeneratedFile[] = [];
     const index: string[] = [];
+    const write = (name: string, file: string, lines: readonly string[]): void => {
+      pages.push({ path: `docs/library/${name}.md`, text: [NOTE(file), ...lines].join('\n'), format: true });
+    };
     for (const name of await filesOf(join(root, 'stdlib'))) {
       const file = `stdlib/${name}`;
       const source = await readFile(join(root, file), 'utf8');
       const decls = parse(source, file, new DiagnosticBag()).decls.filter((d) => d.exported);
       if (decls.length === 0) continue;
-      const page = `${name
-        .replace(/\.net$/, '')
-        .replaceAll('/', '-')
-        .replaceAll('_', '-')}.md`;
-      const module = `std/${name.replace(/\.net$/, '').replace(/\/.*/, '')}`;
-      const head = source
-        .slice(0, source.indexOf('\n\n'))
-        .replace(/^\/\/ ?/gm, '')
-        .replace(/\n/g, ' ');
-      const title = `# ${name.replace(/\.net$/, '')}\n\n${prose(head)}\n\nModule \`${module}\`.\n`;
-      pages.push({
-        path: `docs/library/${page}`,
-        text: [NOTE(file), title, ...decls.map((d) => entry(source, d, file))].join('\n'),
-        format: true,
-      });
-      const links = decls.map((d) => `[${d.name.name.replaceAll('_', '\\_')}](${page}#${d.name.name.toLowerCase()})`);
-      if (links.length > 0)
-        index.push(`**[${name.replace(/\.net$/, '').replaceAll('_', '\\_')}](${page})** ${links.join(', ')}\n`);
+      const stem = name.replace(/\.net$/, '');
+      const module = `Module \`std/${stem.replace(/\/.*/, '')}\``;
+      const head = prose(
+        source
+          .slice(0, source.indexOf('\n\n'))
+          .replace(/^\/\/ ?/gm, '')
+          .replace(/\n/g, ' '),
+      );
+      const blocks = decls.filter((d) => d.kind === 'block');
+      const others = decls.filter((d) => d.kind !== 'block');
+      for (const block of blocks)
+        write(block.name.name, file, [`# ${block.name.name}\n`, ...entry(source, block, file), `${module}.\n`]);
+      if (others.length > 0)
+        write(slug(stem), file, [
+          `# ${escaped(stem)}\n\n${head}\n\n${module}.\n`,
+          ...others.flatMap((d) => [`## ${escaped(d.name.name)}\n`, ...entry(source, d, file)]),
+        ]);
+      const links = decls.map(({ kind, name: { name } }) =>
+        kind === 'block' ? `[${name}](${name}.md)` : `[${escaped(name)}](${slug(stem)}.md#${name.toLowerCase()})`,
+      );
+      const title = others.length > 0 ? `[${escaped(stem)}](${slug(stem)}.md)` : escaped(stem);
+      index.push(`**${title}** ${head}\n\n${links.join(', ')}\n`);
     }
     const intro =
-      '# The library\n\nBlocks of `std/nn` are imported; everything else is in the prelude. Each entry has its signature, what it computes ' +
-      'and its source. Shapes are in the types: see [language.md](../language.md).\n';
+      '# The library\n\nBlocks of `std/nn` are imported; everything else is in the prelude. A block has a page: its signature, what it ' +
+      'computes, its parameters, its shapes and its source; functions have one per file. Shapes are in the types: see ' +
+      '[language.md](../language.md).\n';
     return [
       ...pages,
       { path: 'docs/library/README.md', text: [NOTE('stdlib/'), intro, ...index].join('\n'), format: true },
