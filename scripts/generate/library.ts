@@ -55,6 +55,7 @@ function member(source: string, m: Member): string[] {
   switch (m.kind) {
     case 'param':
     case 'buffer':
+    case 'sub':
       return [textOf(source, m.span)];
     case 'ifMember':
       return [...nested(`if ${textOf(source, m.cond.span)}`, m.then), ...nested('else', m.else)];
@@ -80,7 +81,7 @@ function tensors(source: string, members: readonly Member[]): string[] {
   const methods = members.filter((m) => m.kind === 'method');
   const state = members.filter((m) => m.kind !== 'method').flatMap((m) => member(source, m));
   return [
-    ...(state.length > 0 ? ['## Parameters and buffers\n', fenced(state)] : []),
+    ...(state.length > 0 ? ['## Parameters, buffers and blocks\n', fenced(state)] : []),
     ...(methods.length > 0 ? ['## Shapes\n', fenced(methods.flatMap((m) => member(source, m)))] : []),
   ];
 }
