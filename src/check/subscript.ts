@@ -32,6 +32,7 @@ function indexList(cx: Cx, v: Val & { kind: 'tuple' | 'list' }, e: IndexExpr): V
   if (item.kind === 'slice') {
     const [start, stop, step] = [item.start, item.stop, item.step].map((x) => (x ? staticInt(cx, x) : null));
     if (start === undefined || stop === undefined || step === undefined) return POISON;
+    if (step === 0) return report(cx, 'bad_step', { what: 'a slice', step }, item.step!.span);
     const picked = sliceList(v.items, start, stop, step);
     return v.kind === 'tuple' ? tupleVal(picked) : listVal(picked);
   }
@@ -52,10 +53,14 @@ function sliceList(
   step: number | null,
 ): readonly Val[] {
   const n = items.length;
-  const clip = (x: number): number => Math.max(0, Math.min(n, x < 0 ? x + n : x));
+  const by = step ?? 1;
+  // Backwards, a slice starts at the last item and ends before the first.
+  const [low, high] = by > 0 ? [0, n] : [-1, n - 1];
+  const clip = (x: number | null, otherwise: number): number =>
+    x === null ? otherwise : Math.max(low, Math.min(high, x < 0 ? x + n : x));
   const out: Val[] = [];
-  const by = Math.max(1, step ?? 1);
-  for (let i = clip(start ?? 0); i < clip(stop ?? n); i += by) out.push(items[i]!);
+  const end = clip(stop, by > 0 ? n : -1);
+  for (let i = clip(start, by > 0 ? 0 : n - 1); by > 0 ? i < end : i > end; i += by) out.push(items[i]!);
   return out;
 }
 
@@ -89,6 +94,7 @@ type Cut =
   | { readonly kind: 'new' }
   | {
       readonly kind: 'range';
+      /** Where the step is negative, positions in the reversed axis. */
       readonly start: D.Dim;
       readonly stop: D.Dim;
       readonly step: number;
@@ -127,10 +133,13 @@ function sliceAxes(cx: Cx, x: TensorVal, cuts: readonly Cut[], span: Span): Val 
   const shape = x.value.type.shape;
   const axes = cuts.filter((c) => c.kind !== 'new');
   if (axes.every((c) => c.kind !== 'range')) return x;
+  const turned = axes.flatMap((c, i) => (c.kind === 'range' && c.step < 0 ? [i] : []));
+  const from = turned.length > 0 ? emitOne(cx, 'flip', [x], { axes: turned }, span) : x;
+  if (from.kind !== 'tensor') return from;
   const start = axes.map((c) => (c.kind === 'range' ? c.start : D.dim(0)));
   const stop = axes.map((c, i) => (c.kind === 'range' ? c.stop : shape[i]!));
-  const step = axes.map((c) => (c.kind === 'range' ? c.step : 1));
-  return emitOne(cx, 'slice', [x], { start, stop, step }, span);
+  const step = axes.map((c) => (c.kind === 'range' ? Math.abs(c.step) : 1));
+  return emitOne(cx, 'slice', [from], { start, stop, step }, span);
 }
 
 /** One cut per axis of x, and one for each new axis; null after a report. */
@@ -186,21 +195,24 @@ function indexCut(cx: Cx, x: TensorVal, axis: number, e: Expr, span: Span): Cut 
 function sliceCut(cx: Cx, x: TensorVal, axis: number, item: Subscript & { kind: 'slice' }): Cut | null {
   const size = x.value.type.shape[axis]!;
   if (!item.start && !item.stop && !item.step) return { kind: 'keep' };
-  const read = (e: Expr | null, otherwise: D.Dim): D.Dim | null => {
-    if (!e) return otherwise;
+  const read = (e: Expr): D.Dim | null => {
     const v = evalValue(cx, e);
     if (v.kind === 'int') return fromEnd(v.dim, size);
     if (!isPoison(v)) report(cx, 'bad_slice', { found: describe(v) }, e.span);
     return null;
   };
-  const start = read(item.start, D.dim(0));
-  const stop = start && read(item.stop, size);
   const step = item.step ? staticInt(cx, item.step) : 1;
-  if (!start || !stop || step === undefined) return null;
-  if (step < 1) {
-    report(cx, 'bad_step', { step }, item.step!.span, {});
+  if (step === undefined) return null;
+  if (step === 0) {
+    report(cx, 'bad_step', { what: 'a slice', step }, item.step!.span);
     return null;
   }
+  const last = D.sub(size, 1);
+  // Backwards is forwards in the reversed axis.
+  const turn = (d: D.Dim | null): D.Dim | null => d && (step < 0 ? D.sub(last, d) : d);
+  const start = item.start ? turn(read(item.start)) : D.dim(0);
+  const stop = start && (item.stop ? turn(read(item.stop)) : size);
+  if (!start || !stop) return null;
   if (!inside(cx, start, D.sub(size, stop), stop, size, x, axis, item.span)) return null;
   if (!inside(cx, start, D.sub(stop, start), start, size, x, axis, item.span)) return null;
   return { kind: 'range', start, stop, step, drop: false };
@@ -272,7 +284,8 @@ export function updateAt(cx: Cx, x: TensorVal, items: readonly Subscript[], give
   return replace(cx, x, cuts, 0, placed, span);
 }
 
-const sliced = (c: Cut & { kind: 'range' }): D.Dim => D.div(D.add(D.sub(c.stop, c.start), c.step - 1), c.step);
+const sliced = (c: Cut & { kind: 'range' }): D.Dim =>
+  D.div(D.add(D.sub(c.stop, c.start), Math.abs(c.step) - 1), Math.abs(c.step));
 
 /** Axis by axis: the part of x that the cut names is replaced inside, and joined with what lies before and after. */
 function replace(cx: Cx, x: TensorVal, cuts: readonly Cut[], axis: number, v: TensorVal, span: Span): Val {
@@ -281,7 +294,9 @@ function replace(cx: Cx, x: TensorVal, cuts: readonly Cut[], axis: number, v: Te
   const shape = x.value.type.shape;
   if (c.kind === 'keep') return replace(cx, x, cuts, axis + 1, v, span);
   if (c.kind === 'range' && c.step !== 1)
-    return report(cx, 'bad_step', { step: c.step }, span, { help: 'assign to each position in a loop' });
+    return report(cx, 'bad_step', { what: 'the target of an assignment', step: c.step }, span, {
+      help: 'assign to each position in a loop',
+    });
   if (c.kind === 'take') {
     const rest = shape.filter((_, i) => i !== axis);
     // The slice as it is, unless all of it is replaced.

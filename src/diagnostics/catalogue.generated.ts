@@ -310,8 +310,8 @@ export const CATALOGUE = {
   bad_step: {
     code: 'NW3030',
     severity: 'error',
-    message: 'the step of a slice must be at least 1, not {step}',
-    help: 'reverse a dim with flip(x, [0])',
+    message: '{what} cannot have the step {step}',
+    help: 'write x[::2] for every second position, x[::-1] for the reverse order',
   },
   slice_outside: {
     code: 'NW3031',
