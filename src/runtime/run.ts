@@ -12,7 +12,7 @@ import { readSafetensorsFile } from './formats/safetensors-file.ts';
 import { writeSafetensors } from './safetensors.ts';
 import { windowOf, type Storage } from './storage.ts';
 import { Tensor } from './tensor.ts';
-import { fromStored, toStored } from './weights.ts';
+import { fromStored, isRun, RUN_KIND, toStored } from './weights.ts';
 
 /** Where a run stands, beside the tensors. */
 export interface RunPosition {
@@ -26,7 +26,6 @@ export interface RunPosition {
   readonly extra: Readonly<Record<string, string>>;
 }
 
-const KIND = 'netwright-run';
 const NUMBERS = ['epoch', 'batch', 'seed'] as const;
 
 /** A run as a file, in pieces, for `writeFileAtomic`. */
@@ -39,7 +38,7 @@ export async function runToBytes(model: Model, position: RunPosition): Promise<U
     ),
   );
   const metadata = new Map([
-    ['kind', KIND],
+    ['kind', RUN_KIND],
     ['backend', backendIdentity(model)],
     // JavaScript prints the shortest decimal that reads back as the same number.
     ...runNumbers(model).map((n): [string, string] => [n.key, String(n.value)]),
@@ -61,7 +60,7 @@ export function backendIdentity({ device, artifact }: Model): string {
  */
 export function loadRun(model: Model, bytes: Uint8Array, file = ''): { position: RunPosition; warnings: string[] } {
   const { tensors, metadata } = readSafetensorsFile(bytes, file);
-  if (metadata.get('kind') !== KIND) throw new CheckpointError(file, 'this holds weights only, not a training run');
+  if (!isRun({ metadata })) throw new CheckpointError(file, 'this holds weights only, not a training run');
   const number = (key: string, whole = true): number => {
     const text = metadata.get(key);
     const value = Number(text);

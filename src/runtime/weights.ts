@@ -119,7 +119,9 @@ export function withTies({ tensors, metadata }: Pick<CheckpointFile, 'tensors' |
 
 /** Element types of files, as the runtime holds them. */
 const HELD: ReadonlyMap<string, Elem> = new Map<string, Elem>([
-  ...['F32', 'F64', 'F8_E4M3', 'F8_E5M2', 'F8_E4M3FNUZ', 'F8_E5M2FNUZ', 'F8_E8M0'].map((d) => [d, 'f32'] as const),
+  ...['F32', 'F64', 'F8_E4M3', 'F8_E5M2', 'F8_E4M3FNUZ', 'F8_E5M2FNUZ', 'F8_E8M0', 'F4'].map(
+    (d) => [d, 'f32'] as const,
+  ),
   ...['I64', 'I32', 'I16', 'I8', 'U16', 'U8'].map((d) => [d, 'i32'] as const),
   ...['U64', 'U32'].map((d) => [d, 'u32'] as const),
   ['F16', 'f16'],
@@ -161,8 +163,26 @@ function partFor<T>(given: ReadonlyMap<string, T>, names: readonly string[]): Re
   return new Map([...given].flatMap(([n, t]) => (n.startsWith(prefix) ? [[n.slice(prefix.length), t] as const] : [])));
 }
 
+/** What the metadata of a training run say it is. */
+export const RUN_KIND = 'netwright-run';
+/** Names of what a run holds beside weights begin so; weights stand under their canonical names. */
+const BESIDE = /^(constant|optimizer|ema|accumulated|run)\//;
+
+export const isRun = (file: Pick<CheckpointFile, 'metadata'>): boolean => file.metadata.get('kind') === RUN_KIND;
+
+/** What of a file may be the model's, and the model's tensors by the names that such a file has. */
+function sides(model: Weights, file: CheckpointFile): [ReadonlyMap<string, Tensor>, ReadonlyMap<string, FileTensor>] {
+  const own = model.state_dict();
+  if (!isRun(file)) return [own, partFor(withTies(file), [...own.keys()])];
+  const canonical = new Set(model.artifact.tensors.map((t) => t.name));
+  return [
+    new Map([...own].filter(([name]) => canonical.has(name))),
+    new Map([...file.tensors].filter(([name]) => !BESIDE.test(name))),
+  ];
+}
+
 /**
- * Loads weights by name from a file of any format. Names and shapes are compared before any tensor is read; nothing is
+ * Loads weights by name from a file of any format; of a training run, its weights. Names and shapes are compared before any tensor is read; nothing is
  * changed unless all of it fits (or `strict` is false: see `load_state_dict`), and no tensor is read that the model lacks.
  */
 export async function loadWeights(
@@ -172,8 +192,7 @@ export async function loadWeights(
 ): Promise<KeyReport> {
   return using(from, options, async (read) => {
     const { file } = read;
-    const own = model.state_dict();
-    const part = partFor(withTies(read), [...own.keys()]);
+    const [own, part] = sides(model, read);
     try {
       const report = compareKeys(model.artifact.name, own, part, options.strict ?? true);
       assign(own, await readAll(new Map([...part].filter(([name]) => own.has(name))), file));

@@ -2,6 +2,8 @@
 import test from 'ava';
 import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readTensors } from '../../src/runtime/index.ts';
+import { writeSafetensors } from '../../src/runtime/safetensors.ts';
 import { folder, netwright, ROOT, type Run } from '../support/cli.ts';
 
 const GOOD = join(ROOT, 'test/reference/checkpoints/good');
@@ -178,4 +180,74 @@ test('train starts from weights, lists what is on one side only, and refuses wha
   const wrong = await run(...adapt, 'plain.safetensors');
   t.is(wrong.code, 1);
   t.regex(wrong.err, /NW5006.*none of its names is one of Adapted's/s);
+});
+
+test("a training run is weights too, which is said; its optimizer is not the network's", async (t) => {
+  const dir = folder(t);
+  const run = (...args: string[]): Promise<Run> => netwright(args, { cwd: dir });
+  writeFileSync(
+    join(dir, 'net.net'),
+    `import { Linear } from "std/nn"
+export block Net {
+  fc = Linear(4, 4)
+  decode = Linear(4, 4, bias: false)
+  tie decode.weight = fc.weight
+  forward(x: f32[B, 4]) -> f32[B, 4] => decode(fc(x))
+  loss(x: f32[B, 4], y: i32[B]) -> f32[] => cross_entropy(forward(x), y)
+  train { loss = loss; optimizer = Adam(lr: 0.1); ema = 0.9; epochs = 2 }
+}`,
+  );
+  writeFileSync(join(dir, 'x.csv'), 'a,b,c,d,y\n1,2,3,4,0\n4,3,2,1,1\n');
+  ok(t, await run('train', 'net.net', '--data', 'x.csv', '-o', 'net.safetensors'));
+  const predict = (file: string): Promise<Run> => run('predict', 'net.net', '--data', 'x.csv', '--weights', file);
+  const [plain, whole] = [await predict('net.safetensors'), await predict('net.run.safetensors')];
+  t.is(ok(t, whole), ok(t, plain));
+  t.notRegex(plain.err, /training run/);
+  t.regex(whole.err, /note.* net\.run\.safetensors is a training run: its weights are read/);
+  const again = await run(
+    'train',
+    'net.net',
+    '--data',
+    'x.csv',
+    '--weights',
+    'net.run.safetensors',
+    '-o',
+    'b.safetensors',
+  );
+  t.regex(ok(t, again), /weights of net\.run\.safetensors: 3 of 3 tensors\n(?! {2}(in|not in) the file)/);
+  t.regex(again.err, /training run/);
+});
+
+test('small floats are widened, copied where nobody says where their bits lie; notes go along', async (t) => {
+  const dir = folder(t);
+  const run = (...args: string[]): Promise<Run> => netwright(args, { cwd: dir });
+  const values = async (file: string): Promise<number[]> => {
+    const [x] = (await readTensors(join(dir, file))).values();
+    return [...x!.readSync()];
+  };
+  // All 16 of E2M1 in order, two to a byte; https://www.opencompute.org, Microscaling Formats 1.0, table 5.
+  const fours = Uint8Array.from({ length: 8 }, (_, i) => (2 * i) | ((2 * i + 1) << 4));
+  const parts = writeSafetensors(
+    new Map([['w', { dtype: 'F4', shape: [4, 4], bytes: fours }]]),
+    new Map([['by', 'hand']]),
+  );
+  writeFileSync(join(dir, 'f4.safetensors'), Buffer.concat(parts));
+  ok(t, await run('convert', 'f4.safetensors', 'wide.safetensors', '--cast', 'f32'));
+  const eight = [0, 0.5, 1, 1.5, 2, 3, 4, 6];
+  t.deepEqual(await values('wide.safetensors'), [...eight, ...eight.map((v) => -v)]);
+  t.regex(ok(t, await run('inspect', 'wide.safetensors')), /by: hand/);
+  const left = await run('convert', 'f4.safetensors', 'wide.npz', '--cast', 'f32');
+  t.regex(left.err, /note.* 1 note of f4\.safetensors left out/);
+
+  copyFileSync(join(GOOD, 'st_one_f6.safetensors'), join(dir, 'f6.safetensors'));
+  ok(t, await run('convert', 'f6.safetensors', 'same.safetensors'));
+  t.is(ok(t, await run('diff', 'f6.safetensors', 'same.safetensors')), 'equal: 2 tensors\n');
+  t.regex(
+    (await run('convert', 'f6.safetensors', 'no.safetensors', '--cast', 'f32')).err,
+    /F6_\w+, whose bits no standard/,
+  );
+
+  copyFileSync(join(GOOD, 'gguf_quant.gguf'), join(dir, 'a.gguf'));
+  ok(t, await run('convert', 'a.gguf', 'b.safetensors'));
+  t.regex(ok(t, await run('inspect', 'b.safetensors')), /general\.architecture: tiny/);
 });

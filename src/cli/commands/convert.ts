@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import pc from 'picocolors';
 import type { FileTensor } from '../../runtime/formats/checkpoint.ts';
 import { openWeights, withTies } from '../../runtime/weights.ts';
+import { count } from '../../diagnostics/words.ts';
 import { fault } from '../fault.ts';
 import { positiveInt } from '../options.ts';
 import { checkOutput } from '../output.ts';
@@ -56,9 +57,14 @@ export function convertCommand(): Command {
         out.set(renamed, changed);
       }
       // Notes of ties are made anew, by the new names.
-      const notes = file.format === 'safetensors' ? [...file.metadata].filter(([, v]) => !file.tensors.has(v)) : [];
+      const notes = [...file.metadata].filter(([, v]) => !file.tensors.has(v));
       await writeWeights(to, out, new Map(notes), options.shard);
       await file.close();
+      const lost = notes.filter(([k]) => k !== 'format').length;
+      if (lost > 0 && !/\.safetensors(\.index\.json)?$/.test(to))
+        process.stderr.write(
+          `${pc.yellow('note')} ${count(lost, 'note')} of ${from} left out: only safetensors has metadata\n`,
+        );
       process.stdout.write(`${pc.green('wrote')} ${to}: ${out.size} tensors\n`);
     });
 }

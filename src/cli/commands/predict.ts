@@ -20,6 +20,7 @@ import { checkOutput } from '../output.ts';
 import { PROFILE_HELP, startProfile } from '../profile.ts';
 import { compileBlock } from '../program.ts';
 import { InputTensors } from '../trainer.ts';
+import { readWeights } from '../weights/read.ts';
 
 interface PredictOptions {
   readonly block?: string;
@@ -88,7 +89,7 @@ export function predictCommand(): Command {
       for (const path of [options.out, options.profile]) if (typeof path === 'string') checkOutput(path, inputs);
       const device = await chosen.open(artifact);
       const model = await modelClass(artifact).create({ seed: options.seed, device, progress: sayBuild });
-      if (options.weights !== undefined) await model.load(options.weights);
+      if (options.weights !== undefined) await readWeights(model, options.weights, true);
       else
         process.stderr.write(
           `${pc.yellow('note')} no --weights: these are the initial values of seed ${options.seed}\n`,

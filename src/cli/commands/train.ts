@@ -17,6 +17,7 @@ import { PROFILE_HELP, startProfile } from '../profile.ts';
 import { compileBlock } from '../program.ts';
 import { RunFiles } from '../run-files.ts';
 import { train } from '../trainer.ts';
+import { readWeights } from '../weights/read.ts';
 
 interface TrainOptions {
   readonly block?: string;
@@ -174,7 +175,7 @@ const sizeOf = (model: Model): string =>
 
 /** Loads the weights whose names the model has, and says what else there is on either side: nothing is passed over in silence. */
 async function startFrom(model: Model, file: string): Promise<void> {
-  const { missing_keys, unexpected_keys } = await model.load(file, { strict: false });
+  const { missing_keys, unexpected_keys } = await readWeights(model, file, false);
   const all = model.state_dict().size;
   if (missing_keys.length === all)
     throw fault(

@@ -28,7 +28,10 @@ export function castFloat(name: string, t: FileTensor, dtype: string): FileTenso
   const width = widthOfDtype(dtype)!;
   const bytes = async (): Promise<Uint8Array> => {
     const values = valuesOf(t.dtype, await t.bytes()) as ArrayLike<number> | null;
-    if (!values) throw new DTypeError(`${name} is ${t.dtype}, which cannot be cast`);
+    if (!values)
+      throw new DTypeError(
+        `${name} is ${t.dtype}, whose bits no standard places in bytes: without --cast it is copied as it is`,
+      );
     if (dtype === 'F64') return new Uint8Array(Float64Array.from(values).buffer);
     return encode(values, dtype === 'F32' ? 'f32' : dtype === 'F16' ? 'f16' : 'bf16');
   };

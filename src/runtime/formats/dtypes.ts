@@ -72,10 +72,17 @@ const BYTES: ReadonlyMap<string, (b: number) => number> = new Map([
   ['F8_E8M0', (b: number) => (b === 255 ? NaN : 2 ** (b - 127))],
 ]);
 
+/** E2M1 of the OCP Microscaling Formats, 1.0: a sign and one of eight. */
+const F4 = [0, 0.5, 1, 1.5, 2, 3, 4, 6];
+const f4 = (bits: number): number => (bits & 8 ? -F4[bits & 7]! : F4[bits & 7]!);
+
 /** Values as numbers; 64-bit integers stay bigints, so that no bit is lost. Null for types without plain values. */
 export function valuesOf(dtype: string, bytes: Uint8Array): ArrayLike<number> | ArrayLike<bigint> | null {
   const byte = BYTES.get(dtype);
   if (byte) return dtype === 'U8' ? bytes : Float64Array.from(bytes, byte);
+  // Two to a byte, the first in its low half, as torch.float4_e2m1fn_x2. How four 6-bit floats share three bytes nobody says.
+  if (dtype === 'F4')
+    return Float64Array.from({ length: 2 * bytes.length }, (_, i) => f4(bytes[i >> 1]! >> (4 * (i & 1))));
   const width = widthOfDtype(dtype);
   if (width === null || bytes.length % width !== 0) return null;
   const { buffer } = new Uint8Array(bytes); // a Buffer's slice would be no copy
