@@ -2303,9 +2303,9 @@ export block Conv3d(
   in_channels: int,
   out_channels: int,
   kernel_size: (int, int, int),
-  stride: (int, int, int) = (1, 1, 1),
-  padding: (int, int, int) = (0, 0, 0),
-  dilation: (int, int, int) = (1, 1, 1),
+  stride: (int, int, int) = 1,
+  padding: (int, int, int) = 0,
+  dilation: (int, int, int) = 1,
   groups: int = 1,
   bias: bool = true
 ) {

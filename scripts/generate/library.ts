@@ -86,6 +86,9 @@ function tensors(source: string, members: readonly Member[]): string[] {
   ];
 }
 
+/** Functions that are named like blocks make one: `LSTM`. */
+const isBlock = (decl: Decl): boolean => decl.kind === 'block' || (decl.kind === 'fn' && /^[A-Z]/.test(decl.name.name));
+
 const slug = (name: string): string => name.replace(/[/_]/g, '-');
 const escaped = (name: string): string => name.replaceAll('_', '\\_');
 
@@ -114,8 +117,8 @@ export const library: Generator = {
           .replace(/^\/\/ ?/gm, '')
           .replace(/\n/g, ' '),
       );
-      const blocks = decls.filter((d) => d.kind === 'block');
-      const others = decls.filter((d) => d.kind !== 'block');
+      const blocks = decls.filter(isBlock);
+      const others = decls.filter((d) => !isBlock(d));
       for (const block of blocks)
         write(block.name.name, file, [`# ${block.name.name}\n`, ...entry(source, block, file), `${module}.\n`]);
       if (others.length > 0)
@@ -123,9 +126,10 @@ export const library: Generator = {
           `# ${escaped(stem)}\n\n${head}\n\n${module}.\n`,
           ...others.flatMap((d) => [`## ${escaped(d.name.name)}\n`, ...entry(source, d, file)]),
         ]);
-      const links = decls.map(({ kind, name: { name } }) =>
-        kind === 'block' ? `[${name}](${name}.md)` : `[${escaped(name)}](${slug(stem)}.md#${name.toLowerCase()})`,
-      );
+      const links = decls.map((decl) => {
+        const { name } = decl.name;
+        return isBlock(decl) ? `[${name}](${name}.md)` : `[${escaped(name)}](${slug(stem)}.md#${name.toLowerCase()})`;
+      });
       const title = others.length > 0 ? `[${escaped(stem)}](${slug(stem)}.md)` : escaped(stem);
       index.push(`**${title}** ${head}\n\n${links.join(', ')}\n`);
     }

@@ -1,0 +1,187 @@
+/**
+ * The blocks of std/nn are those of torch.nn: PyTorch itself is asked for the names, order and defaults of the constructors'
+ * parameters and for the state dict of each layer. Where the two differ on purpose, the reason stands below.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { DiagnosticBag } from '../../src/diagnostics/index.ts';
+import type { BlockDecl } from '../../src/parser/ast.ts';
+import { parse } from '../../src/parser/index.ts';
+import { block } from '../support/check.ts';
+import { askPyTorch, onPyTorch } from '../support/pytorch.ts';
+
+/** Parameters of PyTorch that no block has. */
+const ABSENT: Readonly<Record<string, string>> = {
+  inplace: 'values are never overwritten; the compiler reuses memory where nobody can tell',
+  size_average: 'deprecated by PyTorch for `reduction`',
+  reduce: 'deprecated by PyTorch for `reduction`',
+  min_value: 'deprecated by PyTorch for `min_val`',
+  max_value: 'deprecated by PyTorch for `max_val`',
+  sparse: 'a layout of gradients; ours are dense',
+  _weight: 'values are given by `init` rules and checkpoints',
+  _freeze: 'values are frozen by `freeze`',
+  include_last_offset: 'bags are the rows of a matrix and not ranges of a list',
+  enable_nested_tensor: 'a fast path of PyTorch that changes no result',
+  mask_check: 'a fast path of PyTorch that changes no result',
+  custom_encoder: 'a user writes a block of an encoder and a decoder of his own',
+  custom_decoder: 'a user writes a block of an encoder and a decoder of his own',
+  options: 'a choice of PyTorch about memory that changes no result',
+  recompute_scale_factor: 'sizes are always computed from the size of the result',
+  return_indices: 'the places of maxima are not a result, as no unpooling layer reads them',
+  max_norm: 'tables are not renormalised when they are read; a method can scale the rows that it took',
+  norm_type: 'belongs to `max_norm`',
+  scale_grad_by_freq: 'the gradient of a row is the sum over its uses',
+  padding_mode: 'another layer pads: ReflectionPad2d, ReplicationPad2d, CircularPad2d',
+  add_bias_kv: 'keys are the projected ones only',
+  add_zero_attn: 'keys are the projected ones only',
+  kdim: 'keys have as many features as queries',
+  vdim: 'values have as many features as queries',
+};
+
+/** `Block.parameter`: ours, where it is another one, with the reason. */
+const DIFFERENT: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(
+    ['MaxPool', 'AvgPool', 'LPPool'].flatMap((pool) =>
+      [1, 2, 3].map((d) => [`${pool}${d}d.stride`, 'says what the `none` of PyTorch stands for: kernel_size']),
+    ),
+  ),
+  ...Object.fromEntries(
+    ['Softmax', 'Softmin', 'LogSoftmax'].map((name) => [
+      `${name}.dim`,
+      'required: PyTorch guesses one, with a warning',
+    ]),
+  ),
+  'Upsample.align_corners': '`none` and false are the same in PyTorch',
+  'LinearCrossEntropyLoss.ignore_index': 'the number that `none` stands for',
+  'TripletMarginWithDistanceLoss.distance_function': 'the function that `none` stands for',
+};
+
+/** Layers with tensors and one without, as both languages write them. */
+const LAYERS = [
+  'Linear(3, 4)',
+  'Linear(3, 4, false)',
+  'Bilinear(3, 4, 5)',
+  'Conv1d(4, 6, 3)',
+  'Conv2d(4, 6, 3)',
+  'Conv3d(4, 6, 3)',
+  'Conv2d(4, 6, (3, 5), 1, 0, 1, 2)',
+  'ConvTranspose1d(4, 6, 3)',
+  'ConvTranspose2d(4, 6, 3)',
+  'ConvTranspose3d(4, 6, 3)',
+  'BatchNorm1d(5)',
+  'BatchNorm2d(5)',
+  'BatchNorm3d(5)',
+  'InstanceNorm1d(5)',
+  'InstanceNorm2d(5, 1e-5, 0.1, true, true)',
+  'InstanceNorm3d(5, 1e-5, 0.1, true)',
+  'LayerNorm([5, 6])',
+  'GroupNorm(2, 6)',
+  'RMSNorm([5])',
+  'PReLU()',
+  'PReLU(4)',
+  'Embedding(7, 4)',
+  'EmbeddingBag(7, 4)',
+  'RNN(3, 4)',
+  'LSTM(3, 4)',
+  'GRU(3, 4)',
+  'LSTM(3, 4, 2)',
+  'RNNCell(3, 4)',
+  'LSTMCell(3, 4)',
+  'GRUCell(3, 4)',
+  'MultiheadAttention(8, 2)',
+  'TransformerEncoderLayer(8, 2)',
+  'TransformerDecoderLayer(8, 2)',
+  'TransformerEncoder(TransformerEncoderLayer(8, 2), 2)',
+  'TransformerDecoder(TransformerDecoderLayer(8, 2), 2)',
+  'Transformer()',
+  'LinearCrossEntropyLoss(4, 6)',
+  'Dropout()',
+];
+
+type Param = readonly [name: string, value: string | null];
+interface Torch {
+  readonly signatures: Readonly<Record<string, readonly Param[]>>;
+  readonly states: Readonly<Record<string, readonly (readonly [string, readonly number[]])[]>>;
+}
+
+const SCRIPT = `
+import inspect
+from torch import nn
+def text(v):
+    if v is inspect.Parameter.empty: return None
+    if v is None: return 'none'
+    if isinstance(v, bool): return str(v).lower()
+    if isinstance(v, str): return json.dumps(v)
+    if isinstance(v, tuple): return '[' + ', '.join(map(text, v)) + ']'
+    return v.__name__ if callable(v) else repr(v)
+def signature(c):
+    own = list(inspect.signature(c.__init__).parameters.values())[1:]
+    return [[p.name, text(p.default)] for p in own if p.name not in ('device', 'dtype', 'args', 'kwargs')]
+def state(call):
+    made = eval(call, {**vars(nn), 'true': True, 'false': False})
+    return [[k, list(v.shape)] for k, v in made.state_dict().items()]
+found = {n: signature(getattr(nn, n)) for n in given['names'] if hasattr(nn, n) and n not in ('RNN', 'LSTM', 'GRU')}
+print(json.dumps({'signatures': found, 'states': {c: state(c) for c in given['layers']}}))
+`;
+
+const folder = fileURLToPath(new URL('../../stdlib/nn/', import.meta.url));
+const sources = readdirSync(folder).map((name) => readFileSync(folder + name, 'utf8'));
+const blocks: readonly { readonly decl: BlockDecl; readonly source: string }[] = sources.flatMap((source) =>
+  parse(source, '', new DiagnosticBag()).decls.flatMap((decl) =>
+    decl.kind === 'block' && decl.exported ? [{ decl, source }] : [],
+  ),
+);
+
+/** A number in one spelling, other text as it is. */
+const plain = (text: string): string => (Number.isNaN(Number(text)) ? text : String(Number(text)));
+
+const onTorch = onPyTorch();
+let asked: Torch | undefined;
+const torch = (): Torch =>
+  (asked ??= askPyTorch<Torch>(SCRIPT, { names: blocks.map(({ decl }) => decl.name.name), layers: LAYERS }));
+
+onTorch('names, order and defaults of hyper-parameters', (t) => {
+  const used = new Set<string>();
+  const { signatures } = torch();
+  t.true(Object.keys(signatures).length > 100);
+  for (const { decl, source } of blocks) {
+    const name = decl.name.name;
+    const theirs = signatures[name];
+    if (!theirs) continue;
+    const written = ([param, value]: Param): string => `${param} = ${value === null ? 'required' : plain(value)}`;
+    const differs = ([param]: Param): boolean => {
+      const key = `${name}.${param}`;
+      if (key in DIFFERENT) used.add(key);
+      return key in DIFFERENT;
+    };
+    const known = (param: Param): string => (differs(param) ? param[0] : written(param));
+    const own = decl.params.map((p): Param => [
+      p.name.name,
+      p.default ? source.slice(p.default.span.start, p.default.span.end) : null,
+    ]);
+    const has = new Set(own.map(([param]) => param));
+    const wanted = theirs.filter(([param]) => {
+      if (has.has(param)) return true;
+      if (param in ABSENT) used.add(param);
+      return !(param in ABSENT) && !differs([param, null]);
+    });
+    t.deepEqual(own.map(known), wanted.map(known), name);
+  }
+  t.deepEqual(
+    [...Object.keys(ABSENT), ...Object.keys(DIFFERENT)].filter((key) => !used.has(key)),
+    [],
+    'reasons for nothing',
+  );
+});
+
+onTorch('keys, order and shapes of state dicts', (t) => {
+  for (const call of LAYERS) {
+    const names = [...new Set(call.match(/[A-Z]\w+/g))];
+    const made = block(`import { ${names.join(', ')} } from "std/nn"\nexport block Net() { layer = ${call} }`);
+    const own = made.stateDict.map(({ name, tensor }) => [
+      name.replace(/^layer\./, ''),
+      made.tensors[tensor]!.type.shape.map((dim) => dim.value),
+    ]);
+    t.deepEqual(own, torch().states[call] as unknown as typeof own, call);
+  }
+});
