@@ -150,6 +150,10 @@ export const shuffle = (a: KExpr, b: KExpr, lanes: readonly number[]): KExpr =>
   a.type.lanes === 1 ? [a, b][lanes[0]!]! : { k: 'shuffle', a, b, lanes, type: vec(a.type.elem, lanes.length) };
 
 /** The element type that a load from such storage yields. */
+/** Invocations that can surely see each other's registers. */
+export const SUBGROUP: KExpr = { k: 'subgroup', type: I32 };
+/** `a` of the invocation `by` further on in the subgroup. */
+export const passed = (a: KExpr, by: KExpr): KExpr => ({ k: 'passed', a, by, type: a.type });
 export const loadedElem = (e: StorageElem): KElem => (e === 'f16' || e === 'bf16' ? 'f32' : e);
 
 export const load = (buf: KBuffer, index: Arg, lanes = 1): KExpr => ({

@@ -149,6 +149,10 @@ class Evaluation {
         const both = [...this.expr(e.a), ...this.expr(e.b)];
         return e.lanes.map((i) => both[i]!);
       }
+      case 'subgroup':
+        return [1];
+      case 'passed':
+        return this.expr(e.a);
     }
   }
 }

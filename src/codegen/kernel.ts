@@ -91,7 +91,11 @@ export type KExpr =
       readonly b: KExpr;
       readonly lanes: readonly number[];
       readonly type: KType;
-    };
+    }
+  // How many invocations, from the workgroup's first on, can surely see each other's registers; a power of two, 1 where none can.
+  | { readonly k: 'subgroup'; readonly type: KType }
+  // `a` of the invocation `by` further on, where both are among them; all of the workgroup take part.
+  | { readonly k: 'passed'; readonly a: KExpr; readonly by: KExpr; readonly type: KType };
 
 export type KStmt =
   | { readonly s: 'let'; readonly var: KVar; readonly value: KExpr } // declares; immutable or with a first value

@@ -113,5 +113,9 @@ function printExpr(x: KExpr, naming: Naming): string {
       return `vec(${x.items.map(e).join(', ')})`;
     case 'shuffle':
       return `shuffle(${e(x.a)}, ${e(x.b)}, [${x.lanes.join(', ')}])`;
+    case 'subgroup':
+      return 'subgroup';
+    case 'passed':
+      return `passed(${e(x.a)}, ${e(x.by)})`;
   }
 }

@@ -57,6 +57,10 @@ export class Scope {
         return e.buf.access === 'read' ? this.depthOf(e.index) : NEVER;
       case 'vec':
         return Math.max(...e.items.map((x) => this.depthOf(x)));
+      case 'subgroup':
+        return 0;
+      case 'passed':
+        return NEVER;
     }
   }
 
@@ -91,6 +95,10 @@ export class Scope {
         return `b${this.id(e.buf)}:${e.type.lanes}[${this.key(e.index)}]`;
       case 'vec':
         return `vec(${e.items.map((x) => this.key(x)).join(',')})`;
+      case 'subgroup':
+        return 'subgroup';
+      case 'passed':
+        return `passed(${this.key(e.a)},${this.key(e.by)})`;
     }
   }
 

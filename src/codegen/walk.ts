@@ -5,6 +5,7 @@ export function operandsOf(e: KExpr): readonly KExpr[] {
   switch (e.k) {
     case 'const':
     case 'var':
+    case 'subgroup':
       return [];
     case 'un':
     case 'cast':
@@ -21,6 +22,8 @@ export function operandsOf(e: KExpr): readonly KExpr[] {
       return [e.cond, e.a, e.b];
     case 'load':
       return [e.index];
+    case 'passed':
+      return [e.a, e.by];
     case 'vec':
       return e.items;
   }

@@ -251,6 +251,10 @@ class CKernel {
         return `(${vectorName(e.type)}){${e.items.map((i) => (elem === 'bool' ? `-(int32_t)${this.expr(i)}` : this.expr(i))).join(', ')}}`;
       case 'shuffle':
         return `__builtin_shufflevector(${this.expr(e.a)}, ${this.expr(e.b)}, ${e.lanes.join(', ')})`;
+      case 'subgroup':
+        return '1';
+      case 'passed':
+        return this.expr(e.a);
     }
   }
 

@@ -80,6 +80,10 @@ export class ExpressionPrinter {
         f.simd(SIMD.shuffle);
         for (const l of e.lanes) f.op(l * 4, l * 4 + 1, l * 4 + 2, l * 4 + 3);
         return;
+      case 'subgroup':
+        return this.constant(1, e.type);
+      case 'passed':
+        return this.expr(e.a);
     }
   }
 

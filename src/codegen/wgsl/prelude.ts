@@ -1,5 +1,7 @@
 /** The WGSL that printed kernels stand on: operators whose meaning the language leaves open where a NaN or infinity is met. */
 
+import { PLAIN } from '../../runtime/webgpu/subgroups.ts';
+
 /** The language saturates at the largest number that is both an f32 and an integer: what is beyond is the largest integer here. */
 const toInt = (type: string, mask: string, elem: string, beyond: string, most: string): string => {
   const to = int(mask, elem);
@@ -50,5 +52,6 @@ export function preludeFor(text: string): string {
     all += f;
   }
   if (text.includes('bits_of[')) needed.unshift(BITS);
+  if (/\bpassed_\w+\(/.test(text)) needed.unshift(PLAIN);
   return needed.join('\n');
 }

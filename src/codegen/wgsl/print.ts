@@ -219,6 +219,10 @@ class ShaderPrinter {
         const [a, b] = [this.expr(e.a), this.expr(e.b)];
         return `${typeName(e.type)}(${e.lanes.map((l) => (l < 4 ? `(${a})[${l}]` : `(${b})[${l - 4}]`)).join(', ')})`;
       }
+      case 'subgroup':
+        return 'subgroup';
+      case 'passed':
+        return `passed_${elem}(${this.expr(e.a)}, ${this.expr(e.by)})`;
     }
   }
 

@@ -20,7 +20,8 @@ const WORDS: ReadonlySet<string> = new Set(
     'vec4 vec4f vec4i vec4u abs all any bitcast ceil clamp countLeadingZeros countOneBits exp floor fma log max min mix pow ' +
     'round select sign sqrt step trunc workgroupBarrier storage uniform workgroup private function read write read_write ' +
     // names of the printed frame
-    'Args args memory main workgroup_id num_workgroups local_id flat_id groups_x groups_y groups_z group_x group_y group_z bits_of rolled'
+    'Args args memory main workgroup_id num_workgroups local_id flat_id groups_x groups_y groups_z group_x group_y group_z bits_of rolled ' +
+    'subgroup passed_i32 passed_u32 passed_bool'
   ).split(' '),
 );
 

@@ -12,6 +12,7 @@ import { Order } from './order.ts';
 import { Profile } from '../profile.ts';
 import { GpuProfiler } from './profiler.ts';
 import { Staging } from './staging.ts';
+import { subgroupOf, withSubgroups } from './subgroups.ts';
 
 /** Bytes for a buffer (null: the memory), or a copy inside the memory. */
 export type Write =
@@ -32,6 +33,8 @@ export class WebGpuDevice implements Device {
   readonly lost: Promise<DeviceLostError>;
   /** Set while somebody wants to know where time goes. */
   profiler: GpuProfiler | null = null;
+  /** Invocations of a workgroup, from the first on, that pass values on in registers; 1 where none do. */
+  subgroup = 1;
   /** Counted for tests. */
   readonly counters = { submits: 0, dispatches: 0, buffers: 0 };
   private readonly pipelineLayout: GPUPipelineLayout;
@@ -85,6 +88,7 @@ export class WebGpuDevice implements Device {
     const requiredFeatures = USED_FEATURES.filter((f) => adapter.features.has(f));
     const gpu = await adapter.requestDevice({ requiredLimits, requiredFeatures });
     const made = new WebGpuDevice(gpu, found);
+    made.subgroup = await subgroupOf(gpu);
     await made.settled();
     return made;
   }
@@ -227,7 +231,7 @@ export class WebGpuDevice implements Device {
 
   private async pipeline(k: WebGpuKernel): Promise<GPUComputePipeline> {
     this.gpu.pushErrorScope('validation');
-    const module = this.gpu.createShaderModule({ label: k.name, code: k.code });
+    const module = this.gpu.createShaderModule({ label: k.name, code: withSubgroups(k.code, this.subgroup) });
     const invalid = this.gpu.popErrorScope().catch(() => null);
     try {
       const made = await this.gpu.createComputePipelineAsync({

@@ -1,4 +1,8 @@
-/** Combines the states of the invocations that share a row, in a tree in workgroup memory; all of them get the result. */
+/**
+ * Combines the states of the invocations that share a row in a tree; all of them get the result. Of two invocations that lie
+ * far apart one reads the other's state in workgroup memory, of two in one subgroup in its registers. Who is combined with
+ * whom is the same for every subgroup size, and so are the bits.
+ */
 import * as K from '../../../codegen/builder.ts';
 import type { KExpr } from '../../../codegen/kernel.ts';
 import type { Scope } from '../../../codegen/scope.ts';
@@ -9,7 +13,7 @@ import { GROUP } from './grid.ts';
 const AT_ONCE = 8;
 
 /**
- * `columns` rows lie side by side: invocation i works on row i mod columns. The tree has one shape for every subgroup size.
+ * `columns` rows lie side by side: invocation i works on row i mod columns.
  */
 export function treeReduce(
   s: Scope,
@@ -42,7 +46,8 @@ function round(
   put();
   k.barrier();
   const half = k.mutable(K.i32(GROUP / 2), 'half');
-  k.while(K.ge(half, columns), () => {
+  const far = s.share(K.max(K.SUBGROUP, columns), 'far');
+  k.while(K.ge(half, far), () => {
     k.if(K.lt(local, half), () => {
       const other = k.let(K.add(local, half), 'other');
       reducers.forEach((r, i) =>
@@ -55,6 +60,20 @@ function round(
     });
     k.barrier();
     k.set(half, K.div(half, 2));
+  });
+  k.if(K.gt(K.SUBGROUP, columns), () => {
+    // Everyone takes part, and those from `half` on get what is of no use.
+    k.while(K.ge(half, columns), () => {
+      reducers.forEach((r, i) =>
+        r.merge(
+          states[i]!,
+          states[i]!.map((v) => k.let(K.passed(v, half))),
+        ),
+      );
+      k.set(half, K.div(half, 2));
+    });
+    k.if(K.lt(local, columns), put);
+    k.barrier();
   });
   const whole = arrays.map((state) => state.map((b) => s.share(K.load(b, column))));
   // The arrays may be written again only when everyone has read.
