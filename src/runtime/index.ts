@@ -12,7 +12,7 @@ export { AveragedWeights } from './ema.ts';
 export type { Weights } from './ema.ts';
 export { rand, randn } from './random.ts';
 export type { RandomOptions } from './random.ts';
-export { full, ones, Tensor, tensor, zeros } from './tensor.ts';
+export { arange, full, ones, Tensor, tensor, zeros } from './tensor.ts';
 export type { Input, Nested, Shape, TensorOptions, TensorValues } from './tensor.ts';
 export { autoDevice, device, devices } from './devices.ts';
 export { thisMachine } from './native/discover.ts';

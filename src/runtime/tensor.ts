@@ -188,6 +188,26 @@ export const ones = <const S extends Shape, E extends Elem = 'f32'>(
   options: FilledOptions<E> = {},
 ): Tensor<E, ShapeType<S>> => full(shape, 1, options);
 
+/** Whole numbers from `start` (0) up to, without, `end`, every `step`-th, as `torch.arange`: i32, or f32 where one of the three is no whole number. */
+export function arange(end: number, options?: FilledOptions<Elem>): Tensor<Elem, [number]>;
+export function arange(
+  start: number,
+  end: number,
+  step?: number,
+  options?: FilledOptions<Elem>,
+): Tensor<Elem, [number]>;
+export function arange(...args: readonly (number | FilledOptions<Elem> | undefined)[]): Tensor<Elem, [number]> {
+  const numbers = args.filter((a) => typeof a === 'number');
+  const options = args.find((a) => typeof a === 'object') ?? {};
+  const [start = 0, end = 0, step = 1] = numbers.length === 1 ? [0, ...numbers] : numbers;
+  const count = Math.ceil((end - start) / step);
+  if (!Number.isFinite(count) || count < 0)
+    throw new ShapeError(`arange(${numbers.join(', ')}): steps of ${step} do not lead from ${start} to ${end}`);
+  const dtype = options.dtype ?? (numbers.every(Number.isInteger) ? 'i32' : 'f32');
+  const values = Float64Array.from({ length: count }, (_, i) => start + i * step);
+  return tensor<Elem, [number]>(values, { ...options, dtype, shape: [count] });
+}
+
 function checkedSize(shape: Shape): number {
   const wrong = shape.find((n) => !Number.isInteger(n) || n < 0);
   if (wrong !== undefined)

@@ -42,8 +42,11 @@ test.after.always(async () => {
 });
 
 /** What a page leaves in `window.result`, and the paths that it loaded. */
-async function resultOf<T>(name: string): Promise<{ result: T; loaded: readonly string[] }> {
-  const page = await browser.newPage();
+async function resultOf<T>(
+  name: string,
+  context: Pick<Browser, 'newPage'> = browser,
+): Promise<{ result: T; loaded: readonly string[] }> {
+  const page = await context.newPage();
   const first = server.asked.length;
   const fault = new Promise<never>((_, fail) => page.once('pageerror', fail));
   await page.goto(`${server.url}/test/browser/${name}`);
@@ -90,6 +93,30 @@ run('a built module needs the runtime alone', async (t) => {
   t.deepEqual(result.weight, [6, 1, 5, 5]);
   const foreign = loaded.filter((p) => !/^\/(dist\/runtime\/|built\/|test\/browser\/|favicon)/.test(p));
   t.deepEqual(foreign, []);
+});
+
+run('weights that one page read are there for the next, until the server has others', async (t) => {
+  const write = async (value: number): Promise<void> => {
+    const of = (shape: number[]): netwright.Tensor => netwright.full(shape, value);
+    await netwright.save(join(folder, 'built', 'large.safetensors'), { a: of([2 ** 20]), b: of([2 ** 21]) });
+  };
+  await write(1);
+  const context = await browser.newContext();
+  const visit = async (): Promise<{ received: number; last: number; length: number }> =>
+    (await resultOf<{ received: number; last: number; length: number }>('opfs.html', context)).result;
+  const first = await visit();
+  t.is(first.length, 2 ** 23);
+  t.is(first.last, 0x3f); // of 1.0f
+  t.true(first.received > 2 ** 23);
+  const second = await visit();
+  t.deepEqual({ ...second, received: 0 }, { ...first, received: 0 });
+  // Opening asks for the first bytes, which tell the version; everything else was kept.
+  t.is(second.received, 2 ** 16);
+  await write(2);
+  const third = await visit();
+  t.is(third.last, 0x40);
+  t.true(third.received > 2 ** 23);
+  await context.close();
 });
 
 /** Sums of some hundred terms in another order, over a few steps: 1e-4 is far above that and far below what a wrong step gives. */

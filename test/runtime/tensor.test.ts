@@ -1,6 +1,7 @@
 /** Tensors: what they are made of, what they refuse, and that nothing hands out their memory. */
 import test from 'ava';
 import {
+  arange,
   device,
   DeviceError,
   devices,
@@ -71,6 +72,24 @@ test('set writes one element, counted from either end', (t) => {
   t.throws(() => y.set([0], 1.5), { instanceOf: DTypeError });
 });
 
+test("arange counts as PyTorch's does", (t) => {
+  // torch.arange(5), (2, 11, 3), (3, 0, -1), (0, 1, 0.25), (0.5, 3)
+  const all = [arange(5), arange(2, 11, 3), arange(3, 0, -1), arange(0, 1, 0.25), arange(0.5, 3)];
+  t.deepEqual(
+    all.map((x) => [x.dtype, ...x.readSync()]),
+    [
+      ['i32', 0, 1, 2, 3, 4],
+      ['i32', 2, 5, 8],
+      ['i32', 3, 2, 1],
+      ['f32', 0, 0.25, 0.5, 0.75],
+      ['f32', 0.5, 1.5, 2.5],
+    ],
+  );
+  t.deepEqual([arange(0).shape, arange(3, { dtype: 'f32' }).dtype], [[0], 'f32']);
+  t.throws(() => arange(3, 0), { instanceOf: ShapeError, message: /from 3 to 0/ });
+  t.throws(() => arange(0, 3, 0), { instanceOf: ShapeError });
+});
+
 test('item is for one element', async (t) => {
   t.is(await full([1, 1], 3).item(), 3);
   await t.throwsAsync(ones([2]).item(), { instanceOf: ShapeError });
@@ -105,7 +124,7 @@ test('random tensors depend on the seed and are distributed as they say', (t) =>
 test('devices say what they are; one that is not there is an error', async (t) => {
   const [cpu, ...others] = await devices();
   t.like(cpu, { name: 'cpu', available: true, software: false });
-  t.true(others.every((d) => d.name.startsWith('webgpu:')));
+  t.true(others.every((d) => /^(native|webgpu:\d+)$/.test(d.name)));
   t.is(await device('cpu'), await device('cpu'));
   await t.throwsAsync(() => device('tpu'), { instanceOf: DeviceError, message: /there is no device "tpu".* cpu/ });
   t.throws(() => zeros([1], { device: 'webgpu:7' }), {

@@ -1,4 +1,5 @@
-/** A small static server for pages under test: folders by the first part of the path, TypeScript with its types stripped. */
+/** A small static server for pages under test: folders by the first part of the path, TypeScript with its types stripped, ranges of bytes. */
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -33,6 +34,13 @@ export async function serve(folders: Readonly<Record<string, string>>): Promise<
     void (path === undefined ? Promise.reject(new Error('no such folder')) : readFile(path)).then(
       (bytes) => {
         const type = TYPES[extname(path!)] ?? 'application/octet-stream';
+        const part = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
+        if (part) {
+          const [from, to] = [Number(part[1]), Math.min(Number(part[2]), bytes.length - 1)];
+          const tag = `"${createHash('sha256').update(bytes).digest('hex')}"`;
+          response.writeHead(206, { 'content-range': `bytes ${from}-${to}/${bytes.length}`, etag: tag });
+          return void response.end(bytes.subarray(from, to + 1));
+        }
         response.writeHead(200, { 'content-type': `${type}; charset=utf-8` });
         response.end(extname(path!) === '.ts' ? stripTypeScriptTypes(bytes.toString()) : bytes);
       },
