@@ -2225,7 +2225,8 @@ export block Bilinear(in1_features: int, in2_features: int, out_features: int, b
   }
 }
 
-// Convolutions. Weight and bias are uniform in +-1 / sqrt(fan_in), fan_in being the elements of the weight per output channel.
+// Convolutions. \`padding\` is a number of elements around, "valid" (none) or "same" (the sides keep their size, for stride 1), of the kind
+// \`padding_mode\`. Weight and bias are uniform in +-1 / sqrt(fan_in), fan_in being the elements of the weight per output channel.
 
 /// The bound of PyTorch's uniform bias for a layer with that many inputs per output.
 fn bias_init(fan_in: int) -> f32[...S] => uniform(-1.0 / sqrt(float(fan_in)), 1.0 / sqrt(float(fan_in)))
@@ -2237,13 +2238,27 @@ export block Conv1d(
   out_channels: int,
   kernel_size: int,
   stride: int = 1,
-  padding: int = 0,
+  padding: int | "same" | "valid" = 0,
   dilation: int = 1,
   groups: int = 1,
-  bias: bool = true
+  bias: bool = true,
+  padding_mode: "zeros" | "reflect" | "replicate" | "circular" = "zeros"
 ) {
   require in_channels % groups == 0, "groups ({groups}) must divide in_channels ({in_channels})"
   require out_channels % groups == 0, "groups ({groups}) must divide out_channels ({out_channels})"
+  require padding != "same" or stride == 1, "padding \\"same\\" needs stride 1"
+
+  const before = if padding == "same" {
+    dilation * (kernel_size - 1) / 2
+  } else if padding == "valid" {
+    0
+  } else {
+    padding
+  }
+  const after = if padding == "same" { (dilation * (kernel_size - 1) + 1) / 2 } else { before }
+  const mode = if padding_mode == "zeros" { "constant" } else { padding_mode }
+  // The primitive pads with zeros, by the same number before and after.
+  const apart = padding == "same" or padding_mode != "zeros"
 
   param weight: f32[out_channels, in_channels / groups, kernel_size] ~ kaiming_uniform(a: sqrt(5.0))
   if bias { param bias: f32[out_channels] ~ bias_init(in_channels / groups * kernel_size) }
@@ -2251,13 +2266,18 @@ export block Conv1d(
   forward(x: f32[B, in_channels, L]) -> f32[
     B,
     out_channels,
-    (L + 2 * padding - dilation * (kernel_size - 1) - 1) / stride + 1
+    (L + before + after - dilation * (kernel_size - 1) - 1) / stride + 1
   ] {
-    if bias {
-      conv1d(x, weight, bias, stride: stride, padding: padding, dilation: dilation, groups: groups)
-    } else {
-      conv1d(x, weight, stride: stride, padding: padding, dilation: dilation, groups: groups)
-    }
+    padded = if apart { pad(x, [before, after], mode: mode) } else { x }
+    conv1d(
+      padded,
+      weight,
+      if bias { bias } else { none },
+      stride: stride,
+      padding: if apart { 0 } else { before },
+      dilation: dilation,
+      groups: groups
+    )
   }
 }
 
@@ -2268,13 +2288,31 @@ export block Conv2d(
   out_channels: int,
   kernel_size: (int, int),
   stride: (int, int) = 1,
-  padding: (int, int) = 0,
+  padding: (int, int) | "same" | "valid" = 0,
   dilation: (int, int) = 1,
   groups: int = 1,
-  bias: bool = true
+  bias: bool = true,
+  padding_mode: "zeros" | "reflect" | "replicate" | "circular" = "zeros"
 ) {
   require in_channels % groups == 0, "groups ({groups}) must divide in_channels ({in_channels})"
   require out_channels % groups == 0, "groups ({groups}) must divide out_channels ({out_channels})"
+  require padding != "same" or (stride.0 == 1 and stride.1 == 1), "padding \\"same\\" needs stride 1"
+
+  const before = if padding == "same" {
+    (dilation.0 * (kernel_size.0 - 1) / 2, dilation.1 * (kernel_size.1 - 1) / 2)
+  } else if padding == "valid" {
+    (0, 0)
+  } else {
+    padding
+  }
+  const after = if padding == "same" {
+    ((dilation.0 * (kernel_size.0 - 1) + 1) / 2, (dilation.1 * (kernel_size.1 - 1) + 1) / 2)
+  } else {
+    before
+  }
+  const mode = if padding_mode == "zeros" { "constant" } else { padding_mode }
+  // The primitive pads with zeros, by the same number before and after.
+  const apart = padding == "same" or padding_mode != "zeros"
 
   const fan_in = in_channels / groups * kernel_size.0 * kernel_size.1
 
@@ -2286,14 +2324,19 @@ export block Conv2d(
   forward(x: f32[B, in_channels, H, W]) -> f32[
     B,
     out_channels,
-    (H + 2 * padding.0 - dilation.0 * (kernel_size.0 - 1) - 1) / stride.0 + 1,
-    (W + 2 * padding.1 - dilation.1 * (kernel_size.1 - 1) - 1) / stride.1 + 1
+    (H + before.0 + after.0 - dilation.0 * (kernel_size.0 - 1) - 1) / stride.0 + 1,
+    (W + before.1 + after.1 - dilation.1 * (kernel_size.1 - 1) - 1) / stride.1 + 1
   ] {
-    if bias {
-      conv2d(x, weight, bias, stride: stride, padding: padding, dilation: dilation, groups: groups)
-    } else {
-      conv2d(x, weight, stride: stride, padding: padding, dilation: dilation, groups: groups)
-    }
+    padded = if apart { pad(x, [before.1, after.1, before.0, after.0], mode: mode) } else { x }
+    conv2d(
+      padded,
+      weight,
+      if bias { bias } else { none },
+      stride: stride,
+      padding: if apart { (0, 0) } else { before },
+      dilation: dilation,
+      groups: groups
+    )
   }
 }
 
@@ -2304,13 +2347,35 @@ export block Conv3d(
   out_channels: int,
   kernel_size: (int, int, int),
   stride: (int, int, int) = 1,
-  padding: (int, int, int) = 0,
+  padding: (int, int, int) | "same" | "valid" = 0,
   dilation: (int, int, int) = 1,
   groups: int = 1,
-  bias: bool = true
+  bias: bool = true,
+  padding_mode: "zeros" | "reflect" | "replicate" | "circular" = "zeros"
 ) {
   require in_channels % groups == 0, "groups ({groups}) must divide in_channels ({in_channels})"
   require out_channels % groups == 0, "groups ({groups}) must divide out_channels ({out_channels})"
+  require padding != "same" or (stride.0 == 1 and stride.1 == 1 and stride.2 == 1), "padding \\"same\\" needs stride 1"
+
+  const before = if padding == "same" {
+    (dilation.0 * (kernel_size.0 - 1) / 2, dilation.1 * (kernel_size.1 - 1) / 2, dilation.2 * (kernel_size.2 - 1) / 2)
+  } else if padding == "valid" {
+    (0, 0, 0)
+  } else {
+    padding
+  }
+  const after = if padding == "same" {
+    (
+      (dilation.0 * (kernel_size.0 - 1) + 1) / 2,
+      (dilation.1 * (kernel_size.1 - 1) + 1) / 2,
+      (dilation.2 * (kernel_size.2 - 1) + 1) / 2
+    )
+  } else {
+    before
+  }
+  const mode = if padding_mode == "zeros" { "constant" } else { padding_mode }
+  // The primitive pads with zeros, by the same number before and after.
+  const apart = padding == "same" or padding_mode != "zeros"
 
   param weight: f32[out_channels, in_channels / groups, kernel_size.0, kernel_size.1, kernel_size.2] ~
     kaiming_uniform(a: sqrt(5.0))
@@ -2319,11 +2384,16 @@ export block Conv3d(
   }
 
   forward(x: f32[B, in_channels, D, H, W]) {
-    if bias {
-      conv3d(x, weight, bias, stride: stride, padding: padding, dilation: dilation, groups: groups)
-    } else {
-      conv3d(x, weight, stride: stride, padding: padding, dilation: dilation, groups: groups)
-    }
+    padded = if apart { pad(x, [before.2, after.2, before.1, after.1, before.0, after.0], mode: mode) } else { x }
+    conv3d(
+      padded,
+      weight,
+      if bias { bias } else { none },
+      stride: stride,
+      padding: if apart { (0, 0, 0) } else { before },
+      dilation: dilation,
+      groups: groups
+    )
   }
 }
 

@@ -258,6 +258,14 @@ CASES = [
     ("adaptive_max3d", "AdaptiveMaxPool3d(2)", nn.AdaptiveMaxPool3d(2), [(2, 2, 4, 5, 3)]),
     ("lppool1d", "LPPool1d(2.0, 3)", nn.LPPool1d(2, 3), [(2, 3, 8)]),
     ("lppool3d", "LPPool3d(1.0, 2)", nn.LPPool3d(1, 2), [(1, 2, 4, 4, 2)]),
+    ("conv1d_same", 'Conv1d(3, 4, 4, padding: "same", dilation: 3)', nn.Conv1d(3, 4, 4, padding="same", dilation=3), [(2, 3, 9)]),
+    ("conv2d_same", 'Conv2d(2, 4, (3, 4), padding: "same", padding_mode: "circular")',
+     nn.Conv2d(2, 4, (3, 4), padding="same", padding_mode="circular"), [(2, 2, 7, 6)]),
+    ("conv2d_reflect", 'Conv2d(2, 4, 3, stride: 2, padding: (2, 1), padding_mode: "reflect", groups: 2)',
+     nn.Conv2d(2, 4, 3, 2, (2, 1), 1, 2, padding_mode="reflect"), [(2, 2, 7, 6)]),
+    ("conv2d_valid", 'Conv2d(2, 4, 3, padding: "valid")', nn.Conv2d(2, 4, 3, padding="valid"), [(2, 2, 7, 6)]),
+    ("conv3d_replicate", 'Conv3d(2, 3, 3, padding: (1, 2, 0), padding_mode: "replicate", bias: false)',
+     nn.Conv3d(2, 3, 3, 1, (1, 2, 0), bias=False, padding_mode="replicate"), [(2, 2, 4, 3, 5)]),
 ]
 
 tensors, described = {}, []
