@@ -78,6 +78,7 @@ function transposedStorage(inner: Storage, shape: readonly number[], width: numb
       }
     },
     address: () => null,
+    transposeOf: { storage: inner, rows, cols, width },
   };
 }
 

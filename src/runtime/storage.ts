@@ -12,6 +12,16 @@ export interface Storage {
   address(): number | null;
   /** What copies all of `source` here without the host, where both lie on one device and that can be done; else null. */
   copier?(source: Storage): (() => void) | null;
+  /** Set where this is a matrix seen as its transpose: how the matrix lies there. */
+  readonly transposeOf?: StoredMatrix;
+}
+
+export interface StoredMatrix {
+  readonly storage: Storage;
+  readonly rows: number;
+  readonly cols: number;
+  /** Bytes of an element. */
+  readonly width: number;
 }
 
 /** Bytes of the host, whatever the device of their tensor: a call brings them in. */

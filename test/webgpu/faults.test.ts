@@ -156,7 +156,7 @@ run('pipelines are made asynchronously, side by side, and before the first step'
   }));
   const model = await Wide.create({ device: on });
   const { made } = seen;
-  t.true(made > 3, 'the kernels of the network and our own three');
+  t.true(made > 3, 'the kernels of the network and our own');
   t.is(seen.most, made);
   for (const rows of [1, 2, 2]) model.forward(zeros([rows, 4], { device: on }));
   await Wide.create({ device: on });

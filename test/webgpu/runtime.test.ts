@@ -11,6 +11,7 @@ import {
   UsageError,
   weightsToBytes,
   loadWeights,
+  type Parameter,
   zeros,
   type Model,
 } from '../../src/runtime/index.ts';
@@ -73,6 +74,32 @@ run('a state dict that lies on the GPU is loaded there', async (t) => {
   const copy = zeros([8, 4], { device: await gpu() });
   copy.copy_(a.state_dict().get('net.0.weight')!);
   t.deepEqual([...(await copy.read())], (await snapshot(a))['net.0.weight']);
+});
+
+run('a parameter is an argument as each of its names sees it', async (t) => {
+  for (const [n, m] of [
+    [3, 5],
+    [70, 33],
+  ] as const) {
+    const source = `export block Turned {
+      param w: f32[${n}, ${m}] ~ normal(0.0, 1.0)
+      param v: f32[${m}, ${n}] ~ zeros()
+      tie v = transpose(w)
+      forward(x: f32[A, B]) -> f32[A, B] => x * 2.0 + sum(w) * 0.0
+    }`;
+    const Turned = compile(source, { targets: ['wasm', 'webgpu'] }).blocks['Turned']!;
+    const model = await Turned.create({ seed: 4, device: 'webgpu' });
+    const twice = (name: string) => model.forward((model[name] as Parameter).data).toArray();
+    const w = (await (model['w'] as Parameter).data.toArray()) as number[][];
+    t.deepEqual(
+      await twice('w'),
+      w.map((row) => row.map((x) => 2 * x)),
+    );
+    t.deepEqual(
+      await twice('v'),
+      w[0]!.map((_, i) => w.map((row) => 2 * row[i]!)),
+    );
+  }
 });
 
 run('devices do not mix', async (t) => {

@@ -4,7 +4,6 @@ import type { InputSource } from '../backend.ts';
 import { widthOf } from '../elem.ts';
 import type { Plan } from '../plan.ts';
 import { evaluateSize, type Binding } from '../sizes.ts';
-import { UsageError } from '../errors.ts';
 import type { WebGpuDevice, Write } from './device.ts';
 import type { Region } from './memory.ts';
 import { Runner } from './runner.ts';
@@ -113,8 +112,12 @@ export class BoundProgram {
       const at = from.address();
       if (at !== null) addresses[input.buffer] = at;
       else if (from.visible) writes.push({ to: null, at: here.at, bytes: from.read(0, here.bytes) });
-      else if (from instanceof SegmentStorage) writes.push({ to: null, at: here.at, from: from.at, bytes: here.bytes });
-      else throw new UsageError(`a transposed parameter on ${device.name} is no argument: give a copy of it`);
+      else {
+        const { storage, ...matrix } = from.transposeOf ?? { storage: from };
+        if (!(storage instanceof SegmentStorage)) throw new Error('an argument that lies nowhere');
+        const bytes = here.bytes;
+        writes.push({ to: null, at: here.at, from: storage.at, bytes, ...('rows' in matrix && { matrix }) });
+      }
     }
     const moved = this.moved(addresses);
     if (moved) writes.push(moved);

@@ -30,6 +30,38 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   3,
 );
 
+/** Elements that one workgroup of `transpose` moves. */
+export const TRANSPOSE_ELEMENTS = 1024;
+
+/**
+ * A matrix of `rows` rows, written as its transpose. By words of the destination: each belongs to one invocation, which
+ * gathers the elements in it. The source is counted in elements, the destination in words.
+ */
+export const TRANSPOSE = builtin(
+  'transpose',
+  `struct Args { source: u32, destination: u32, rows: u32, cols: u32, per_word: u32 }
+${FRAME}@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+  let bits = 32u / args.per_word;
+  let count = args.rows * args.cols;
+  let words = (count + args.per_word - 1u) / args.per_word;
+  let first = (group.x + group.y * groups.x) * ${TRANSPOSE_ELEMENTS}u;
+  let end = min(first + ${TRANSPOSE_ELEMENTS}u, words);
+  for (var i = first + local.x; i < end; i += 64u) {
+    var word = 0u;
+    for (var k = 0u; k < args.per_word; k++) {
+      let to = min(i * args.per_word + k, count - 1u);
+      let at = args.source + to % args.rows * args.cols + to / args.rows;
+      let element = memory[at / args.per_word] >> (at % args.per_word * bits);
+      word |= (element & (0xffffffffu >> (32u - bits))) << (k * bits);
+    }
+    memory[args.destination + i] = word;
+  }
+}
+`,
+  5,
+);
+
 /** One word: the counter of a loop. */
 export const SET = builtin(
   'set',

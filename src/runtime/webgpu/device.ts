@@ -2,22 +2,30 @@
 import type { Elem, WebGpuKernel } from '../artifact.ts';
 import type { Device } from '../device.ts';
 import { DeviceError, DeviceLostError, KernelError, NetwrightError, OutOfMemoryError, UsageError } from '../errors.ts';
-import type { Storage } from '../storage.ts';
-import { PREDICATE } from './builtins.ts';
-import { BUFFER, COMPUTE } from './constants.ts';
+import type { Storage, StoredMatrix } from '../storage.ts';
+import { PREDICATE, TRANSPOSE, TRANSPOSE_ELEMENTS } from './builtins.ts';
+import { ARGUMENT_BYTES, BUFFER, COMPUTE } from './constants.ts';
 import { USED_FEATURES, USED_LIMITS, type FoundDevice } from './discover.ts';
 import { GpuMemory, type Region } from './memory.ts';
 import { GpuStorage } from './storage.ts';
 import { Order } from './order.ts';
 import { Profile } from '../profile.ts';
 import { GpuProfiler } from './profiler.ts';
+import { folded } from './schedule.ts';
 import { Staging } from './staging.ts';
 import { subgroupOf, withSubgroups } from './subgroups.ts';
 
 /** Bytes for a buffer (null: the memory), or a copy inside the memory. */
 export type Write =
   | { readonly to: GPUBuffer | null; readonly at: number; readonly bytes: Uint8Array }
-  | { readonly to: null; readonly at: number; readonly from: number; readonly bytes: number };
+  | {
+      readonly to: null;
+      readonly at: number;
+      readonly from: number;
+      readonly bytes: number;
+      /** Given where what lies there is a matrix of so many rows, and its transpose is wanted. */
+      readonly matrix?: Omit<StoredMatrix, 'storage'>;
+    };
 
 export class WebGpuDevice implements Device {
   readonly kind = 'webgpu';
@@ -44,6 +52,8 @@ export class WebGpuDevice implements Device {
   private readonly order = new Order();
   /** Through which a copy inside the memory goes. */
   private detour: GPUBuffer | null = null;
+  /** Arguments of a transposition: one at a time, in the order of the queue. */
+  private turning: GPUBuffer | null = null;
   private readonly staging: Staging;
   private fault: NetwrightError | null = null;
   private scopes: Promise<void>[] = [];
@@ -156,7 +166,7 @@ export class WebGpuDevice implements Device {
   }
 
   private writeNow(w: Write): void {
-    if ('from' in w) return this.copy(w.from, w.at, w.bytes);
+    if ('from' in w) return w.matrix ? this.turn(w.from, w.at, w.matrix) : this.copy(w.from, w.at, w.bytes);
     if (w.bytes.length === 0) return;
     const even = w.bytes.length % 4 === 0 ? w.bytes : padded(w.bytes);
     this.gpu.queue.writeBuffer(w.to ?? this.memory.buffer, w.at, even as Uint8Array<ArrayBuffer>);
@@ -174,6 +184,29 @@ export class WebGpuDevice implements Device {
     const encoder = this.gpu.createCommandEncoder();
     encoder.copyBufferToBuffer(this.memory.buffer, from, this.detour, 0, size);
     encoder.copyBufferToBuffer(this.detour, 0, this.memory.buffer, to, size);
+    this.submit(encoder.finish());
+  }
+
+  /** Writes the transpose of a matrix. */
+  private turn(from: number, to: number, { rows, cols, width }: Omit<StoredMatrix, 'storage'>): void {
+    const words = Math.ceil((rows * cols * width) / 4);
+    if (words === 0) return;
+    if (!this.turning) {
+      const usage = BUFFER.UNIFORM | BUFFER.COPY_DST;
+      this.counters.buffers++;
+      this.turning = this.guarded(() => this.gpu.createBuffer({ label: 'transpose', size: ARGUMENT_BYTES, usage }));
+    }
+    this.gpu.queue.writeBuffer(this.turning, 0, Uint32Array.of(from / width, to / 4, rows, cols, 4 / width));
+    const entries = [
+      { binding: 0, resource: { buffer: this.memory.buffer } },
+      { binding: 1, resource: { buffer: this.turning } },
+    ];
+    const encoder = this.gpu.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    pass.setPipeline(this.pipelineOf(TRANSPOSE));
+    pass.setBindGroup(0, this.gpu.createBindGroup({ layout: this.layout, entries }), [0]);
+    pass.dispatchWorkgroups(...folded(Math.ceil(words / TRANSPOSE_ELEMENTS)));
+    pass.end();
     this.submit(encoder.finish());
   }
 

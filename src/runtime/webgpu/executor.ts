@@ -14,7 +14,7 @@ import { evaluateSize, type Binding } from '../sizes.ts';
 import type { Storage } from '../storage.ts';
 import { Tensor } from '../tensor.ts';
 import { BoundProgram } from './bound.ts';
-import { COPY, PREDICATE, SET } from './builtins.ts';
+import { COPY, PREDICATE, SET, TRANSPOSE } from './builtins.ts';
 import type { WebGpuDevice } from './device.ts';
 import type { Region } from './memory.ts';
 import { SegmentStorage } from './storage.ts';
@@ -49,7 +49,7 @@ export class WebGpuExecutor implements Executor {
     }
     const [host] = await Promise.all([
       cpuExecutor(artifact, cpuDevice()),
-      on.compile([COPY, SET, PREDICATE, ...artifact.webgpu.kernels]),
+      on.compile([COPY, SET, PREDICATE, TRANSPOSE, ...artifact.webgpu.kernels]),
     ]);
     const made = new WebGpuExecutor(artifact, artifact.webgpu, on, host);
     // One allocation, refused with numbers before anything is taken.

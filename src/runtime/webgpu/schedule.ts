@@ -286,7 +286,7 @@ class Scheduler {
 }
 
 /** So many workgroups over x and y; kernels skip what is too much. */
-function folded(total: number): readonly [number, number, number] {
+export function folded(total: number): readonly [number, number, number] {
   const x = Math.min(total, 65535);
   return [x, x === 0 ? 0 : Math.ceil(total / x), 1];
 }
