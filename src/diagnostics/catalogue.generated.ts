@@ -666,6 +666,12 @@ export const CATALOGUE = {
     message: '`{name}` has more than {most} optional arguments that hold tensors',
     help: 'put those that come together into one record, or make two methods',
   },
+  gradient_disagrees: {
+    code: 'NW4050',
+    severity: 'error',
+    message: 'the gradient of {what} is {found} along a direction in which differences of the value give {expected}',
+    help: 'look at the formula in `grad`, its factors and signs first',
+  },
   file_not_found: {
     code: 'NW5001',
     severity: 'error',

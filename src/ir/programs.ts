@@ -49,7 +49,7 @@ const lossForms = (block: Elaborated): MethodInfo[] => {
   return block.methods.filter((m) => m.name === name && isLoss(m));
 };
 
-const isLoss = ({ result: r }: MethodInfo): boolean =>
+export const isLoss = ({ result: r }: MethodInfo): boolean =>
   r.kind === 'tensor' && r.type.shape.length === 0 && r.type.elem === 'f32';
 
 interface Differentiated {

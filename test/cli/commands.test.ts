@@ -320,3 +320,31 @@ test('summary is the table that stands in the golden file', async (t) => {
   if (process.env['UPDATE']) writeFileSync(golden, r.out);
   t.is(r.out, readFileSync(golden, 'utf8'));
 });
+
+const STATED = (gradient: string): string => `
+fn square(x: f32[...S]) -> f32[...S] => abs(x) * abs(x)
+grad (dy) => ${gradient}
+
+export block Squares() {
+  param w: f32[3, 2] ~ ones()
+  loss(x: f32[B, 3], label: i32[B]) -> f32[] => cross_entropy(square(x @ w), label)
+}
+`;
+
+test('check --grad compares stated gradients and losses with differences', async (t) => {
+  const dir = folder(t);
+  writeFileSync(join(dir, 'right.net'), STATED('2.0 * dy * x'));
+  writeFileSync(join(dir, 'wrong.net'), STATED('dy * x'));
+  const right = await netwright(['check', '--grad', 'right.net'], { cwd: dir });
+  t.is(right.code, 0, right.err);
+  t.regex(right.out, /stated gradient.*right\.net:3.*agrees.*4/);
+  t.regex(right.out, /loss.*right\.net:7.*agrees.*4/);
+  const wrong = await netwright(['check', '--grad', '--seed', '5', 'wrong.net'], { cwd: dir });
+  t.is(wrong.code, 1);
+  t.regex(wrong.out, /stated gradient.*wrong\.net:3.*disagrees/);
+  t.regex(wrong.err, /error\[NW4050\][^]*wrong\.net:3:/);
+  writeFileSync(join(dir, 'stopped.net'), STATED('2.0 * dy * x').replace('x @ w)', 'x @ w + stop_gradient(w[0]))'));
+  const stopped = await netwright(['check', '--grad', 'stopped.net'], { cwd: dir });
+  t.is(stopped.code, 0, stopped.err);
+  t.regex(stopped.out, /loss.*not checked: `stop_gradient`/);
+});

@@ -1,0 +1,144 @@
+/**
+ * Compares the gradient of a function with central differences of its value, in the float64 reference interpreter. The
+ * difference is taken along random directions over all inputs at once: a wrong entry anywhere changes it.
+ */
+import { evaluate, type Dim } from './dim.ts';
+import { interpret, InterpretFault } from './interpret.ts';
+import type { Module, TensorType } from './ir.ts';
+import { ndarray, sizeOf, type NdArray } from './ndarray.ts';
+import { vjp } from './passes/autodiff.ts';
+import { allOps } from './clone.ts';
+import { symbolsOfAttrs, symbolsOfTypes } from './symbols.ts';
+
+/** Of a direction of length 1. Rounding is of order 1e-16 / STEP of the value, truncation STEP squared times the third derivative. */
+const STEP = 1e-5;
+/** Of the derivative, and of the value: far above what the step costs and far below any wrong factor. */
+const RELATIVE = 1e-5;
+const ABSOLUTE = 1e-9;
+/** Draws per function: a kink beside one of them, or a branch that it does not take, leaves the others. */
+const DRAWS = 4;
+
+export type GradOutcome =
+  | { readonly kind: 'agrees'; readonly draws: number; readonly error: number }
+  | { readonly kind: 'disagrees'; readonly found: number; readonly expected: number }
+  /** No draw gave finite numbers, or no small sizes fit the program. */
+  | { readonly kind: 'unknown'; readonly reason: string };
+
+export type Random = () => number;
+
+/** Numbers in [0, 1) from a seed (mulberry32, Tommy Ettinger, public domain): the choice of points needs no more. */
+export function randomFrom(seed: number): Random {
+  let a = seed >>> 0;
+  return () => {
+    a = (a + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(a ^ (a >>> 15), 1 | a);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** The first result of `func` must be a float scalar. `start` gives an input that should not be drawn from (-1, 1). */
+export function checkGradient(
+  module: Module,
+  func: string,
+  wrt: readonly number[],
+  random: Random,
+  start: (param: number, attempt: number) => NdArray | null = () => null,
+): GradOutcome {
+  const made = vjp(module, func, wrt);
+  const types = module.funcs.get(func)!.body.params.map((p) => p.type);
+  const symbols = symbolsIn(module, func);
+  let agreed = 0;
+  let error = 0;
+  let reason = 'its value is not finite where it was tried';
+  for (let draw = 0; draw < 3 * DRAWS && agreed < DRAWS; draw++) {
+    const dims = sizesFor(symbols, draw);
+    const inputs = types.map((t, i) => start(i, draw) ?? drawn(t, dims, draw, random));
+    try {
+      const seen = along(module, func, made, inputs, wrt, dims, random);
+      if (!seen) continue;
+      if (Math.abs(seen.found - seen.expected) > seen.allowed) return { kind: 'disagrees', ...seen };
+      error = Math.max(error, Math.abs(seen.found - seen.expected));
+      agreed++;
+    } catch (e) {
+      // Sizes that the program refuses: others are tried.
+      if (!(e instanceof InterpretFault)) throw e;
+      reason = e.message;
+    }
+  }
+  return agreed > 0 ? { kind: 'agrees', draws: agreed, error } : { kind: 'unknown', reason };
+}
+
+interface Seen {
+  readonly found: number;
+  readonly expected: number;
+  readonly allowed: number;
+}
+
+/** Both derivatives along one direction; null where they are not finite. */
+function along(
+  module: Module,
+  func: string,
+  made: { readonly module: Module; readonly func: string },
+  inputs: readonly NdArray[],
+  wrt: readonly number[],
+  dims: ReadonlyMap<string, number>,
+  random: Random,
+): Seen | null {
+  const direction = wrt.map((w) => Float64Array.from(inputs[w]!.data, () => 2 * random() - 1));
+  const length = Math.hypot(...direction.map((v) => Math.hypot(...v)));
+  const at = (h: number): number => {
+    const moved = [...inputs];
+    wrt.forEach((w, k) => {
+      const x = inputs[w]!;
+      const v = direction[k]!;
+      moved[w] = ndarray(
+        x.elem,
+        x.shape,
+        x.data.map((value, i) => value + (h * v[i]!) / length),
+      );
+    });
+    return interpret(module, func, moved, { dims })[0]!.data[0]!;
+  };
+  const results = interpret(made.module, made.func, inputs, { dims });
+  const gradients = results.slice(results.length - wrt.length);
+  const found =
+    gradients.reduce((sum, g, k) => sum + g.data.reduce((s, x, i) => s + x * direction[k]![i]!, 0), 0) / length;
+  const expected = (at(STEP) - at(-STEP)) / (2 * STEP);
+  const wide = (at(2 * STEP) - at(-2 * STEP)) / (4 * STEP);
+  const value = results[0]!.data[0]!;
+  if (![expected, wide, value].every(Number.isFinite)) return null;
+  // At a kink, and where the function bends much, the two steps differ.
+  const allowed = RELATIVE * Math.abs(expected) + ABSOLUTE * Math.max(1, Math.abs(value)) + Math.abs(wide - expected);
+  return { found: Number.isFinite(found) ? found : Infinity, expected, allowed };
+}
+
+/** Different small sizes first; then larger ones and equal ones, for programs that ask for them. */
+function sizesFor(symbols: readonly string[], draw: number): Map<string, number> {
+  const size = (i: number): number => (draw % 3 === 0 ? 2 + i : draw % 3 === 1 ? 5 + 2 * i : 8);
+  return new Map(symbols.map((s, i) => [s, size(i)]));
+}
+
+/** Integers are 0 or 1, which every index and class admits; every third draw is positive, for logarithms and roots. */
+function drawn(type: TensorType, dims: ReadonlyMap<string, number>, draw: number, random: Random): NdArray {
+  const shape = type.shape.map((d: Dim) => evaluate(d, dims));
+  const isFloat = type.elem === 'f32' || type.elem === 'f16' || type.elem === 'bf16';
+  const one = (): number => {
+    if (!isFloat) return Math.floor(2 * random());
+    return draw % 3 === 2 ? 0.1 + 0.8 * random() : 2 * random() - 1;
+  };
+  return ndarray(type.elem, shape, Float64Array.from({ length: sizeOf(shape) }, one));
+}
+
+function symbolsIn(module: Module, func: string): string[] {
+  const { body } = module.funcs.get(func)!;
+  const found = symbolsOfTypes(body.params.map((p) => p.type));
+  for (const op of allOps(body)) {
+    symbolsOfTypes(
+      op.results.map((r) => r.type),
+      found,
+    );
+    symbolsOfAttrs(op.attrs, found);
+  }
+  return [...found];
+}
