@@ -24,7 +24,8 @@ const NETWORKS: readonly { readonly name: string; readonly args: () => Tensor[];
     ],
     dispatches: 30,
   },
-  { name: 'gpt2_mini', args: () => [tensor(new Int32Array(2 * 8), { shape: [2, 8] })], dispatches: 129 },
+  // Each of the two embeddings sorts its indices in a kernel of its own: that is one more than comparing all pairs, and n log n.
+  { name: 'gpt2_mini', args: () => [tensor(new Int32Array(2 * 8), { shape: [2, 8] })], dispatches: 131 },
 ];
 
 for (const { name, args, dispatches } of NETWORKS) {
