@@ -117,7 +117,9 @@ export type KStmt =
 
 /**
  * How a loop is executed. `unrolled` is serial, and worth a copy of its body for each of a constant number of iterations:
- * where a target's compiler would do so by itself, it does so only for these. CPU printers run every axis serially ('parallel' is where threads will cut). On WGSL
+ * where a target's compiler would do so by itself, it does so only for these. Iterations of 'parallel' write
+ * different elements, read nothing that others write, and hand nothing on in variables or arrays of the kernel: threads of native
+ * code take ranges of them; WebAssembly runs every axis serially. On WGSL
  * 'workgroup.x/y/z' and 'invocation.x/y/z' become builtin ids (their extents go to the dispatch), 'parallel' is an
  * error there: the WGSL schedule has bound it.
  */

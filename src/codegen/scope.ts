@@ -147,7 +147,7 @@ export class Scope {
     this.tables[Math.min(this.depthOf(e), this.k.depth)]!.set(key, e);
   }
 
-  loop(from: Arg, to: Arg, step: number, body: (i: KExpr) => void, name = 'i', axis: Axis = 'serial'): void {
+  loop(from: Arg, to: Arg, step: number, body: (i: KExpr) => void, axis: Axis = 'serial', name = 'i'): void {
     const [a, b] = [coerce(from, I32), coerce(to, I32)];
     if (a.k === 'const' && b.k === 'const') {
       if (a.value >= b.value) return;

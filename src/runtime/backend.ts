@@ -25,8 +25,14 @@ export interface Executor {
 /** Told while something takes long. */
 export type Progress = (p: { readonly task: string; readonly done: number; readonly total: number }) => void;
 
+export interface ExecutorOptions {
+  readonly progress?: Progress | undefined;
+  /** Of native code. */
+  readonly threads?: number | undefined;
+}
+
 /** Compiles a model's kernels for a device. */
-export async function createExecutor(artifact: Artifact, on: Device, progress?: Progress): Promise<Executor> {
+export async function createExecutor(artifact: Artifact, on: Device, options: ExecutorOptions = {}): Promise<Executor> {
   if (on.kind === 'cpu') {
     const [{ cpuExecutor }, { CpuDevice }] = await Promise.all([import('./executor.ts'), import('./device.ts')]);
     if (on instanceof CpuDevice) return cpuExecutor(artifact, on);
@@ -35,7 +41,7 @@ export async function createExecutor(artifact: Artifact, on: Device, progress?: 
       import('./native/executor.ts'),
       import('./native/device.ts'),
     ]);
-    if (on instanceof NativeDevice) return NativeExecutor.create(artifact, on, progress);
+    if (on instanceof NativeDevice) return NativeExecutor.create(artifact, on, options);
   } else {
     const [{ WebGpuExecutor }, { WebGpuDevice }] = await Promise.all([
       import('./webgpu/executor.ts'),

@@ -75,11 +75,10 @@ export class Model {
     artifact: Artifact,
     options: CreateOptions = {},
   ): Promise<M> {
-    const executor = await createExecutor(
-      artifact,
-      await chosenDevice(artifact, options.device ?? 'cpu'),
-      options.progress,
-    );
+    const executor = await createExecutor(artifact, await chosenDevice(artifact, options.device ?? 'cpu'), {
+      progress: options.progress,
+      threads: options.threads,
+    });
     const seed = options.seed ?? 0;
     const model = new make(executor, artifact, seed);
     if (artifact.tensors.length > 0) executor.run('init', new Map(), () => keyBytes(foldIn(keyOf(seed), KEY.init)));

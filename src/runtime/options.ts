@@ -12,6 +12,8 @@ export interface CreateOptions {
   readonly device?: string | Device;
   /** Told while C is compiled. */
   readonly progress?: Progress;
+  /** Threads of native code; results do not depend on it. Default: the processor's cores. */
+  readonly threads?: number;
 }
 
 export interface CallOptions {

@@ -198,7 +198,7 @@ const WORDS: ReadonlySet<string> = new Set(
     'for goto if inline int long nullptr register restrict return short signed sizeof static static_assert struct switch ' +
     'LET VAR FN UNUSED thread_local true typedef typeof union unsigned void volatile while linux unix i386 main errno LET VAR FN ' +
     'EXPORT AT SIZE frame memcpy memset malloc free abs div exp log pow sin cos tan sqrt floor ceil y0 y1 yn j0 j1 jn fabs fabsf sqrtf floorf ceilf trunc truncf rint rintf round fma fmaf fmin fmax ' +
-    'load_half store_half'
+    'load_half store_half netwright_threads netwright_task netwright_share netwright_barrier netwright_cut netwright_use'
   ).split(' '),
 );
 

@@ -5,6 +5,7 @@
 import type { Step } from '../../runtime/artifact.ts';
 import type { Kernel } from '../kernel.ts';
 import { Names } from '../names.ts';
+import { POOL, POOL_HEADER } from './pool.ts';
 import { reservedInC } from './prelude.ts';
 import { preludeFor, printFunction, prototype, type COptions } from './print.ts';
 import { stepLines } from './steps.ts';
@@ -25,7 +26,7 @@ export function printUnits(
 ): { units: readonly string[]; functions: readonly string[]; declarations: readonly string[] } {
   const names = new Names(reservedInC);
   const functions = programs.map((p) => names.fresh(`run_${p.name}`));
-  const bodies = kernels.map((k) => printFunction(k, names.of(k), options));
+  const bodies = kernels.map((k) => printFunction(k, names.of(k), { ...options, threads: true }));
   const prototypes = kernels.map((k) => prototype(k, names.of(k)));
   const declarations = kernels.map(
     (k) => `void ${names.of(k)}(${k.params.map((p) => (p.kind === 'buffer' ? 'intptr_t' : 'int32_t')).join(', ')})`,
@@ -37,9 +38,10 @@ export function printUnits(
     ),
   );
   const units = groups(bodies).map(
-    (group) => `${preludeFor(group.map((i) => kernels[i]!))}${group.map((i) => prototypes[i]! + bodies[i]!).join('')}`,
+    (group) =>
+      `${preludeFor(group.map((i) => kernels[i]!))}${POOL_HEADER}${group.map((i) => prototypes[i]! + bodies[i]!).join('')}`,
   );
-  return { units: [[DRIVERS, ...prototypes, ...drivers].join(''), ...units], functions, declarations };
+  return { units: [[DRIVERS, POOL, ...prototypes, ...drivers].join(''), ...units], functions, declarations };
 }
 
 const DRIVERS = `#include <stddef.h>
@@ -68,4 +70,4 @@ function groups(bodies: readonly string[]): number[][] {
 const FRAME = { at: (slot: number) => `AT(${slot})`, size: (slot: number) => `SIZE(${slot})` };
 
 const driver = (name: string, lines: readonly string[]): string =>
-  `EXPORT void ${name}(const double *frame) {\n  (void)frame;\n${lines.map((l) => `${l}\n`).join('')}}\n`;
+  `EXPORT void ${name}(const double *frame, int threads) {\n  (void)frame;\n  netwright_use(threads);\n${lines.map((l) => `${l}\n`).join('')}}\n`;

@@ -78,7 +78,14 @@ class ElementwiseWriter {
     if (depth === this.loops.length) this.point(at);
     else if (depth === this.loops.length - 1) this.turned ? this.tiles(this.turned, at) : this.inner(at);
     else if (depth === this.turned?.loop) this.nest(depth + 1, at);
-    else this.a.scope.loop(0, this.extent(depth), 1, (i) => this.nest(depth + 1, at.with(depth, uniform(i))));
+    else
+      this.a.scope.loop(
+        0,
+        this.extent(depth),
+        1,
+        (i) => this.nest(depth + 1, at.with(depth, uniform(i))),
+        depth === 0 ? 'parallel' : 'serial',
+      );
   }
 
   /** The innermost loop, cut where a border begins. */
@@ -90,7 +97,16 @@ class ElementwiseWriter {
     const segments = loop.axes.length === 1 ? segmentsOf(this.walk, loop.axes[0]!, loop.extent) : [];
     const unroll = segments.length > 1 ? 1 : unrollFor(loop.extent.value, this.lanes, unrollOf(this.op));
     const run = (from: KExpr, to: KExpr): void =>
-      vectorLoop(s, from, to, this.lanes, unroll, (places) => places.forEach((p) => this.point(at.with(last, p))));
+      vectorLoop(
+        s,
+        from,
+        to,
+        this.lanes,
+        unroll,
+        (places) => places.forEach((p) => this.point(at.with(last, p))),
+        undefined,
+        last === 0 ? 'parallel' : 'serial',
+      );
     if (segments.length <= 1) return run(K.i32(0), extent);
     let from: KExpr = K.i32(0);
     for (const [i, segment] of segments.entries()) {

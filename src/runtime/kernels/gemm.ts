@@ -83,47 +83,53 @@ export function gemm(k: KernelBuilder, t: Tiling, g: Gemm): void {
         const depth: Block = { first: pc, size: g.shallow ? g.depth : k.let(min(t.kc, sub(g.depth, pc)), 'kc') };
         k.if(g.shallow ? eq(ic, 0) : or(eq(ic, 0), gt(g.depth, t.kc)), () => g.pack(k, g.packed, cols, depth));
         const rowsOf = g.rowsOf(k, rows, depth);
-        k.for(0, cols.size, t.nr, (jr) => {
-          const panel = k.let(mul(jr, depth.size), 'panel');
-          k.for(0, rows.size, t.mr, (ir) => {
-            const at = g.partial ? k.let(add(mul(jr, t.mc), mul(ir, t.nr)), 'at') : i32(0);
-            const acc = zeros(k, t.mr, t.nr / t.lanes, t.lanes);
-            if (g.partial) {
-              k.if(gt(pc, 0), () => each(acc, (v, r, c) => k.set(v, load(tile, tileAt(t, at, r, c), t.lanes))));
-            }
-            const a = rowsOf(k, ir);
-            k.for(0, depth.size, 1, (p) => {
-              const row = k.let(add(panel, mul(p, t.nr)), 'row');
-              multiplyAdd(
-                k,
-                acc,
-                (r) => a(r, p),
-                (c) => load(g.packed, add(row, c * t.lanes), t.lanes),
-              );
+        k.for(
+          0,
+          cols.size,
+          t.nr,
+          (jr) => {
+            const panel = k.let(mul(jr, depth.size), 'panel');
+            k.for(0, rows.size, t.mr, (ir) => {
+              const at = g.partial ? k.let(add(mul(jr, t.mc), mul(ir, t.nr)), 'at') : i32(0);
+              const acc = zeros(k, t.mr, t.nr / t.lanes, t.lanes);
+              if (g.partial) {
+                k.if(gt(pc, 0), () => each(acc, (v, r, c) => k.set(v, load(tile, tileAt(t, at, r, c), t.lanes))));
+              }
+              const a = rowsOf(k, ir);
+              k.for(0, depth.size, 1, (p) => {
+                const row = k.let(add(panel, mul(p, t.nr)), 'row');
+                multiplyAdd(
+                  k,
+                  acc,
+                  (r) => a(r, p),
+                  (c) => load(g.packed, add(row, c * t.lanes), t.lanes),
+                );
+              });
+              each(acc, (v, r, c) => k.store(tile, tileAt(t, at, r, c), v));
+              const finish = (): void =>
+                finishTile(
+                  k,
+                  {
+                    tile,
+                    at,
+                    nr: t.nr,
+                    lanes: t.lanes,
+                    totalRows: g.rows,
+                    totalCols: g.cols,
+                    batch: g.batch,
+                    row: k.let(add(ic, ir), 'row'),
+                    col: k.let(add(jc, jr), 'col'),
+                    rows: k.let(min(t.mr, sub(rows.size, ir)), 'rows'),
+                    cols: k.let(min(t.nr, sub(cols.size, jr)), 'cols'),
+                  },
+                  g.emit,
+                );
+              if (g.shallow) finish();
+              else k.if(ge(add(pc, t.kc), g.depth), finish);
             });
-            each(acc, (v, r, c) => k.store(tile, tileAt(t, at, r, c), v));
-            const finish = (): void =>
-              finishTile(
-                k,
-                {
-                  tile,
-                  at,
-                  nr: t.nr,
-                  lanes: t.lanes,
-                  totalRows: g.rows,
-                  totalCols: g.cols,
-                  batch: g.batch,
-                  row: k.let(add(ic, ir), 'row'),
-                  col: k.let(add(jc, jr), 'col'),
-                  rows: k.let(min(t.mr, sub(rows.size, ir)), 'rows'),
-                  cols: k.let(min(t.nr, sub(cols.size, jr)), 'cols'),
-                },
-                g.emit,
-              );
-            if (g.shallow) finish();
-            else k.if(ge(add(pc, t.kc), g.depth), finish);
-          });
-        });
+          },
+          'parallel',
+        );
       });
     });
   });

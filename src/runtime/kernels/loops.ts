@@ -2,7 +2,7 @@
 import * as K from '../../codegen/builder.ts';
 import type { Coord } from '../../codegen/coord.ts';
 import { consecutive, multipleOf, uniform } from '../../codegen/coord.ts';
-import type { KExpr } from '../../codegen/kernel.ts';
+import type { Axis, KExpr } from '../../codegen/kernel.ts';
 import type { Scope } from '../../codegen/scope.ts';
 
 /**
@@ -17,21 +17,30 @@ export function vectorLoop(
   unroll: number,
   body: (at: readonly Coord[]) => void,
   multiple = multipleOf(from),
+  axis: Axis = 'serial',
 ): void {
   const aligned = multiple % lanes === 0;
   const run = (start: KExpr, width: number, count: number): KExpr => {
     const step = width * count;
     if (step === 1) {
-      s.loop(start, to, 1, (i) => body([uniform(i)]));
+      s.loop(start, to, 1, (i) => body([uniform(i)]), axis);
       return to;
     }
     const length = s.share(K.sub(to, start));
     const end = s.share(K.add(start, K.bin('and', length, -step)), 'end');
-    s.loop(start, end, step, (i) => {
-      body(
-        Array.from({ length: count }, (_, u) => consecutive(s.share(K.add(i, u * width)), width, aligned ? width : 1)),
-      );
-    });
+    s.loop(
+      start,
+      end,
+      step,
+      (i) => {
+        body(
+          Array.from({ length: count }, (_, u) =>
+            consecutive(s.share(K.add(i, u * width)), width, aligned ? width : 1),
+          ),
+        );
+      },
+      axis,
+    );
     return end;
   };
   let at = from;

@@ -111,32 +111,39 @@ function packRows(
   rows: Block,
   block: Block,
 ): ReturnType<Gemm['rowsOf']> {
-  k.for(0, rows.size, t.mr, (ir) => {
-    const panel = k.let(mul(ir, block.size), 'panel');
-    const row = k.let(add(rows.first, ir), 'row');
-    const index = (r: KExpr, p: KExpr): KExpr =>
-      transposed
-        ? add(add(origin, mul(add(block.first, p), m)), r)
-        : add(add(add(origin, mul(r, depth)), block.first), p);
-    const at = (p: KExpr, r: number): KExpr => add(add(panel, mul(p, t.mr)), r);
-    const whole = transposed ? Math.floor(t.mr / t.lanes) * t.lanes : 0;
-    const last = k.let(sub(m, 1), 'last');
-    k.for(0, block.size, 1, (p) => {
-      const scalars = (from: number): void => {
-        for (let r = from; r < t.mr; r++) k.store(into, at(p, r), read(k, k.let(index(min(add(row, r), last), p)), 1));
-      };
-      if (whole === 0) return scalars(0);
-      k.if(
-        ge(sub(rows.size, ir), t.mr),
-        () => {
-          for (let r = 0; r < whole; r += t.lanes)
-            k.store(into, at(p, r), read(k, k.let(add(index(row, p), r)), t.lanes));
-          scalars(whole);
-        },
-        () => scalars(0),
-      );
-    });
-  });
+  k.for(
+    0,
+    rows.size,
+    t.mr,
+    (ir) => {
+      const panel = k.let(mul(ir, block.size), 'panel');
+      const row = k.let(add(rows.first, ir), 'row');
+      const index = (r: KExpr, p: KExpr): KExpr =>
+        transposed
+          ? add(add(origin, mul(add(block.first, p), m)), r)
+          : add(add(add(origin, mul(r, depth)), block.first), p);
+      const at = (p: KExpr, r: number): KExpr => add(add(panel, mul(p, t.mr)), r);
+      const whole = transposed ? Math.floor(t.mr / t.lanes) * t.lanes : 0;
+      const last = k.let(sub(m, 1), 'last');
+      k.for(0, block.size, 1, (p) => {
+        const scalars = (from: number): void => {
+          for (let r = from; r < t.mr; r++)
+            k.store(into, at(p, r), read(k, k.let(index(min(add(row, r), last), p)), 1));
+        };
+        if (whole === 0) return scalars(0);
+        k.if(
+          ge(sub(rows.size, ir), t.mr),
+          () => {
+            for (let r = 0; r < whole; r += t.lanes)
+              k.store(into, at(p, r), read(k, k.let(add(index(row, p), r)), t.lanes));
+            scalars(whole);
+          },
+          () => scalars(0),
+        );
+      });
+    },
+    'parallel',
+  );
   return (b, row) => {
     const panel = b.let(mul(row, block.size), 'panel');
     return (r, p) => load(into, add(add(panel, mul(p, t.mr)), r));
@@ -156,25 +163,31 @@ export function packColumns(
   cols: Block,
   block: Block,
 ): void {
-  k.for(0, block.size, ROWS_AT_ONCE, (p0) => {
-    const end = k.let(min(add(p0, ROWS_AT_ONCE), block.size), 'end');
-    k.for(0, cols.size, t.nr, (jr) => {
-      const panel = k.let(mul(jr, block.size), 'panel');
-      const col = k.let(add(cols.first, jr), 'col');
-      const left = k.let(sub(cols.size, jr), 'left');
-      k.for(p0, end, 1, (p) => {
-        const from = k.let(index(add(block.first, p), col), 'from');
-        const to = k.let(add(panel, mul(p, t.nr)), 'to');
-        k.if(
-          ge(left, t.nr),
-          () => {
-            for (let c = 0; c < t.nr; c += t.lanes) k.store(into, add(to, c), read(k, k.let(add(from, c)), t.lanes));
-          },
-          () => fillPartly(k, t, into, to, left, (c) => read(k, k.let(add(from, c)), 1)),
-        );
+  k.for(
+    0,
+    block.size,
+    ROWS_AT_ONCE,
+    (p0) => {
+      const end = k.let(min(add(p0, ROWS_AT_ONCE), block.size), 'end');
+      k.for(0, cols.size, t.nr, (jr) => {
+        const panel = k.let(mul(jr, block.size), 'panel');
+        const col = k.let(add(cols.first, jr), 'col');
+        const left = k.let(sub(cols.size, jr), 'left');
+        k.for(p0, end, 1, (p) => {
+          const from = k.let(index(add(block.first, p), col), 'from');
+          const to = k.let(add(panel, mul(p, t.nr)), 'to');
+          k.if(
+            ge(left, t.nr),
+            () => {
+              for (let c = 0; c < t.nr; c += t.lanes) k.store(into, add(to, c), read(k, k.let(add(from, c)), t.lanes));
+            },
+            () => fillPartly(k, t, into, to, left, (c) => read(k, k.let(add(from, c)), 1)),
+          );
+        });
       });
-    });
-  });
+    },
+    'parallel',
+  );
 }
 
 export function fillPartly(
@@ -202,29 +215,35 @@ function packTransposed(
   block: Block,
 ): void {
   const { lanes } = t;
-  k.for(0, cols.size, t.nr, (jr) => {
-    const panel = k.let(mul(jr, block.size), 'panel');
-    const left = k.let(sub(cols.size, jr), 'left');
-    const from = k.let(add(add(origin, mul(add(cols.first, jr), depth)), block.first), 'from');
-    const scalars = (p: KExpr): void =>
-      fillPartly(k, t, into, k.let(add(panel, mul(p, t.nr)), 'to'), left, (c) =>
-        read(k, k.let(add(add(from, mul(depth, c)), p)), 1),
+  k.for(
+    0,
+    cols.size,
+    t.nr,
+    (jr) => {
+      const panel = k.let(mul(jr, block.size), 'panel');
+      const left = k.let(sub(cols.size, jr), 'left');
+      const from = k.let(add(add(origin, mul(add(cols.first, jr), depth)), block.first), 'from');
+      const scalars = (p: KExpr): void =>
+        fillPartly(k, t, into, k.let(add(panel, mul(p, t.nr)), 'to'), left, (c) =>
+          read(k, k.let(add(add(from, mul(depth, c)), p)), 1),
+        );
+      k.if(
+        ge(left, t.nr),
+        () => {
+          const starts = Array.from({ length: t.nr }, (_, c) => k.let(add(from, mul(depth, c)), 'start'));
+          const whole = k.let(mul(div(block.size, lanes), lanes), 'whole');
+          k.for(0, whole, lanes, (p) => {
+            const to = k.let(add(panel, mul(p, t.nr)), 'to');
+            for (let c = 0; c < t.nr; c += lanes) {
+              const square = starts.slice(c, c + lanes).map((s) => k.let(read(k, k.let(add(s, p)), lanes), 's'));
+              transpose(square, (e) => k.let(e, 's')).forEach((v, i) => k.store(into, add(to, i * t.nr + c), v));
+            }
+          });
+          k.for(whole, block.size, 1, scalars);
+        },
+        () => k.for(0, block.size, 1, scalars),
       );
-    k.if(
-      ge(left, t.nr),
-      () => {
-        const starts = Array.from({ length: t.nr }, (_, c) => k.let(add(from, mul(depth, c)), 'start'));
-        const whole = k.let(mul(div(block.size, lanes), lanes), 'whole');
-        k.for(0, whole, lanes, (p) => {
-          const to = k.let(add(panel, mul(p, t.nr)), 'to');
-          for (let c = 0; c < t.nr; c += lanes) {
-            const square = starts.slice(c, c + lanes).map((s) => k.let(read(k, k.let(add(s, p)), lanes), 's'));
-            transpose(square, (e) => k.let(e, 's')).forEach((v, i) => k.store(into, add(to, i * t.nr + c), v));
-          }
-        });
-        k.for(whole, block.size, 1, scalars);
-      },
-      () => k.for(0, block.size, 1, scalars),
-    );
-  });
+    },
+    'parallel',
+  );
 }

@@ -100,13 +100,25 @@ class RowWriter {
   write(): void {
     const s = this.a.scope;
     this.allocate();
+    // Rows that share what they keep come one after the other.
+    const parallel = [...this.stores.values()].every((b) => b.space === 'private');
     const nest = (depth: number, at: readonly Coord[]): void => {
       const loop = this.keptLoops[depth];
       if (!loop) return this.row([at]);
       const extent = depth === 0 ? this.a.sizeParam(loop.extent) : this.a.size(loop.extent);
+      const axis = parallel && depth === 0 ? 'parallel' : 'serial';
       if (this.columns && depth === this.keptLoops.length - 1) {
-        vectorLoop(s, K.i32(0), extent, this.lanes, this.unroll, (places) => this.row(places.map((p) => [...at, p])));
-      } else s.loop(0, extent, 1, (i) => nest(depth + 1, [...at, uniform(i)]));
+        vectorLoop(
+          s,
+          K.i32(0),
+          extent,
+          this.lanes,
+          this.unroll,
+          (places) => this.row(places.map((p) => [...at, p])),
+          undefined,
+          axis,
+        );
+      } else s.loop(0, extent, 1, (i) => nest(depth + 1, [...at, uniform(i)]), axis);
     };
     nest(0, []);
   }

@@ -12,11 +12,14 @@ export class NativeDevice extends HostDevice {
   readonly memory: NativeMemory;
   readonly compiler: CCompiler;
   readonly koffi: Koffi;
+  /** How many threads kernels share their work among, unless a model asks for another number. */
+  readonly threads: number;
 
-  constructor(compiler: CCompiler, koffi: Koffi) {
+  constructor(compiler: CCompiler, koffi: Koffi, threads: number) {
     super();
     this.compiler = compiler;
     this.koffi = koffi;
+    this.threads = threads;
     this.description = describe(compiler);
     this.numerics = `${compiler.name.replace(' ', '-')}-${compiler.identity.slice(0, 12)}`;
     const buffer = reserve();

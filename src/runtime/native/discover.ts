@@ -10,11 +10,15 @@ export async function nativeDevice(): Promise<NativeDevice | string> {
   if (opened) return opened;
   if (typeof process === 'undefined' || process.versions?.node === undefined)
     return 'a browser has no C compiler: native code runs in Node';
-  const [{ findCompiler }, { loadKoffi }] = await Promise.all([import('../node/cc.ts'), import('../node/koffi.ts')]);
+  const [{ findCompiler }, { loadKoffi }, { cores }] = await Promise.all([
+    import('../node/cc.ts'),
+    import('../node/koffi.ts'),
+    import('../node/cores.ts'),
+  ]);
   const [koffi, compiler] = await Promise.all([loadKoffi(), findCompiler()]);
   if (typeof koffi === 'string') return koffi;
   if (typeof compiler === 'string') return compiler;
-  return (opened ??= new NativeDevice(compiler, koffi));
+  return (opened ??= new NativeDevice(compiler, koffi, cores()));
 }
 
 /** It has been opened already. */

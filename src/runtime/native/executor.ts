@@ -1,8 +1,8 @@
 /** Runs a model's programs in C: the shared object is made when it is not in the cache, and loaded once. */
 import type { Artifact, NativeCode } from '../artifact.ts';
-import type { InputSource, Progress } from '../backend.ts';
+import type { ExecutorOptions, InputSource } from '../backend.ts';
 import { cpuDevice } from '../devices.ts';
-import { DeviceError } from '../errors.ts';
+import { DeviceError, UsageError } from '../errors.ts';
 import { cpuExecutor, HostExecutor } from '../executor.ts';
 import type { Binding } from '../sizes.ts';
 import type { Tensor } from '../tensor.ts';
@@ -12,9 +12,16 @@ export class NativeExecutor extends HostExecutor {
   /** Draws initial values: the same bits as on the cpu. */
   private readonly host: HostExecutor;
 
-  private constructor(on: NativeDevice, artifact: Artifact, code: NativeCode, host: HostExecutor, library: Library) {
+  private constructor(
+    on: NativeDevice,
+    artifact: Artifact,
+    code: NativeCode,
+    host: HostExecutor,
+    library: Library,
+    threads: number,
+  ) {
     const { programs, kernels } = code;
-    const functions = new Map(programs.map((p, i) => [p.name, library(`void ${code.functions[i]}(intptr_t)`)]));
+    const functions = new Map(programs.map((p, i) => [p.name, library(`void ${code.functions[i]}(intptr_t, int)`)]));
     // Only profiles call kernels on their own.
     const called = new Map<number, CFunction>();
     const kernel = (i: number): CFunction => {
@@ -22,11 +29,25 @@ export class NativeExecutor extends HostExecutor {
       called.set(i, f);
       return f;
     };
-    super(artifact, on, { programs, kernels, program: (name) => functions.get(name)!, kernel });
+    super(artifact, on, {
+      programs,
+      kernels,
+      program: (name) => {
+        const f = functions.get(name)!;
+        return (frame) => f(frame, threads);
+      },
+      kernel,
+    });
     this.host = host;
   }
 
-  static async create(artifact: Artifact, on: NativeDevice, progress?: Progress): Promise<NativeExecutor> {
+  static async create(
+    artifact: Artifact,
+    on: NativeDevice,
+    { progress, threads }: ExecutorOptions = {},
+  ): Promise<NativeExecutor> {
+    if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1))
+      throw new UsageError(`threads is a whole number from 1, not ${threads}`);
     const code = artifact.native;
     if (!code) {
       throw new DeviceError(
@@ -35,7 +56,14 @@ export class NativeExecutor extends HostExecutor {
     }
     const { buildObject } = await import('../node/cc.ts');
     const path = await buildObject(code, on.compiler, progress);
-    return new NativeExecutor(on, artifact, code, await cpuExecutor(artifact, cpuDevice()), load(on, path));
+    return new NativeExecutor(
+      on,
+      artifact,
+      code,
+      await cpuExecutor(artifact, cpuDevice()),
+      load(on, path),
+      threads ?? on.threads,
+    );
   }
 
   override run(name: string, binding: Binding, source: InputSource, instead?: ReadonlyMap<string, string>): Tensor[] {

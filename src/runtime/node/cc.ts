@@ -61,7 +61,7 @@ const ARCH = [process.arch === 'arm64' ? '-mcpu=native' : '-march=native'];
 const FLAGS: readonly string[] = [
   ...ARCH,
   ...['-std=gnu11', '-O3', '-ffp-contract=off', '-fno-math-errno', '-fno-trapping-math', '-fno-strict-aliasing'],
-  ...['-fPIC', '-fvisibility=hidden', '-w', '-Werror=implicit-function-declaration'],
+  ...['-pthread', '-fPIC', '-fvisibility=hidden', '-w', '-Werror=implicit-function-declaration'],
 ];
 
 const flagsFor = ({ machine }: CCompiler): readonly string[] =>
@@ -115,7 +115,7 @@ export async function buildObject(code: NativeCode, compiler: CCompiler, progres
     await Promise.all(Array.from({ length: Math.min(availableParallelism(), total) }, worker));
     const objects = code.units.map((_, i) => join(folder, `unit${i}.o`));
     const made = join(folder, 'made.so');
-    await cc(compiler, ['-shared', ...objects, '-o', made, '-lm']);
+    await cc(compiler, ['-shared', '-pthread', ...objects, '-o', made, '-lm']);
     await rename(made, path); // whole or not at all, whoever else builds it
     return path;
   } finally {

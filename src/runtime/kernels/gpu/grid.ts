@@ -23,9 +23,9 @@ export function workgroups(s: Scope, groups: KExpr, body: (group: KExpr, local: 
     0,
     groups,
     1,
-    (group) => s.loop(0, GROUP, 1, (local) => body(group, local), 'local', 'invocation.x'),
-    'group',
+    (group) => s.loop(0, GROUP, 1, (local) => body(group, local), 'invocation.x', 'local'),
     'workgroup.x',
+    'group',
   );
 }
 
