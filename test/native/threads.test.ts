@@ -51,8 +51,8 @@ run('sizes that no number of threads divides: products, rows, columns and elemen
   t.timeout(900_000);
   const made = classOf(`
 export block Net {
-  forward(x: f32[M, K], w: f32[K, N]) -> f32[M, N] => softmax(gelu(x @ w), axis: -1)
-  columns(x: f32[M, K]) -> f32[K] => sum(exp(x), axis: 0)
+  forward(x: f32[M, K], w: f32[K, N]) -> f32[M, N] => softmax(gelu(x @ w), dim: -1)
+  columns(x: f32[M, K]) -> f32[K] => sum(exp(x), dim: 0)
   elements(x: f32[M, K]) -> f32[M, K] => tanh(x) * x
 }`);
   const values = (rows: number, cols: number): number[][] =>

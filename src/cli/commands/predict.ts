@@ -36,6 +36,7 @@ interface PredictOptions {
   readonly show: number;
   readonly out?: string;
   readonly device: string;
+  readonly threads?: number;
   readonly profile?: string | true;
 }
 
@@ -56,6 +57,7 @@ export function predictCommand(): Command {
     .option('--batch <n>', 'samples per call', positiveInt, 256)
     .option('--holdout <fraction>', 'use only this held-out part of the data', fraction, 0)
     .option('--seed <n>', 'of initial values and random draws', wholeNumber, 0)
+    .option('--threads <n>', 'of native code (default: the cores); results do not depend on it', positiveInt)
     .option('--show <n>', 'how many results to print', positiveInt, 10)
     .option('-o, --out <file>', 'save all results as safetensors (tensor "result")')
     .option('--device <name>', DEVICE_HELP, 'auto')
@@ -88,7 +90,12 @@ export function predictCommand(): Command {
       const inputs = [file, ...dataFiles(source), ...(options.weights === undefined ? [] : [options.weights])];
       for (const path of [options.out, options.profile]) if (typeof path === 'string') checkOutput(path, inputs);
       const device = await chosen.open(artifact);
-      const model = await modelClass(artifact).create({ seed: options.seed, device, progress: sayBuild });
+      const model = await modelClass(artifact).create({
+        seed: options.seed,
+        device,
+        progress: sayBuild,
+        ...(options.threads !== undefined && { threads: options.threads }),
+      });
       if (options.weights !== undefined) await readWeights(model, options.weights, true);
       else
         process.stderr.write(

@@ -36,6 +36,7 @@ interface TrainOptions {
   readonly keep: number;
   readonly best?: 'min' | 'max';
   readonly device: string;
+  readonly threads?: number;
   readonly profile?: string | true;
 }
 
@@ -61,6 +62,7 @@ export function trainCommand(): Command {
       ).conflicts('resume'),
     )
     .option('--seed <n>', 'of initial values, shuffling and dropout', wholeNumber)
+    .option('--threads <n>', 'of native code (default: the cores); results do not depend on it', positiveInt)
     .option('--holdout <fraction>', 'part kept apart for the metric, where the data has no test part', fraction, 0.1)
     .option('-o, --out <file>', 'where the weights go (default: NAME.safetensors)')
     .option('--resume [run]', 'go on from a run (default: NAME.run.safetensors, written after every epoch)')
@@ -104,6 +106,7 @@ export function trainCommand(): Command {
         seed: options.seed ?? entry.seed ?? 0,
         device: await chosen.open(artifact),
         progress: sayBuild,
+        ...(options.threads !== undefined && { threads: options.threads }),
       });
       if (options.weights !== undefined) await startFrom(model, options.weights);
 
