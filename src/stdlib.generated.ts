@@ -1100,24 +1100,149 @@ export fn triplet_margin_with_distance_loss(
   reduced(relu(margin + near - far), reduction)
 }
 
+// Elementwise functions beyond the primitive ones, with torch's names. Stated errors are of f32.
+
+/// sin(x) / cos(x); https://pytorch.org/docs/stable/generated/torch.tan.html
+export fn tan(x: f32[...S]) -> f32[...S] => sin(x) / cos(x)
+
+/// The angle in -pi/2..pi/2 whose tangent is x; Cephes' polynomial around 0 and pi/4, within 2 units in the last place.
+/// https://pytorch.org/docs/stable/generated/torch.atan.html
+export fn atan(x: f32[...S]) -> f32[...S] {
+  a = abs(x)
+  steep = a > 2.414213562373095
+  middle = a > 0.4142135623730950
+  offset = select(steep, pi / 2.0, select(middle, pi / 4.0, 0.0))
+  t = select(steep, -1.0 / a, select(middle, (a - 1.0) / (a + 1.0), a))
+  z = t * t
+  series = ((0.0805374449538 * z - 0.138776856032) * z + 0.199777106478) * z - 0.333329491539
+  select(x < 0.0, -1.0, 1.0) * (offset + (series * z * t + t))
+}
+grad (dy) => dy / (1.0 + x * x)
+
+/// The angle in -pi/2..pi/2 whose sine is x; NaN outside -1..1; https://pytorch.org/docs/stable/generated/torch.asin.html
+export fn asin(x: f32[...S]) -> f32[...S] => 2.0 * atan(x / (1.0 + sqrt((1.0 - x) * (1.0 + x))))
+grad (dy) => dy * rsqrt((1.0 - x) * (1.0 + x))
+
+/// The angle in 0..pi whose cosine is x; NaN outside -1..1; https://pytorch.org/docs/stable/generated/torch.acos.html
+export fn acos(x: f32[...S]) -> f32[...S] => 2.0 * atan(sqrt(1.0 - x) / sqrt(1.0 + x))
+grad (dy) => -dy * rsqrt((1.0 - x) * (1.0 + x))
+
+/// (exp(x) - exp(-x)) / 2, accurate near 0 and finite wherever the result is; https://pytorch.org/docs/stable/generated/torch.sinh.html
+export fn sinh(x: f32[...S]) -> f32[...S] {
+  a = abs(x)
+  half = exp(0.5 * a)
+  e = expm1(a)
+  sign(x) * select(a > 20.0, 0.5 * half * half, 0.5 * (e + e / (e + 1.0)))
+}
+grad (dy) => dy * cosh(x)
+
+/// (exp(x) + exp(-x)) / 2, finite wherever the result is; https://pytorch.org/docs/stable/generated/torch.cosh.html
+export fn cosh(x: f32[...S]) -> f32[...S] {
+  half = exp(0.5 * abs(x))
+  0.5 * half * half + 0.5 / (half * half)
+}
+
+/// The inverse of sinh: log(x + sqrt(x^2 + 1)), accurate near 0; https://pytorch.org/docs/stable/generated/torch.asinh.html
+export fn asinh(x: f32[...S]) -> f32[...S] {
+  a = abs(x)
+  sign(x) * select(a > 1e4, log(a) + log(2.0), log1p(a + a * a / (1.0 + sqrt(a * a + 1.0))))
+}
+grad (dy) => dy * rsqrt(x * x + 1.0)
+
+/// The inverse of cosh for x >= 1, NaN below; https://pytorch.org/docs/stable/generated/torch.acosh.html
+export fn acosh(x: f32[...S]) -> f32[...S] {
+  t = x - 1.0
+  select(x > 1e4, log(x) + log(2.0), log1p(t + sqrt(t) * sqrt(t + 2.0)))
+}
+grad (dy) => dy / (sqrt(x - 1.0) * sqrt(x + 1.0))
+
+/// The inverse of tanh: infinite at -1 and 1, NaN beyond; https://pytorch.org/docs/stable/generated/torch.atanh.html
+export fn atanh(x: f32[...S]) -> f32[...S] => 0.5 * sign(x) * log1p(2.0 * abs(x) / (1.0 - abs(x)))
+grad (dy) => dy / ((1.0 - x) * (1.0 + x))
+
+/// log |gamma(x)|; infinite at 0, -1, -2, ... Stirling's series from 3 on, the recurrence below 3 and the reflection below 0: an error
+/// of about 1e-6 or 4 units in the last place, whichever is larger. The gradient is \`digamma\`.
+/// https://pytorch.org/docs/stable/generated/torch.lgamma.html
+export fn lgamma(x: f32[...S]) -> f32[...S] {
+  a = select(x < 0.0, 1.0 - x, x)
+  z = select(a < 3.0, a + 3.0, a)
+  u = 1.0 / z
+  v = u * u
+  series = (((-v / 1680.0 + 1.0 / 1260.0) * v - 1.0 / 360.0) * v + 1.0 / 12.0) * u
+  positive =
+    (z - 0.5) * (log(z) - 1.0) + 0.4189385332046727 + series - log(select(a < 3.0, a * (a + 1.0) * (a + 2.0), 1.0))
+  select(x < 0.0, log(pi / sin(pi * (x - floor(x)))) - positive, positive)
+}
+grad (dy) => dy * digamma(x)
+
+/// The derivative of lgamma; -inf at 0, -1, -2, ... The asymptotic series from 6 on, the recurrence below 6 and the reflection below 0.
+/// https://pytorch.org/docs/stable/generated/torch.digamma.html
+export fn digamma(x: f32[...S]) -> f32[...S] {
+  a = select(x < 0.0, 1.0 - x, x)
+  z = select(a < 6.0, a + 6.0, a)
+  v = 1.0 / (z * z)
+  steps = 1.0 / a + 1.0 / (a + 1.0) + 1.0 / (a + 2.0) + 1.0 / (a + 3.0) + 1.0 / (a + 4.0) + 1.0 / (a + 5.0)
+  series = ((v / 252.0 - 1.0 / 120.0) * v + 1.0 / 12.0) * v
+  positive = log(z) - 0.5 / z - series - select(a < 6.0, steps, 0.0)
+  part = select(x < 0.0, x - floor(x), 0.5)
+  select(x < 0.0, positive - pi * cos(pi * part) / sin(pi * part), positive)
+}
+
+/// x with NaN and the infinities replaced, by 0 and the largest finite numbers unless given; they get no gradient.
+/// https://pytorch.org/docs/stable/generated/torch.nan_to_num.html
+export fn nan_to_num(
+  x: f32[...S],
+  nan: float = 0.0,
+  posinf: float = 3.4028234663852886e38,
+  neginf: float = -3.4028234663852886e38
+) -> f32[...S] => select(is_nan(x), nan, select(is_inf(x), select(x > 0.0, posinf, neginf), x))
+
 // Pooling over windows of sequences [N, C, L] and images [N, C, H, W].
 
-/// The largest element of each window; NaN passes through; https://pytorch.org/docs/stable/generated/torch.nn.functional.max_pool2d.html
+/// The largest element of each window; NaN passes through. With \`return_indices\` also where it lies in its plane: (values, indices).
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.max_pool2d.html
 export fn max_pool2d(
   x: f32[N, C, H, W],
   kernel_size: (int, int),
   stride: (int, int) = kernel_size,
   padding: (int, int) = 0,
   dilation: (int, int) = 1,
-  ceil_mode: bool = false
-) => op.max_pool2d(
-  x,
-  kernel: kernel_size,
-  stride: stride,
-  padding: [padding.0, padding.0, padding.1, padding.1],
-  dilation: dilation,
-  ceil: ceil_mode
-)
+  ceil_mode: bool = false,
+  return_indices: bool = false
+) {
+  y = op.max_pool2d(
+    x,
+    kernel: kernel_size,
+    stride: stride,
+    padding: [padding.0, padding.0, padding.1, padding.1],
+    dilation: dilation,
+    ceil: ceil_mode
+  )
+  if return_indices { (y, window_argmax(x, y, kernel_size, stride, padding, dilation)) } else { y }
+}
+
+/// Where in its plane (row * W + column) the first largest element of each window lies, the last NaN before all: tap by tap.
+fn window_argmax(
+  x: f32[N, C, H, W],
+  y: f32[N, C, P, Q],
+  kernel_size: (int, int),
+  stride: (int, int),
+  padding: (int, int),
+  dilation: (int, int)
+) {
+  best = y
+  index = op.broadcast_to(op.constant(value: -1, elem: "i32", shape: []), shape: [N, C, P, Q])
+  for tap in [for tap in 0..kernel_size.0 * kernel_size.1: tap] {
+    row = arange(P) * stride.0 + (tap / kernel_size.1) * dilation.0 - padding.0
+    column = arange(Q) * stride.1 + (tap % kernel_size.1) * dilation.1 - padding.1
+    inside = unsqueeze(row >= 0 and row < i32(H), 1) and (column >= 0 and column < i32(W))
+    here = take(take(x, row, axis: 2), column, axis: 3)
+    better = inside and (index < 0 or here > best or is_nan(here))
+    index = select(better, unsqueeze(row, 1) * i32(W) + column, index)
+    best = select(better, here, best)
+  }
+  index
+}
 
 /// The mean of each window; \`count_include_pad\` counts the padding's zeros.
 /// https://pytorch.org/docs/stable/generated/torch.nn.functional.avg_pool2d.html
@@ -1425,13 +1550,17 @@ export fn logsumexp(x: f32[...S], dim: int, keepdim: bool = false) {
 /// The Euclidean norm (p = 2), the sum of magnitudes (p = 1), or (sum |x|^p)^(1/p); https://pytorch.org/docs/stable/generated/torch.norm.html
 export fn norm(x: f32[...S], p: float = 2.0, dim: [int]? = none, keepdim: bool = false) {
   if p == 2.0 {
-    sqrt(sum(x * x, dim: dim, keepdim: keepdim))
+    length(sum(x * x, dim: dim, keepdim: keepdim))
   } else if p == 1.0 {
     sum(abs(x), dim: dim, keepdim: keepdim)
   } else {
     pow(sum(pow(abs(x), p), dim: dim, keepdim: keepdim), 1.0 / p)
   }
 }
+
+/// The square root of a sum of squares. Its gradient at 0 is 0, the least of the subgradients, as in PyTorch: never 0 / 0.
+fn length(squares: f32[...S]) -> f32[...S] => sqrt(squares)
+grad (dy, y) => select(y == 0.0, 0.0, 0.5 * dy / y)
 
 /// x / max(norm(x), eps) along \`dim\`; https://pytorch.org/docs/stable/generated/torch.nn.functional.normalize.html
 export fn normalize(x: f32[...S], p: float = 2.0, dim: [int] = 1, eps: float = 1e-12) -> f32[...S] =>
@@ -1444,6 +1573,66 @@ export fn any(x: bool[...S], dim: [int]? = none, keepdim: bool = false) =>
 /// Whether all elements are true; https://pytorch.org/docs/stable/generated/torch.all.html
 export fn all(x: bool[...S], dim: [int]? = none, keepdim: bool = false) =>
   op.min(i32(x), axes: axes_of(dim, len(S)), keepdims: keepdim) != 0
+
+// Images read at positions that are computed: spatial transformers.
+
+/// The image x at the places of \`grid\`, (column, row) in -1..1 from end to end: of the outer pixels' centres with \`align_corners\`, else of
+/// their outer sides. Outside, pixels are 0 (zeros) or those of the nearest side (border). Jaderberg et al. 2015.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.grid_sample.html
+export fn grid_sample(
+  x: f32[N, C, H, W],
+  grid: f32[N, P, Q, 2],
+  mode: "bilinear" | "nearest" = "bilinear",
+  padding_mode: "zeros" | "border" = "zeros",
+  align_corners: bool = false
+) -> f32[N, C, P, Q] {
+  column = pixel_place(squeeze(narrow(grid, 3, 0, 1), 3), W, padding_mode, align_corners)
+  row = pixel_place(squeeze(narrow(grid, 3, 1, 1), 3), H, padding_mode, align_corners)
+  if mode == "nearest" {
+    pixels(x, round(row), round(column))
+  } else {
+    top = floor(row)
+    left = floor(column)
+    down = unsqueeze(row - top, 1)
+    right = unsqueeze(column - left, 1)
+    upper = pixels(x, top, left) * (1.0 - right) + pixels(x, top, left + 1.0) * right
+    lower = pixels(x, top + 1.0, left) * (1.0 - right) + pixels(x, top + 1.0, left + 1.0) * right
+    upper * (1.0 - down) + lower * down
+  }
+}
+
+/// Where -1..1 lies along n pixels, whose centres are at 0, 1, ...
+fn pixel_place(t: f32[...S], n: int, padding_mode: "zeros" | "border", align_corners: bool) -> f32[...S] {
+  at = if align_corners { (t + 1.0) * (0.5 * f32(n - 1)) } else { ((t + 1.0) * f32(n) - 1.0) * 0.5 }
+  if padding_mode == "border" { minimum(maximum(at, 0.0), f32(n - 1)) } else { at }
+}
+
+/// The pixels at whole rows and columns; 0 outside.
+fn pixels(x: f32[N, C, H, W], row: f32[N, P, Q], column: f32[N, P, Q]) -> f32[N, C, P, Q] {
+  inside = row >= 0.0 and row < f32(H) and column >= 0.0 and column < f32(W)
+  place = i32(select(inside, row, 0.0)) * i32(W) + i32(select(inside, column, 0.0))
+  index = op.broadcast_to(op.reshape(place, shape: [N, 1, P * Q]), shape: [N, C, P * Q])
+  read = op.reshape(gather(op.reshape(x, shape: [N, C, H * W]), 2, index), shape: [N, C, P, Q])
+  select(unsqueeze(inside, 1), read, 0.0)
+}
+
+/// The grid of \`size\` (N, C, H, W) that theta's 2 x 3 matrices make of places (column, row, 1); for \`grid_sample\`.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.affine_grid.html
+export fn affine_grid(theta: f32[N, 2, 3], size: [int], align_corners: bool = false) {
+  h = size[2]
+  w = size[3]
+  y = op.broadcast_to(op.reshape(even_places(h, align_corners), shape: [h, 1, 1]), shape: [h, w, 1])
+  x = op.broadcast_to(op.reshape(even_places(w, align_corners), shape: [1, w, 1]), shape: [h, w, 1])
+  base = op.reshape(cat([x, y, x * 0.0 + 1.0], 2), shape: [h * w, 3])
+  op.reshape(base @ transpose(theta), shape: [N, h, w, 2])
+}
+
+/// n places from -1 to 1: from end to end, or the centres of n equal parts.
+fn even_places(n: int, align_corners: bool) => if align_corners {
+  f32(arange(n)) * (2.0 / maximum(f32(n - 1), 1.0)) - 1.0
+} else {
+  (2.0 * f32(arange(n)) + 1.0) / f32(n) - 1.0
+}
 
 // Shapes: reshaping, joining and cutting tensors, with torch's names. Negative dims count from the end.
 
