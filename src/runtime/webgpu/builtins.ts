@@ -72,6 +72,16 @@ fn main() { memory[args.destination] = args.value; }
   2,
 );
 
+/** Some bytes of a word; the others stay: 16-bit elements of two tensors may share it. */
+export const MERGE = builtin(
+  'merge',
+  `struct Args { destination: u32, mask: u32, value: u32 }
+${FRAME}@compute @workgroup_size(1)
+fn main() { memory[args.destination] = (memory[args.destination] & ~args.mask) | args.value; }
+`,
+  3,
+);
+
 /** Stands for "always" as the place of a predicate. */
 export const ALWAYS = 0xffffffff;
 

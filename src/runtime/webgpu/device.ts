@@ -3,7 +3,7 @@ import type { Elem, WebGpuKernel } from '../artifact.ts';
 import type { Device } from '../device.ts';
 import { DeviceError, DeviceLostError, KernelError, NetwrightError, OutOfMemoryError, UsageError } from '../errors.ts';
 import type { Storage, StoredMatrix } from '../storage.ts';
-import { PREDICATE, TRANSPOSE, TRANSPOSE_ELEMENTS } from './builtins.ts';
+import { MERGE, PREDICATE, TRANSPOSE, TRANSPOSE_ELEMENTS } from './builtins.ts';
 import { ARGUMENT_BYTES, BUFFER, COMPUTE } from './constants.ts';
 import { USED_FEATURES, USED_LIMITS, type FoundDevice } from './discover.ts';
 import { GpuMemory, type Region } from './memory.ts';
@@ -52,8 +52,8 @@ export class WebGpuDevice implements Device {
   private readonly order = new Order();
   /** Through which a copy inside the memory goes. */
   private detour: GPUBuffer | null = null;
-  /** Arguments of a transposition: one at a time, in the order of the queue. */
-  private turning: GPUBuffer | null = null;
+  /** Arguments of a shader of our own: one at a time, in the order of the queue. */
+  private builtinFrame: GPUBuffer | null = null;
   private readonly staging: Staging;
   private fault: NetwrightError | null = null;
   private scopes: Promise<void>[] = [];
@@ -99,6 +99,7 @@ export class WebGpuDevice implements Device {
     const gpu = await adapter.requestDevice({ requiredLimits, requiredFeatures });
     const made = new WebGpuDevice(gpu, found);
     made.subgroup = await subgroupOf(gpu);
+    await made.compile([MERGE]); // tensors are written without any model
     await made.settled();
     return made;
   }
@@ -167,9 +168,30 @@ export class WebGpuDevice implements Device {
 
   private writeNow(w: Write): void {
     if ('from' in w) return w.matrix ? this.turn(w.from, w.at, w.matrix) : this.copy(w.from, w.at, w.bytes);
-    if (w.bytes.length === 0) return;
-    const even = w.bytes.length % 4 === 0 ? w.bytes : padded(w.bytes);
-    this.gpu.queue.writeBuffer(w.to ?? this.memory.buffer, w.at, even as Uint8Array<ArrayBuffer>);
+    const { at, bytes } = w;
+    // Whole words go straight; what two 16-bit elements share is merged, for a neighbour may be another tensor's.
+    const from = at + (-at & 3);
+    const end = at + bytes.length;
+    const to = end - (end & 3);
+    if (to > from) {
+      const words = bytes.subarray(from - at, to - at) as Uint8Array<ArrayBuffer>;
+      this.gpu.queue.writeBuffer(w.to ?? this.memory.buffer, from, words);
+    }
+    for (const word of new Set([...(at < from ? [from - 4] : []), ...(to < end ? [to] : [])]))
+      if (word < end) this.merge(word, bytes, word - at);
+  }
+
+  /** Replaces those bytes of a word of memory that `bytes` has, where `start` is the word's place among them. */
+  private merge(at: number, bytes: Uint8Array, start: number): void {
+    const [mask, value] = [new Uint8Array(4), new Uint8Array(4)];
+    for (let i = 0; i < 4; i++) {
+      const byte = bytes[start + i];
+      if (byte === undefined) continue;
+      mask[i] = 0xff;
+      value[i] = byte;
+    }
+    const word = (b: Uint8Array): number => new Uint32Array(b.buffer)[0]!;
+    this.runBuiltin(MERGE, Uint32Array.of(at / 4, word(mask), word(value)), [1, 1, 1]);
   }
 
   /** Copies inside one buffer are forbidden: this goes through another. */
@@ -191,21 +213,31 @@ export class WebGpuDevice implements Device {
   private turn(from: number, to: number, { rows, cols, width }: Omit<StoredMatrix, 'storage'>): void {
     const words = Math.ceil((rows * cols * width) / 4);
     if (words === 0) return;
-    if (!this.turning) {
+    const frame = Uint32Array.of(from / width, to / 4, rows, cols, 4 / width);
+    this.runBuiltin(TRANSPOSE, frame, folded(Math.ceil(words / TRANSPOSE_ELEMENTS)));
+  }
+
+  /** One dispatch of a shader of our own, in its turn. */
+  private runBuiltin(
+    kernel: WebGpuKernel,
+    frame: Uint32Array<ArrayBuffer>,
+    groups: readonly [number, number, number],
+  ): void {
+    if (!this.builtinFrame) {
       const usage = BUFFER.UNIFORM | BUFFER.COPY_DST;
       this.counters.buffers++;
-      this.turning = this.guarded(() => this.gpu.createBuffer({ label: 'transpose', size: ARGUMENT_BYTES, usage }));
+      this.builtinFrame = this.guarded(() => this.gpu.createBuffer({ label: 'built-in', size: ARGUMENT_BYTES, usage }));
     }
-    this.gpu.queue.writeBuffer(this.turning, 0, Uint32Array.of(from / width, to / 4, rows, cols, 4 / width));
+    this.gpu.queue.writeBuffer(this.builtinFrame, 0, frame);
     const entries = [
       { binding: 0, resource: { buffer: this.memory.buffer } },
-      { binding: 1, resource: { buffer: this.turning } },
+      { binding: 1, resource: { buffer: this.builtinFrame } },
     ];
     const encoder = this.gpu.createCommandEncoder();
     const pass = encoder.beginComputePass();
-    pass.setPipeline(this.pipelineOf(TRANSPOSE));
+    pass.setPipeline(this.pipelineOf(kernel));
     pass.setBindGroup(0, this.gpu.createBindGroup({ layout: this.layout, entries }), [0]);
-    pass.dispatchWorkgroups(...folded(Math.ceil(words / TRANSPOSE_ELEMENTS)));
+    pass.dispatchWorkgroups(...groups);
     pass.end();
     this.submit(encoder.finish());
   }
@@ -323,10 +355,4 @@ function toError(name: string, error: GPUError): NetwrightError {
   if (error.constructor.name === 'GPUOutOfMemoryError')
     return new OutOfMemoryError(`the device ${name} is out of memory: ${error.message}`);
   return new NetwrightError('driver', `the device ${name} refuses what it was asked to do: ${error.message}`);
-}
-
-function padded(bytes: Uint8Array): Uint8Array {
-  const out = new Uint8Array(Math.ceil(bytes.length / 4) * 4);
-  out.set(bytes);
-  return out;
 }
