@@ -241,3 +241,42 @@ run('a process that used a GPU ends by itself', (t) => {
   t.is(status, 0);
   t.is(stdout.trim(), '1,2');
 });
+
+run('16-bit elements share words: writing some leaves their neighbours alone', async (t) => {
+  const { blocks } = compile(
+    `export block Halves {
+  param a: f16[3] ~ zeros()
+  param b: f16[3] ~ ones()
+  forward(x: f16[3]) -> f16[3] => x * a + b
+}`,
+    { targets: ['wasm', 'webgpu'] },
+  );
+  const model = await blocks['Halves']!.create({ device: await gpu() });
+  const read = async (name: string): Promise<number[]> => [...(await model.state_dict().get(name)!.read())];
+  model.state_dict().get('a')!.set([1], 5);
+  model.state_dict().get('a')!.set([2], 6);
+  t.deepEqual(
+    [await read('a'), await read('b')],
+    [
+      [0, 5, 6],
+      [1, 1, 1],
+    ],
+  );
+  model.state_dict().get('b')!.set([0], 7);
+  t.deepEqual(
+    [await read('a'), await read('b')],
+    [
+      [0, 5, 6],
+      [7, 1, 1],
+    ],
+  );
+  // Three elements of two bytes end inside a word.
+  model.load_state_dict({ a: tensor([1, 2, 3], { dtype: 'f16' }) }, { strict: false });
+  t.deepEqual(
+    [await read('a'), await read('b')],
+    [
+      [1, 2, 3],
+      [7, 1, 1],
+    ],
+  );
+});
