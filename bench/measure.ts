@@ -36,7 +36,8 @@ async function create(file: string, block: string, hyper: Readonly<Record<string
   const { blocks, diagnostics, artifacts } = compile(source, { hyper, ...chosen.compile });
   const found = blocks[block];
   if (!found) throw new Error(diagnostics.map((d) => d.message).join('\n'));
-  return found.create({ device: await chosen.open(artifacts[0]!) });
+  const device = await chosen.open(artifacts[0]!);
+  return found.create({ device, ...(device.kind === 'native' && { threads: Number(values.threads) }) });
 }
 
 async function workload(w: Workload): Promise<Measured> {
