@@ -6,8 +6,7 @@ import { kernelExport, type Artifact, type KernelEntry, type Program, type Segme
 import type { Executor, InputSource } from './backend.ts';
 import type { CpuDevice, HostDevice } from './device.ts';
 import { widthOf } from './elem.ts';
-import { ShapeError } from './errors.ts';
-import { aligned, plan, type Plan } from './plan.ts';
+import { aligned, checkSizes, plan, type Plan } from './plan.ts';
 import { evaluateSize, type Binding } from './sizes.ts';
 import { runStepwise } from './stepwise.ts';
 import type { Storage } from './storage.ts';
@@ -166,16 +165,7 @@ export class HostExecutor implements Executor {
       this.bound.set(key, bound); // now the last to be evicted
       return bound;
     }
-    for (const c of program.checks) {
-      const left = evaluateSize(c.left, binding);
-      const right = evaluateSize(c.right, binding);
-      if (c.kind === 'equal' ? left !== right : left < right) {
-        const sizes = [...binding].map(([k, v]) => `${k} = ${v}`).join(', ');
-        throw new ShapeError(
-          `${this.artifact.name}.${program.name}: ${c.message} (here ${left} and ${right}, with ${sizes})`,
-        );
-      }
-    }
+    checkSizes(this.artifact.name, program, binding);
     const planned = plan(program, binding);
     const wanted =
       planned.workspace +

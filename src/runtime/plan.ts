@@ -3,6 +3,7 @@
  * each at the lowest offset that is free during its whole life (greedy by size, as in Pisarchyk & Lee 2020).
  */
 import type { Program } from './artifact.ts';
+import { ShapeError } from './errors.ts';
 import { evaluateSize, type Binding } from './sizes.ts';
 
 /** Bytes; a cache line, and enough for every vector width. */
@@ -51,4 +52,15 @@ export function plan(program: Program, binding: Binding): Plan {
 /** Bytes of the working memory for those sizes; null where a size is not given. */
 export function plannedBytes(program: Program, binding: Binding): number | null {
   return program.symbols.every((s) => binding.has(s)) ? plan(program, binding).workspace : null;
+}
+
+/** Throws ShapeError for sizes that the compiler left to be compared when they are known. */
+export function checkSizes(block: string, program: Program, binding: Binding): void {
+  for (const c of program.checks) {
+    const left = evaluateSize(c.left, binding);
+    const right = evaluateSize(c.right, binding);
+    if (c.kind === 'equal' ? left === right : left >= right) continue;
+    const sizes = [...binding].map(([k, v]) => `${k} = ${v}`).join(', ');
+    throw new ShapeError(`${block}.${program.name}: ${c.message} (here ${left} and ${right}, with ${sizes})`);
+  }
 }

@@ -3,6 +3,7 @@
  * many lanes as the schedule chose. A bool is uint32_t 0/1 as a scalar, a mask as a vector.
  */
 import { isHalf, narrow, widen } from '../half.ts';
+import { INFIX } from '../infix.ts';
 import type { BinOp, KBuffer, Kernel, KElem, KExpr, KStmt, KType, KVar, StorageElem, UnOp } from '../kernel.ts';
 import { vec } from '../kernel.ts';
 import { Names } from '../names.ts';
@@ -67,21 +68,6 @@ export function preludeFor(kernels: readonly Kernel[]): string {
 
 const SCALAR: Record<KElem, string> = { f32: 'float', i32: 'int32_t', u32: 'uint32_t', bool: 'uint32_t' };
 const MEMORY: Record<StorageElem, string> = { ...SCALAR, f16: 'uint16_t', bf16: 'uint16_t' };
-const SYMBOL: Partial<Record<BinOp, string>> = {
-  add: '+',
-  sub: '-',
-  mul: '*',
-  div: '/',
-  and: '&',
-  or: '|',
-  xor: '^',
-  eq: '==',
-  ne: '!=',
-  lt: '<',
-  le: '<=',
-  gt: '>',
-  ge: '>=',
-};
 const COMPARE = new Set<BinOp>(['eq', 'ne', 'lt', 'le', 'gt', 'ge']);
 const ROUNDING: Partial<Record<UnOp, string>> = {
   abs: 'fabs',
@@ -334,7 +320,7 @@ class CKernel {
     if (COMPARE.has(op)) {
       // Masks are -1 for true: as unsigned numbers they compare as 0 and 1 do.
       const side = (x: string): string => (elem === 'bool' && lanes > 1 ? `(u32${suffix})${x}` : x);
-      return `((${lanes === 1 ? 'uint32_t' : `i32${suffix}`})(${side(a)} ${SYMBOL[op]} ${side(b)}))`;
+      return `((${lanes === 1 ? 'uint32_t' : `i32${suffix}`})(${side(a)} ${INFIX[op]} ${side(b)}))`;
     }
     if (op === 'min' || op === 'max' || op === 'pmin' || op === 'pmax') {
       const plain = elem === 'f32' ? op : op === 'min' || op === 'pmin' ? 'min' : 'max';
@@ -342,15 +328,15 @@ class CKernel {
     }
     if (elem === 'f32') {
       if (op === 'rem') throw new Error('no rem of f32');
-      return `(${a} ${SYMBOL[op]} ${b})`;
+      return `(${a} ${INFIX[op]} ${b})`;
     }
     if (op === 'div' || op === 'rem') return `${op}_${elem}${suffix}(${a}, ${b})`;
-    if (elem !== 'i32' && op !== 'shl' && op !== 'shr') return `(${a} ${SYMBOL[op]} ${b})`;
+    if (elem !== 'i32' && op !== 'shl' && op !== 'shr') return `(${a} ${INFIX[op]} ${b})`;
     const own = typeName(type);
     const wide = lanes === 1 ? 'uint32_t' : `u32${suffix}`;
     if (op === 'shl') return `((${own})((${wide})${a} << ((${wide})${b} & 31)))`;
     if (op === 'shr') return `(${a} >> ((${own})${b} & 31))`;
-    return `((${own})((${wide})${a} ${SYMBOL[op]} (${wide})${b}))`;
+    return `((${own})((${wide})${a} ${INFIX[op]} (${wide})${b}))`;
   }
 
   private load(e: KExpr & { k: 'load' }): string {

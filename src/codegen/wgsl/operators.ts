@@ -1,22 +1,8 @@
 /** Types, constants and operators of kernel IR as WGSL: single expressions, whatever the kernel. */
+import { INFIX } from '../infix.ts';
 import type { BinOp, KElem, KType, StorageElem, UnOp } from '../kernel.ts';
 
-const SYMBOL: Partial<Record<BinOp, string>> = {
-  add: '+',
-  sub: '-',
-  mul: '*',
-  div: '/',
-  rem: '%',
-  and: '&',
-  or: '|',
-  xor: '^',
-  eq: '==',
-  ne: '!=',
-  lt: '<',
-  le: '<=',
-  gt: '>',
-  ge: '>=',
-};
+const SYMBOL: Partial<Record<BinOp, string>> = { ...INFIX, rem: '%' };
 const UNARY: Partial<Record<UnOp, string>> = {
   abs: 'abs',
   sqrt: 'sqrt',

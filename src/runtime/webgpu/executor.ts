@@ -7,9 +7,9 @@ import type { Artifact, Program, WebGpuCode } from '../artifact.ts';
 import type { Executor, InputSource } from '../backend.ts';
 import { cpuDevice } from '../devices.ts';
 import { widthOf } from '../elem.ts';
-import { DeviceError, ShapeError } from '../errors.ts';
+import { DeviceError } from '../errors.ts';
 import { cpuExecutor, type HostExecutor } from '../executor.ts';
-import { plan, type Plan } from '../plan.ts';
+import { checkSizes, plan, type Plan } from '../plan.ts';
 import { evaluateSize, type Binding } from '../sizes.ts';
 import type { Storage } from '../storage.ts';
 import { Tensor } from '../tensor.ts';
@@ -106,14 +106,7 @@ export class WebGpuExecutor implements Executor {
       this.bound.set(key, bound); // now the last to be evicted
       return bound;
     }
-    for (const c of program.checks) {
-      const left = evaluateSize(c.left, binding);
-      const right = evaluateSize(c.right, binding);
-      if (c.kind === 'equal' ? left !== right : left < right) {
-        const sizes = [...binding].map(([k, v]) => `${k} = ${v}`).join(', ');
-        throw new ShapeError(`${c.message} (here ${left} and ${right}, with ${sizes})`);
-      }
-    }
+    checkSizes(this.artifact.name, program, binding);
     const planned: Plan = plan(program, binding);
     bound = new BoundProgram(this.device, program, this.code.kernels, binding, planned, (s) => this.segment(s));
     this.bound.set(key, bound);
