@@ -1,10 +1,11 @@
 /** The files of a program: parsed once, with the names each declares and imports. Reads only through its host. */
-import { isLibraryFile } from './library.ts';
+import { libraryDeclarations, isLibraryFile, type Declarations } from './library.ts';
 import { didYouMean, type DiagnosticBag } from '../diagnostics/index.ts';
 import type { Decl, File, Import, Span, TypeDecl } from '../parser/ast.ts';
 import { parse } from '../parser/index.ts';
 import { STDLIB } from '../stdlib.generated.ts';
 import { OPS } from '../ir/ops/table.ts';
+import { NO_SPAN } from '../diagnostics/span.ts';
 import { BUILTINS } from './builtins.ts';
 import { EINOPS } from './einops.ts';
 import type { Elaborated } from './elaborated.ts';
@@ -21,8 +22,9 @@ export interface SourceHost {
 export interface ModuleFile {
   readonly path: string;
   readonly text: string;
+  /** Of the library's files it holds nothing: their declarations are parsed as they are named. */
   readonly ast: File;
-  readonly decls: ReadonlyMap<string, Decl>;
+  readonly decls: Declarations;
   readonly scope: Scope;
   readonly imports: Map<string, { readonly decl: Decl; readonly span: Span }>;
   readonly used: Set<string>;
@@ -88,8 +90,8 @@ export function loadProject(host: SourceHost, entry: string, bag: DiagnosticBag)
   };
   for (const path of PRELUDE) {
     const file = load(project, host, path, []);
-    for (const d of file?.ast.decls ?? []) {
-      if (d.exported) project.prelude.bind(d.name.name, 'prelude', declVal(file!, d), d.name.span);
+    for (const { name, span, exported } of file?.decls.all ?? []) {
+      if (exported) project.prelude.bindLazily(name, 'prelude', span, () => file!.scope.names.get(name)!.val);
     }
   }
   const main = load(project, host, entry, []);
@@ -123,24 +125,43 @@ function load(project: Project, host: SourceHost, path: string, above: readonly 
     return null;
   }
   project.sources.set(path, text);
-  const ast = parse(text, path, project.bag);
-  const scope = new Scope(project.prelude);
-  const decls = new Map<string, Decl>();
-  const file: ModuleFile = { path, text, ast, decls, scope, imports: new Map(), used: new Set() };
+  const library = isLibraryFile(path);
+  const ast = library ? NO_FILE : parse(text, path, project.bag);
+  const decls = library ? libraryDeclarations(path, text) : declared(ast, project.bag);
+  const file: ModuleFile = {
+    ...{ path, text, ast, decls },
+    scope: new Scope(project.prelude),
+    imports: new Map(),
+    used: new Set(),
+  };
   project.files.set(path, file);
-  for (const d of ast.decls) {
-    const old = decls.get(d.name.name);
-    if (old) {
-      project.bag.report('duplicate_name', { name: d.name.name }, d.name.span, {
-        related: [{ span: old.name.span, message: 'declared first here' }],
-      });
-      continue;
-    }
-    decls.set(d.name.name, d);
-    scope.bind(d.name.name, 'decl', declVal(file, d), d.name.span);
-  }
+  for (const { name, span } of decls.all)
+    file.scope.bindLazily(name, 'decl', span, () => declVal(file, decls.get(name)!));
   for (const i of ast.imports) addImport(project, host, file, i, [...above, path]);
   return file;
+}
+
+const NO_FILE: File = { kind: 'file', imports: [], decls: [], span: NO_SPAN };
+
+/** What a parsed file declares. Of two of one name the first counts. */
+function declared(ast: File, bag: DiagnosticBag): Declarations {
+  const byName = new Map<string, Decl>();
+  for (const d of ast.decls) {
+    const old = byName.get(d.name.name);
+    if (!old) byName.set(d.name.name, d);
+    else {
+      bag.report('duplicate_name', { name: d.name.name }, d.name.span, {
+        related: [{ span: old.name.span, message: 'declared first here' }],
+      });
+    }
+  }
+  const all = [...byName.values()].map(({ name, kind, exported }) => ({
+    name: name.name,
+    span: name.span,
+    kind,
+    exported,
+  }));
+  return { all, get: (name) => byName.get(name) };
 }
 
 function addImport(project: Project, host: SourceHost, file: ModuleFile, i: Import, above: readonly string[]): void {
@@ -169,7 +190,7 @@ function addImport(project: Project, host: SourceHost, file: ModuleFile, i: Impo
     }
     const found = from?.decls.get(n.name.name) ?? null;
     if (from && !found) {
-      const names = [...from.decls.values()].filter((d) => d.exported).map((d) => d.name.name);
+      const names = from.decls.all.filter((d) => d.exported).map((d) => d.name);
       bag.report('unknown_import', { path: i.from.path, name: n.name.name }, n.name.span, {
         help: didYouMean(n.name.name, names),
       });

@@ -227,7 +227,7 @@ export abstract class ExpressionNames {
     const types = [
       ...ELEMS,
       ...BUILTIN_TYPES,
-      ...[...this.file.decls.values()].filter((d) => d.kind === 'type').map((d) => d.name.name),
+      ...this.file.decls.all.filter((d) => d.kind === 'type').map((d) => d.name),
     ];
     this.bag.report('unknown_type', { name: i.name }, i.span, { help: didYouMean(i.name, types) });
   }

@@ -62,6 +62,18 @@ export class Scope {
     this.names.set(name, { kind, val, span, optional });
   }
 
+  /** As `bind`, where the value costs something: it is made when it is first read. */
+  bindLazily(name: string, kind: BindingKind, span: Span, make: () => Val): void {
+    let made: Val | null = null;
+    this.names.set(name, {
+      kind,
+      span,
+      get val() {
+        return (made ??= make());
+      },
+    });
+  }
+
   /** Every name that can be seen from here, for suggestions. */
   *all(): Iterable<string> {
     for (let s: Scope | null = this; s; s = s.parent) yield* s.names.keys();

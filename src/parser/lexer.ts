@@ -13,6 +13,14 @@ export interface Lexed {
   readonly docs: readonly IToken[];
 }
 
+/** A piece of a text: offsets in characters. */
+export interface Range {
+  readonly from: number;
+  readonly to: number;
+}
+
+export const whole = (text: string): Range => ({ from: 0, to: text.length });
+
 const Space = createToken({ name: 'Space', pattern: /[ \t\f\v\u00a0\ufeff]+/, group: Lexer.SKIPPED });
 const Doc = createToken({ name: 'Doc', pattern: /\/\/\/(?!\/)[^\n\r]*/, group: 'docs' });
 const Comment = createToken({ name: 'Comment', pattern: /\/\/[^\n\r]*/, group: Lexer.SKIPPED });
@@ -44,17 +52,25 @@ const SILENT: ILexerErrorMessageProvider = {
 /** Made on first use: building one costs about a millisecond, and a program that only runs modules needs none. */
 let lexer: Lexer | null = null;
 
-export function lex(text: string, file: string, bag: DiagnosticBag): Lexed {
+/** Only `range` of the text is read; places count from the start of the whole. */
+export function lex(text: string, file: string, bag: DiagnosticBag, range: Range = whole(text)): Lexed {
   lexer ??= new Lexer(ORDER, {
     positionTracking: 'onlyOffset',
     ensureOptimizations: true,
     skipValidations: true,
     errorMessageProvider: SILENT,
   });
-  const { tokens, groups, errors } = lexer.tokenize(text);
+  const { tokens, groups, errors } = lexer.tokenize(text.slice(range.from, range.to));
+  const docs = groups['docs'] ?? [];
+  if (range.from > 0) {
+    for (const token of [...tokens, ...docs]) {
+      token.startOffset += range.from;
+      if (token.endOffset !== undefined) token.endOffset += range.from;
+    }
+  }
   for (const { offset, length } of errors)
-    unknownCharacters(tokens, text, { file, start: offset, end: offset + length }, bag);
-  return { tokens: mendSlips(tokens, file, bag), docs: groups['docs'] ?? [] };
+    unknownCharacters(tokens, text, { file, start: range.from + offset, end: range.from + offset + length }, bag);
+  return { tokens: mendSlips(tokens, file, bag), docs };
 }
 
 /** Letters from outside a to z are read as part of the name they stand in, a typographic minus as the minus it is. */

@@ -9,15 +9,15 @@ import { explain } from './explain.ts';
 import { NetParser } from './grammar.ts';
 import { markKeywords } from './keywords.ts';
 import { layout } from './layout.ts';
-import { lex } from './lexer.ts';
+import { lex, whole, type Range } from './lexer.ts';
 
 /** Chevrotain analyses the grammar when a parser is made, which costs more than most files: one serves them all. */
 let parser: NetParser | null = null;
 
-/** `file` names the text in spans; nothing is read from it. */
-export function parse(text: string, file: string, bag: DiagnosticBag): File {
+/** `file` names the text in spans; nothing is read from it. With a range, only that piece of the text is a file's. */
+export function parse(text: string, file: string, bag: DiagnosticBag, range: Range = whole(text)): File {
   parser ??= new NetParser();
-  const { tokens: raw, docs } = lex(text, file, bag);
+  const { tokens: raw, docs } = lex(text, file, bag, range);
   markKeywords(raw);
   const tokens = layout(balance(raw, text, file, bag), (minus) =>
     bag.report('continued_line', {}, { file, start: minus.startOffset, end: minus.startOffset + 1 }),

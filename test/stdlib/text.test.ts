@@ -1,6 +1,7 @@
 /** The library as text: every file parses, every exported declaration is documented, and the embedded copy is fresh. */
 import { readdirSync, readFileSync } from 'node:fs';
 import test from 'ava';
+import { libraryDeclarations } from '../../src/check/library.ts';
 import { DiagnosticBag } from '../../src/diagnostics/index.ts';
 import { parse } from '../../src/parser/index.ts';
 import { STDLIB } from '../../src/stdlib.generated.ts';
@@ -19,6 +20,21 @@ for (const [path, text] of Object.entries(STDLIB)) {
       // Layers say where their definition is: PyTorch's page, or a paper with its year.
       if (d.kind === 'block') t.regex(d.doc, /https:\/\/|\b(19|20)\d\d\b/, `${d.name.name} names no source`);
     }
+  });
+}
+
+for (const [path, text] of Object.entries(STDLIB)) {
+  test(`${path}: its declarations one by one are those of the whole`, (t) => {
+    const whole = parse(text, path, new DiagnosticBag()).decls;
+    const pieces = libraryDeclarations(path, text);
+    t.deepEqual(
+      pieces.all.map(({ name, span, kind, exported }) => ({ name: { name, span }, kind, exported })),
+      whole.map(({ name, kind, exported }) => ({ name, kind, exported })),
+    );
+    t.deepEqual(
+      pieces.all.map((d) => pieces.get(d.name)),
+      [...whole],
+    );
   });
 }
 
