@@ -69,7 +69,7 @@ export function assemble(
 }
 
 /** The same program on other lines is the same program. */
-const withoutInfo = (key: string, value: unknown): unknown => (key === 'info' ? undefined : value);
+const withoutInfo = (key: string, value: unknown): unknown => (key === 'info' || key === 'regions' ? undefined : value);
 
 /** The programs of a block for WebGPU. */
 export function assembleWebGpu(programs: Programs, sources: Sources, options: LinkOptions = {}): WebGpuCode {

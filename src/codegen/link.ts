@@ -57,6 +57,7 @@ export function link(
     buffers: out.buffers(),
     slots: out.slots,
     steps,
+    regions: out.regions,
     checks: mergeChecks([flat.checks]).map((c) => ({
       kind: c.kind,
       left: sizeExpr(c.left),
@@ -70,6 +71,7 @@ export const tensorSpec = (t: TensorType): TensorSpec => ({ elem: t.elem, shape:
 
 class Writer {
   readonly slots: Slot[] = [];
+  readonly regions: string[] = [];
   private readonly homes: ReadonlyMap<Buffer, Home>;
   private readonly lineOf: LinkOptions['lineOf'];
   private readonly roots: readonly Buffer[];
@@ -139,14 +141,41 @@ class Writer {
         }
         case 'for':
           return [
-            { kind: 'for', count: this.size(i.count), counter: this.address(i.counter), body: this.steps(i.body) },
+            {
+              kind: 'for',
+              region: this.region(i.origin),
+              count: this.size(i.count),
+              counter: this.address(i.counter),
+              body: this.steps(i.body),
+            },
           ];
         case 'while':
-          return [{ kind: 'while', cond: this.steps(i.cond), flag: this.address(i.flag), body: this.steps(i.body) }];
+          return [
+            {
+              kind: 'while',
+              region: this.region(i.origin),
+              cond: this.steps(i.cond),
+              flag: this.address(i.flag),
+              body: this.steps(i.body),
+              limit: this.slot('limit', { kind: 'limit' }),
+            },
+          ];
         case 'if':
-          return [{ kind: 'if', flag: this.address(i.flag), then: this.steps(i.then), else: this.steps(i.else) }];
+          return [
+            {
+              kind: 'if',
+              region: this.region(i.origin),
+              flag: this.address(i.flag),
+              then: this.steps(i.then),
+              else: this.steps(i.else),
+            },
+          ];
       }
     });
+  }
+
+  private region(origin: Origin): number {
+    return this.regions.push(this.lineOf?.(origin) ?? '') - 1;
   }
 
   private address(p: Place): number {

@@ -29,7 +29,7 @@ export interface Artifact {
   readonly programs: readonly Program[];
   readonly train: TrainEntry | null;
   readonly kernels: readonly KernelEntry[];
-  /** One WebAssembly module: imports `env.memory`, exports each program's driver under its name: (frame: i32) -> (). */
+  /** One WebAssembly module: imports `env.memory`, exports each program's driver under its name: (frame: i32) -> i32. */
   readonly wasm: { readonly simd: Uint8Array; readonly relaxed: Uint8Array };
   /** The programs that run on a GPU; null where the block was not compiled for it. */
   readonly webgpu: WebGpuCode | null;
@@ -55,7 +55,7 @@ export interface NativeCode {
   readonly kernels: readonly (KernelEntry & { readonly declaration: string })[];
   /** Translation units in C; together they export a function for each program and each kernel. */
   readonly units: readonly string[];
-  /** The names of those functions, in the order of the programs: `void (const double *frame)`, one number per slot. */
+  /** The names of those functions, in the order of the programs: `int (const double *frame, int threads)`, one number per slot. */
   readonly functions: readonly string[];
 }
 
@@ -161,6 +161,8 @@ export interface Program {
   /** The frame that the driver reads: one i32 each. */
   readonly slots: readonly Slot[];
   readonly steps: readonly Step[];
+  /** Where each loop and branch stands: `file:line` of the network, with the layer's path. */
+  readonly regions: readonly string[];
   readonly checks: readonly {
     readonly kind: 'equal' | 'atLeast';
     readonly left: SizeExpr;
@@ -209,17 +211,39 @@ export interface BufferEntry {
 
 export type Slot =
   | { readonly kind: 'address'; readonly buffer: number; /** bytes */ readonly offset: SizeExpr }
-  | { readonly kind: 'size'; readonly value: SizeExpr };
+  | { readonly kind: 'size'; readonly value: SizeExpr }
+  /** How often a `while` may repeat: the model's, not the program's. */
+  | { readonly kind: 'limit' };
 
+/** `region` of a loop or branch is its place in the program's `regions`. */
 export type Step =
   | { readonly kind: 'kernel'; readonly kernel: number; readonly slots: readonly number[]; readonly info?: StepInfo }
   /** Copies bytes between two addresses. */
   | { readonly kind: 'copy'; readonly from: number; readonly to: number; /** slot */ readonly bytes: number }
   /** `counter`: slot of an i32[] buffer's address that receives 0, 1, ...; null when unused. */
-  | { readonly kind: 'for'; readonly count: number; readonly counter: number | null; readonly body: readonly Step[] }
-  /** `flag`: slot of a bool[] buffer's address, computed by `cond`. */
-  | { readonly kind: 'while'; readonly cond: readonly Step[]; readonly flag: number; readonly body: readonly Step[] }
-  | { readonly kind: 'if'; readonly flag: number; readonly then: readonly Step[]; readonly else: readonly Step[] };
+  | {
+      readonly kind: 'for';
+      readonly count: number;
+      readonly counter: number | null;
+      readonly body: readonly Step[];
+      readonly region: number;
+    }
+  /** `flag`: slot of a bool[] buffer's address, computed by `cond`. Where it still holds after as many rounds as slot `limit` says, the program ends. */
+  | {
+      readonly kind: 'while';
+      readonly cond: readonly Step[];
+      readonly flag: number;
+      readonly body: readonly Step[];
+      readonly limit: number;
+      readonly region: number;
+    }
+  | {
+      readonly kind: 'if';
+      readonly flag: number;
+      readonly then: readonly Step[];
+      readonly else: readonly Step[];
+      readonly region: number;
+    };
 
 /** What a profile says of one call of a kernel. Equal kernels are one, so the line is the call's. */
 export interface StepInfo {

@@ -10,6 +10,8 @@ export type InputSource = (input: ProgramInput) => Uint8Array | Storage;
 
 export interface Executor {
   readonly device: Device;
+  /** What it was made with: a model that moves takes it along. */
+  readonly options: ExecutorOptions;
   hasProgram(name: string): boolean;
   /** The segment has been needed already. */
   hasSegment(name: string): boolean;
@@ -29,13 +31,15 @@ export interface ExecutorOptions {
   readonly progress?: Progress | undefined;
   /** Of native code. */
   readonly threads?: number | undefined;
+  /** Rounds that a `while` may take. */
+  readonly while_limit?: number | undefined;
 }
 
 /** Compiles a model's kernels for a device. */
 export async function createExecutor(artifact: Artifact, on: Device, options: ExecutorOptions = {}): Promise<Executor> {
   if (on.kind === 'cpu') {
     const [{ cpuExecutor }, { CpuDevice }] = await Promise.all([import('./executor.ts'), import('./device.ts')]);
-    if (on instanceof CpuDevice) return cpuExecutor(artifact, on);
+    if (on instanceof CpuDevice) return cpuExecutor(artifact, on, options);
   } else if (on.kind === 'native') {
     const [{ NativeExecutor }, { NativeDevice }] = await Promise.all([
       import('./native/executor.ts'),
@@ -47,7 +51,7 @@ export async function createExecutor(artifact: Artifact, on: Device, options: Ex
       import('./webgpu/executor.ts'),
       import('./webgpu/device.ts'),
     ]);
-    if (on instanceof WebGpuDevice) return WebGpuExecutor.create(artifact, on);
+    if (on instanceof WebGpuDevice) return WebGpuExecutor.create(artifact, on, options);
   }
   throw new TypeError(`${on.name} is no device of this runtime`);
 }

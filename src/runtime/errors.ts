@@ -102,6 +102,21 @@ export class NonFiniteError extends NetwrightError {
   }
 }
 
+/** The condition of a `while` still holds after as many rounds as the model allows. */
+export class LoopError extends NetwrightError {
+  /** `file:line` and layer of the loop. */
+  readonly origin: string;
+  readonly limit: number;
+  constructor(program: string, origin: string, limit: number) {
+    super(
+      'loop',
+      `${origin === '' ? 'a' : `${origin}: the`} \`while\` did not end: in ${program} its condition still holds after ${limit} rounds; where that is right, create({ while_limit }) allows more`,
+    );
+    this.origin = origin;
+    this.limit = limit;
+  }
+}
+
 /** Something was asked for that the model does not have: a parameter, a method, an optimizer. */
 export class UsageError extends NetwrightError {
   constructor(message: string) {

@@ -3,9 +3,10 @@
  * writes a frame once; a call then copies arguments in (or points at them), updates what moved, and enters the code once.
  */
 import { kernelExport, type Artifact, type KernelEntry, type Program, type Segment } from './artifact.ts';
-import type { Executor, InputSource } from './backend.ts';
+import type { Executor, ExecutorOptions, InputSource } from './backend.ts';
 import type { CpuDevice, HostDevice } from './device.ts';
 import { widthOf } from './elem.ts';
+import { endless, whileLimit } from './loops.ts';
 import { aligned, checkSizes, plan, type Plan } from './plan.ts';
 import { evaluateSize, type Binding } from './sizes.ts';
 import { runStepwise } from './stepwise.ts';
@@ -29,14 +30,16 @@ interface Bound {
 export interface HostCode {
   readonly programs: readonly Program[];
   readonly kernels: readonly KernelEntry[];
-  /** Takes the address of a frame. */
-  readonly program: (name: string) => (frame: number) => void;
+  /** Takes the address of a frame. Gives 0, or 1 and the number of the `while` that did not end. */
+  readonly program: (name: string) => (frame: number) => number;
   /** Takes what a frame has in the kernel's slots. */
   readonly kernel: (index: number) => (...args: readonly number[]) => void;
 }
 
 export class HostExecutor implements Executor {
   readonly device: HostDevice;
+  readonly options: ExecutorOptions;
+  private readonly limit: number;
   private readonly artifact: Artifact;
   private readonly code: HostCode;
   private readonly segments = new Map<string, { at: number; info: Segment }>();
@@ -46,7 +49,9 @@ export class HostExecutor implements Executor {
   private readonly owned = new Map<number, number>();
 
   /** Memory of a model that is collected goes back to the device. */
-  constructor(artifact: Artifact, on: HostDevice, code: HostCode) {
+  constructor(artifact: Artifact, on: HostDevice, code: HostCode, options: ExecutorOptions) {
+    this.limit = whileLimit(options.while_limit);
+    this.options = options;
     this.artifact = artifact;
     this.device = on;
     this.code = code;
@@ -138,7 +143,8 @@ export class HostExecutor implements Executor {
       }
     }
     this.writeFrame(program, bound, addresses, binding);
-    this.enter(program, bound.frame, binding);
+    const stopped = this.enter(program, bound.frame, binding);
+    if (stopped > 0) throw endless(program, stopped - 1, this.limit);
     let next = 0;
     return program.outputs.flatMap((o) => {
       if (o.role !== 'result') return [];
@@ -150,11 +156,11 @@ export class HostExecutor implements Executor {
     });
   }
 
-  private enter(program: Program, frame: number, binding: Binding): void {
+  private enter(program: Program, frame: number, binding: Binding): number {
     const { code, device } = this;
     if (!device.profiling) return code.program(program.name)(device.memory.base + frame);
     const { kernels, kernel } = code;
-    runStepwise({ program, kernels, code: kernel, memory: device.memory, frame, binding }, device.profiling);
+    return runStepwise({ program, kernels, code: kernel, memory: device.memory, frame, binding }, device.profiling);
   }
 
   private bind(program: Program, binding: Binding): Bound {
@@ -188,6 +194,7 @@ export class HostExecutor implements Executor {
     const words = memory.frame(frame, program.slots.length);
     program.slots.forEach((s, i) => {
       if (s.kind === 'size') words[i] = evaluateSize(s.value, binding);
+      else if (s.kind === 'limit') words[i] = this.limit;
     });
     this.bound.set(key, bound);
     if (this.bound.size > MAX_BINDINGS) this.evict();
@@ -225,13 +232,18 @@ export class HostExecutor implements Executor {
 }
 
 /** Compiles the kernels for WebAssembly. */
-export async function cpuExecutor(artifact: Artifact, on: CpuDevice): Promise<HostExecutor> {
+export async function cpuExecutor(
+  artifact: Artifact,
+  on: CpuDevice,
+  options: ExecutorOptions = {},
+): Promise<HostExecutor> {
   const { instance } = await WebAssembly.instantiate(artifact.wasm[on.variant] as Uint8Array<ArrayBuffer>, {
     env: { memory: on.memory.wasm },
   });
   const found = <F>(name: string): F => instance.exports[name] as F;
   const { programs, kernels } = artifact;
-  return new HostExecutor(artifact, on, { programs, kernels, program: found, kernel: (i) => found(kernelExport(i)) });
+  const code: HostCode = { programs, kernels, program: found, kernel: (i) => found(kernelExport(i)) };
+  return new HostExecutor(artifact, on, code, options);
 }
 
 /** A result: in the device's memory until the same program runs again, then in the host's if somebody still holds it. */

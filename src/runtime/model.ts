@@ -78,6 +78,7 @@ export class Model {
     const executor = await createExecutor(artifact, await chosenDevice(artifact, options.device ?? 'cpu'), {
       progress: options.progress,
       threads: options.threads,
+      while_limit: options.while_limit,
     });
     const seed = options.seed ?? 0;
     const model = new make(executor, artifact, seed);
@@ -285,7 +286,7 @@ export class Model {
     const on = await chosenDevice(this.artifact, where);
     if (on === this.device) return this;
     const make = this.constructor as new (executor: Executor, artifact: Artifact, seed: number) => this;
-    const moved = new make(await createExecutor(this.artifact, on), this.artifact, this.seed);
+    const moved = new make(await createExecutor(this.artifact, on, this.#executor.options), this.artifact, this.seed);
     const pairs = this.#params.map((p, i): [Tensor, Tensor] => [p.data, moved.#params[i]!.data]);
     if (this.#hasState) {
       const state = moved.trainState();

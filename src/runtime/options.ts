@@ -14,6 +14,8 @@ export interface CreateOptions {
   readonly progress?: Progress;
   /** Threads of native code; results do not depend on it. Default: the processor's cores. */
   readonly threads?: number;
+  /** How many rounds a `while` may take before it is a `LoopError`. Default 100,000. */
+  readonly while_limit?: number;
 }
 
 export interface CallOptions {

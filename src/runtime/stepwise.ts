@@ -18,7 +18,8 @@ export interface Stepwise {
   readonly binding: Binding;
 }
 
-export function runStepwise(on: Stepwise, profile: Profile): void {
+/** As a driver: 0, or 1 and the number of the `while` that did not end. */
+export function runStepwise(on: Stepwise, profile: Profile): number {
   const { program, memory, binding } = on;
   const frame = memory.frame(on.frame, program.slots.length);
   const word = (slot: number): Int32Array => memory.i32(memory.place(frame[slot]!), 1);
@@ -28,41 +29,56 @@ export function runStepwise(on: Stepwise, profile: Profile): void {
     run();
     profile.kernel(work, start, performance.now());
   };
-  const step = (s: Step): void => {
+  /** 0 to go on, else as the whole. */
+  const step = (s: Step): number => {
     switch (s.kind) {
       case 'kernel': {
         let work = works.get(s);
         if (!work) works.set(s, (work = workOf(program.name, on.kernels[s.kernel]!.name, s.info, binding)));
         const call = on.code(s.kernel);
         const args = s.slots.map((slot) => frame[slot]!);
-        return timed(work, () => call(...args));
+        timed(work, () => call(...args));
+        return 0;
       }
       case 'copy': {
         const bytes = frame[s.bytes]!;
         const from = memory.bytes(memory.place(frame[s.from]!), bytes);
         const to = memory.bytes(memory.place(frame[s.to]!), bytes);
         const work = { program: program.name, kernel: 'copy', origin: '', flops: 0, bytes: 2 * bytes };
-        return timed(work, () => to.set(from));
+        timed(work, () => to.set(from));
+        return 0;
       }
       case 'for': {
         const times = frame[s.count]!;
         for (let i = 0; i < times; i++) {
           if (s.counter !== null) word(s.counter)[0] = i;
-          s.body.forEach(step);
+          const stopped = steps(s.body);
+          if (stopped) return stopped;
         }
-        return;
+        return 0;
       }
       case 'while':
-        for (;;) {
-          s.cond.forEach(step);
-          if (word(s.flag)[0] === 0) return;
-          s.body.forEach(step);
+        for (let i = 0; ; i++) {
+          const stopped = steps(s.cond);
+          if (stopped) return stopped;
+          if (word(s.flag)[0] === 0) return 0;
+          if (i >= frame[s.limit]!) return s.region + 1;
+          const inside = steps(s.body);
+          if (inside) return inside;
         }
       case 'if':
-        return (word(s.flag)[0] === 0 ? s.else : s.then).forEach(step);
+        return steps(word(s.flag)[0] === 0 ? s.else : s.then);
     }
   };
+  const steps = (list: readonly Step[]): number => {
+    for (const s of list) {
+      const stopped = step(s);
+      if (stopped) return stopped;
+    }
+    return 0;
+  };
   const start = performance.now();
-  program.steps.forEach(step);
+  const stopped = steps(program.steps);
   profile.run(program.name, start, performance.now());
+  return stopped;
 }

@@ -321,6 +321,40 @@ test('summary is the table that stands in the golden file', async (t) => {
   t.is(r.out, readFileSync(golden, 'utf8'));
 });
 
+test('summary says how each loop and branch runs on a target', async (t) => {
+  const dir = folder(t);
+  writeFileSync(join(dir, 'control.net'), CONTROL);
+  const r = await netwright(['summary', 'control.net', '--dim', 'T=12', '--target', 'native,webgpu'], { cwd: dir });
+  t.is(r.code, 0, r.err);
+  const golden = join(ROOT, 'test', 'cases', 'cli', 'summary-control.txt');
+  if (process.env['UPDATE']) writeFileSync(golden, r.out);
+  t.is(r.out, readFileSync(golden, 'utf8'));
+});
+
+const CONTROL = `
+import { Linear } from "std/nn"
+block Cell() {
+  up = Linear(4, 4)
+  forward(x: f32[B, 4]) -> f32[B, 4] {
+    while amax(abs(x)) > 1.0 { x = up(x) / 2.0 }
+    x
+  }
+}
+export block Control() {
+  cell = Cell()
+  forward(x: f32[B, T, 4]) -> f32[B, 4] {
+    h = full([B, 4], 0.0)
+    for t in 0..T {
+      h = cell(h + x[:, t])
+      if sum(h) > 0.0 { h = tanh(h) } else { h = -h }
+    }
+    h
+  }
+  loss(x: f32[B, T, 4]) -> f32[] => sum(forward(x))
+  train { loss = loss; optimizer = SGD(lr: 0.1) }
+}
+`;
+
 const STATED = (gradient: string): string => `
 fn square(x: f32[...S]) -> f32[...S] => abs(x) * abs(x)
 grad (dy) => ${gradient}

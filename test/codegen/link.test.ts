@@ -135,6 +135,7 @@ test('a plan is deterministic, aligned, and gives live buffers bytes of their ow
         buffers,
         slots: [],
         steps: [],
+        regions: [],
         checks: [],
       };
       const binding = new Map([['B', 3]]);

@@ -17,7 +17,7 @@ import { hasRelaxedSimd } from '../../src/runtime/features.ts';
 import { readElements, writeElements } from '../support/elements.ts';
 import { LENGTH, RandomKernels, STORAGE } from '../support/random-kernels.ts';
 
-type Driver = (frame: number) => void;
+type Driver = (frame: number) => number;
 
 function instantiate(kernels: readonly Kernel[], programs: readonly WasmProgram[], relaxed: boolean) {
   const bytes = printWasm({ kernels, programs }, { relaxed });
@@ -115,18 +115,30 @@ test('drivers run for, while, if and copy', (t) => {
     {
       name: 'loop',
       steps: [
-        { kind: 'for', count: 4, counter: 1, body: [acc] },
+        { kind: 'for', count: 4, counter: 1, body: [acc], region: 0 },
         { kind: 'copy', from: 0, to: 5, bytes: 6 },
       ],
     },
-    { name: 'until', steps: [{ kind: 'while', cond: [acc], flag: 2, body: [acc] }] },
+    { name: 'until', steps: [{ kind: 'while', cond: [acc], flag: 2, body: [acc], limit: 3, region: 0 }] },
     {
       name: 'branch',
-      steps: [acc, { kind: 'if', flag: 2, then: [acc, acc], else: [] }, { kind: 'if', flag: 2, then: [], else: [acc] }],
+      steps: [
+        acc,
+        { kind: 'if', flag: 2, then: [acc, acc], else: [], region: 0 },
+        { kind: 'if', flag: 2, then: [], else: [acc], region: 0 },
+      ],
     },
     {
       name: 'nested',
-      steps: [{ kind: 'for', count: 4, counter: null, body: [{ kind: 'for', count: 4, counter: null, body: [acc] }] }],
+      steps: [
+        {
+          kind: 'for',
+          count: 4,
+          counter: null,
+          body: [{ kind: 'for', count: 4, counter: null, body: [acc], region: 0 }],
+          region: 0,
+        },
+      ],
     },
   ];
   const { memory, exports } = instantiate(kernels, programs, false);
@@ -143,6 +155,11 @@ test('drivers run for, while, if and copy', (t) => {
   t.is(run('loop', 100, 7, 0, 0), 100);
   t.is(run('until', 0, 1, 10, 0), 11); // cond at odd totals: the last is 11
   t.is(run('until', 50, 1, 10, 0), 51);
+  // A step of 0 never gets there: as many rounds as slot 3 says, two additions each, and the last test.
+  t.is(run('until', 0, 0, 10, 0), 0);
+  t.is(exports['until']!(FRAME), 1, 'the number of the loop, from 1');
+  run('until', 0, 1, 10, 0);
+  t.is(exports['until']!(FRAME), 0);
   t.is(run('branch', 0, 1, 10, 0), 3);
   t.is(run('branch', 20, 1, 10, 0), 22);
   t.is(run('nested', 0, 2, 0, 3), 18);

@@ -99,3 +99,31 @@ run('the command line writes three files; sizes that are missing are named', asy
   t.is(built.code, 0, built.err);
   t.deepEqual(readdirSync(cwd).sort(), ['lenet.c', 'lenet.h', 'lenet_main.c']);
 });
+
+run('a `while` that does not end is named, and gives no results', async (t) => {
+  const source = 'export block L {\n  forward(x: f32[]) -> f32[] {\n    while x > 1.0 { x = x / 2.0 }\n    x\n  }\n}';
+  const open = openProject({ read: (p) => (p === 'main.net' ? source : null) }, 'main.net');
+  const c = compileToC(open, 'L', { dims: new Map(), header: 'net.h' })!;
+  const main = `#include "net.h"
+#include <math.h>
+#include <stdio.h>
+int main(void) {
+  const float in[3] = {1024.0f, INFINITY, 3.0f};
+  L_init(0);
+  for (int i = 0; i < 3; i++) {
+    float out = -1.0f;
+    L_forward(&in[i], &out);
+    printf("%g %s\\n", (double)out, L_fault ? L_fault : "ended");
+  }
+  return 0;
+}
+`;
+  const at = folder(t);
+  for (const [f, text] of Object.entries({ 'net.c': c.code, 'net.h': c.header, 'main.c': main }))
+    writeFileSync(join(at, f), text);
+  await exec('cc', ['-std=c99', ...WARNINGS, '-DNETWRIGHT_WHILE_LIMIT=10', 'net.c', 'main.c', '-o', 'net', '-lm'], {
+    cwd: at,
+  });
+  const { stdout } = await exec('./net', [], { cwd: at });
+  t.is(stdout, '1 ended\n-1 main.net:3\n0.75 ended\n');
+});

@@ -37,6 +37,7 @@ interface PredictOptions {
   readonly out?: string;
   readonly device: string;
   readonly threads?: number;
+  readonly whileLimit?: number;
   readonly profile?: string | true;
 }
 
@@ -58,6 +59,7 @@ export function predictCommand(): Command {
     .option('--holdout <fraction>', 'use only this held-out part of the data', fraction, 0)
     .option('--seed <n>', 'of initial values and random draws', wholeNumber, 0)
     .option('--threads <n>', 'of native code (default: the cores); results do not depend on it', positiveInt)
+    .option('--while-limit <n>', 'rounds that a `while` may take before it is a fault (default: 100000)', positiveInt)
     .option('--show <n>', 'how many results to print', positiveInt, 10)
     .option('-o, --out <file>', 'save all results as safetensors (tensor "result")')
     .option('--device <name>', DEVICE_HELP, 'auto')
@@ -95,6 +97,7 @@ export function predictCommand(): Command {
         device,
         progress: sayBuild,
         ...(options.threads !== undefined && { threads: options.threads }),
+        ...(options.whileLimit !== undefined && { while_limit: options.whileLimit }),
       });
       if (options.weights !== undefined) await readWeights(model, options.weights, true);
       else

@@ -6,6 +6,7 @@ import type { TargetName } from '../../compile.ts';
 import { fault } from '../fault.ts';
 import { dimSetting, setting, targetList } from '../options.ts';
 import { compileFile } from '../program.ts';
+import { controlRows, programsOn, renderControl } from '../summary/control.ts';
 import { layerCosts } from '../summary/cost.ts';
 import { bytesText, flopsText, grouped, renderSummary, summaryRows, totals } from '../summary/table.ts';
 import { plannedBytes } from '../../runtime/plan.ts';
@@ -28,7 +29,12 @@ export function summaryCommand(): Command {
     .option('--set <name=value>', 'a hyper-parameter of the block (repeatable)', setting)
     .option('--dim <NAME=n>', 'a size such as B=256 (repeatable; what is not given stays a symbol, B is 1)', dimSetting)
     .option('--method <name>', 'the method to follow', 'forward')
-    .option('--target <list>', 'wasm, or wasm,webgpu to count the dispatches of a GPU too', targetList, ['wasm'])
+    .option(
+      '--target <list>',
+      'what to look at beside wasm: native, or webgpu to count the dispatches of a GPU',
+      targetList,
+      ['wasm'],
+    )
     .option('--json', 'the table as JSON')
     .addHelpText('after', '\nExample:\n  netwright summary examples/resnet18.net --dim B=16')
     .action((file: string, options: SummaryOptions) => {
@@ -54,8 +60,15 @@ export function summaryCommand(): Command {
           kernels: p.steps.length,
           webgpu: dispatchCount(artifact.webgpu, p.name, sizes),
         }));
+        const shown = [options.method, ...(artifact.train ? ['train_step'] : [])];
+        const control = options.target.flatMap((target) =>
+          programsOn(artifact, target)
+            .filter((p) => shown.includes(p.name))
+            .map((p) => ({ program: p.name, target, rows: controlRows(p, target, sizes) })),
+        );
         if (options.json) {
-          process.stdout.write(`${JSON.stringify({ block: block.name, rows, totals: sum, planned, dispatches })}\n`);
+          const all = { block: block.name, rows, totals: sum, planned, dispatches, control };
+          process.stdout.write(`${JSON.stringify(all)}\n`);
           continue;
         }
         const work = (name: string): string => bytesText(planned.find((p) => p.name === name)?.bytes ?? null);
@@ -68,14 +81,15 @@ export function summaryCommand(): Command {
         if (artifact.train)
           lines.push(['working memory of train_step', `${work('train_step')} in ${steps('train_step')} steps`]);
         for (const { name, webgpu } of dispatches) {
-          if (webgpu !== null && (name === options.method || name === 'train_step'))
-            lines.push([`dispatches of ${name} on webgpu`, String(webgpu)]);
+          if (webgpu !== null && shown.includes(name)) lines.push([`dispatches of ${name} on webgpu`, String(webgpu)]);
         }
         const at = [...sizes].map(([k, v]) => `${k} = ${v}`).join(', ');
         const width = Math.max(...lines.map(([k]) => k.length));
         process.stdout.write(
           `${renderSummary(rows)}\n${lines.map(([k, v]) => `${k.padEnd(width)}  ${v}`).join('\n')}\n(${at})\n`,
         );
+        for (const { program, target, rows } of control)
+          process.stdout.write(renderControl(`loops and branches of ${program} on ${target}`, rows));
       }
     });
 }

@@ -37,6 +37,7 @@ interface TrainOptions {
   readonly best?: 'min' | 'max';
   readonly device: string;
   readonly threads?: number;
+  readonly whileLimit?: number;
   readonly profile?: string | true;
 }
 
@@ -63,6 +64,7 @@ export function trainCommand(): Command {
     )
     .option('--seed <n>', 'of initial values, shuffling and dropout', wholeNumber)
     .option('--threads <n>', 'of native code (default: the cores); results do not depend on it', positiveInt)
+    .option('--while-limit <n>', 'rounds that a `while` may take before it is a fault (default: 100000)', positiveInt)
     .option('--holdout <fraction>', 'part kept apart for the metric, where the data has no test part', fraction, 0.1)
     .option('-o, --out <file>', 'where the weights go (default: NAME.safetensors)')
     .option('--resume [run]', 'go on from a run (default: NAME.run.safetensors, written after every epoch)')
@@ -107,6 +109,7 @@ export function trainCommand(): Command {
         device: await chosen.open(artifact),
         progress: sayBuild,
         ...(options.threads !== undefined && { threads: options.threads }),
+        ...(options.whileLimit !== undefined && { while_limit: options.whileLimit }),
       });
       if (options.weights !== undefined) await startFrom(model, options.weights);
 

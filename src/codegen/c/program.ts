@@ -1,6 +1,7 @@
 /**
  * Prints kernels and programs as C: one function per kernel, one exported function per program that calls them in order with
- * arguments from its frame. The frame holds a double for each slot: a size, or an absolute address (exact up to 2^53).
+ * arguments from its frame. The frame holds a double for each slot: a size, or an absolute address (exact up to 2^53). A program
+ * gives 0, or 1 and the number of the `while` that did not end.
  */
 import type { Step } from '../../runtime/artifact.ts';
 import type { Kernel } from '../kernel.ts';
@@ -8,7 +9,7 @@ import { Names } from '../names.ts';
 import { POOL, POOL_HEADER } from './pool.ts';
 import { reservedInC } from './prelude.ts';
 import { preludeFor, printFunction, prototype, type COptions } from './print.ts';
-import { stepLines } from './steps.ts';
+import { stepLines, type Slots } from './steps.ts';
 
 export interface CInput {
   readonly kernels: readonly Kernel[];
@@ -67,7 +68,11 @@ function groups(bodies: readonly string[]): number[][] {
   return out;
 }
 
-const FRAME = { at: (slot: number) => `AT(${slot})`, size: (slot: number) => `SIZE(${slot})` };
+const FRAME: Slots = {
+  at: (slot) => `AT(${slot})`,
+  size: (slot) => `SIZE(${slot})`,
+  endless: (region) => `return ${region + 1};`,
+};
 
 const driver = (name: string, lines: readonly string[]): string =>
-  `EXPORT void ${name}(const double *frame, int threads) {\n  (void)frame;\n  netwright_use(threads);\n${lines.map((l) => `${l}\n`).join('')}}\n`;
+  `EXPORT int ${name}(const double *frame, int threads) {\n  (void)frame;\n  netwright_use(threads);\n${lines.map((l) => `${l}\n`).join('')}  return 0;\n}\n`;

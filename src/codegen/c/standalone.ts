@@ -3,6 +3,7 @@
  * from a seed, its methods and its training step as functions. For anything with a C compiler.
  */
 import type { Artifact, Program, ProgramInput, SizeExpr, TensorSpec } from '../../runtime/artifact.ts';
+import { WHILE_LIMIT } from '../../runtime/loops.ts';
 import { evaluateSize, type Binding } from '../../runtime/sizes.ts';
 import type { Kernel } from '../kernel.ts';
 import { Names } from '../names.ts';
@@ -10,7 +11,7 @@ import { COPY_IN, RANDOM_KEYS } from './host.ts';
 import { layOut, type Layout } from './layout.ts';
 import { preludeFor, printFunction, halfFunctions } from './print.ts';
 import { reservedInC } from './prelude.ts';
-import { stepLines } from './steps.ts';
+import { stepLines, type Slots } from './steps.ts';
 
 export interface StandaloneInput {
   readonly artifact: Pick<Artifact, 'name' | 'segments' | 'tensors' | 'train'>;
@@ -57,9 +58,10 @@ export function printStandalone(input: StandaloneInput): StandaloneC {
   const kernelNames = new Map(used.map((k) => [k, names.of(k)]));
   const api = new Api({ ...input, programs }, layout, names, prefix);
   const runs = programs.map((p) => {
-    const slots = {
-      at: (i: number) => layout.address(p, i),
-      size: (i: number) => String(layout.size(p, i)),
+    const slots: Slots = {
+      at: (i) => layout.address(p, i),
+      size: (i) => (p.slots[i]!.kind === 'limit' ? LIMIT : String(layout.size(p, i))),
+      endless: (region) => `{ ${api.fault} = ${literal(p.regions[region]!)}; return; }`,
     };
     const lines = stepLines(p.steps, input.kernels, (k) => kernelNames.get(k)!, slots);
     return `static void ${api.run(p)}(void) {\n${lines.map((l) => `${l}\n`).join('')}}\n\n`;
@@ -71,6 +73,7 @@ export function printStandalone(input: StandaloneInput): StandaloneC {
     preludeFor(used),
     halfFunctions('f16'),
     halfFunctions('bf16'),
+    ...(api.loops ? [`#ifndef ${LIMIT}\n#define ${LIMIT} ${WHILE_LIMIT}\n#endif\n\n`] : []),
     ...used.map((k) => printFunction(k, kernelNames.get(k)!, { fma: false, portable: true })),
     `/* Weights, arguments, results and working memory: all there is. */\nstatic union { double align; unsigned char bytes[${layout.bytes}]; } memory;\n\n`,
     ...runs,
@@ -118,6 +121,12 @@ function kernelsOf(p: Program): number[] {
   return of(p.steps);
 }
 
+/** Rounds that a `while` may take. */
+const LIMIT = 'NETWRIGHT_WHILE_LIMIT';
+
+const mayFail = (p: Program): boolean => p.slots.some((s) => s.kind === 'limit');
+
+const literal = (text: string): string => JSON.stringify(plain(text)).replaceAll('?', '\\?');
 const plain = (text: string): string => text.replace(/[^\x20-\x7e]/g, '?').replaceAll('*/', '* /');
 const sizesText = (dims: Binding): string =>
   dims.size === 0 ? '' : ` with ${[...dims].map(([k, v]) => `${k} = ${v}`).join(', ')}`;
@@ -128,6 +137,8 @@ class Api {
   private readonly layout: Layout;
   private readonly names: Names;
   private readonly prefix: string;
+  /** The variable that names a `while` which did not end. */
+  readonly fault: string;
   private readonly functions: readonly { readonly program: Program; readonly head: string }[];
   private readonly hyper: readonly {
     readonly text: string;
@@ -141,6 +152,7 @@ class Api {
     this.layout = layout;
     this.names = names;
     this.prefix = prefix;
+    this.fault = names.fresh(`${prefix}_fault`);
     const hidden = new Set(['init', 'init_state', 'init_ema']);
     const open = input.programs.filter((p) => !hidden.has(p.name));
     this.functions = open.map((program) => ({ program, head: this.head(program) }));
@@ -162,6 +174,11 @@ class Api {
     return this.names.of(p);
   }
 
+  /** There is a `while` among the programs. */
+  get loops(): boolean {
+    return this.input.programs.some(mayFail);
+  }
+
   header(): string {
     const guard = `${this.prefix.toUpperCase()}_H`;
     const specs = this.functions.map(({ program, head }) => `/* ${this.doc(program)} */\n${head};\n`);
@@ -177,7 +194,7 @@ extern const size_t ${this.prefix}_tensor_count;
 
 /* Draws the initial values; the same seed gives the same model. Call it first. */
 void ${this.prefix}_init(uint64_t seed);
-${this.hyper.map((h) => `extern float ${h.text};\n`).join('')}${specs.join('')}#endif
+${this.loops ? `\n/* 0, or the line of a \`while\` whose condition still held after ${LIMIT} rounds (${WHILE_LIMIT}, unless defined): the last call wrote no results. */\nextern const char *${this.fault};\n` : ''}${this.hyper.map((h) => `extern float ${h.text};\n`).join('')}${specs.join('')}#endif
 `;
   }
 
@@ -206,7 +223,7 @@ ${this.hyper.map((h) => `extern float ${h.text};\n`).join('')}${specs.join('')}#
     const { train } = artifact;
     const tensors = artifact.tensors.map(
       (t) =>
-        `  {${JSON.stringify(plain(t.name)).replaceAll('?', '\\?')}, ${t.shape.reduce((a, b) => a * b, 1)}, ${this.layout.segmentAddress(t.segment, t.offset)}},\n`,
+        `  {${literal(t.name)}, ${t.shape.reduce((a, b) => a * b, 1)}, ${this.layout.segmentAddress(t.segment, t.offset)}},\n`,
     );
     const has = (name: string): Program | undefined => programs.find((p) => p.name === name);
     const [init, state, ema] = ['init', 'init_state', 'init_ema'].map(has);
@@ -215,7 +232,7 @@ ${this.hyper.map((h) => `extern float ${h.text};\n`).join('')}${specs.join('')}#
     return `static uint64_t seed_now;
 static uint32_t calls_done;
 static int32_t steps_done, parts_done;
-${this.hyper.map((h) => `float ${h.text} = ${float(h.value)};\n`).join('')}
+${this.loops ? `const char *${this.fault};\n` : ''}${this.hyper.map((h) => `float ${h.text} = ${float(h.value)};\n`).join('')}
 const ${this.prefix}_tensor ${this.prefix}_tensors[${Math.max(1, tensors.length)}] = {
 ${tensors.join('') || '  {"", 0, 0},\n'}};
 const size_t ${this.prefix}_tensor_count = ${tensors.length};
@@ -252,7 +269,9 @@ ${this.functions.map(({ program, head }) => this.function(program, head, train?.
       : accumulate > 1
         ? `  if (++parts_done == ${accumulate}) { parts_done = 0; steps_done++; }\n`
         : '  steps_done++;\n';
-    return `${head} {\n${this.fill(p, key)}  ${this.run(p)}();\n${results.join('')}${after}}\n`;
+    const call = `  ${this.run(p)}();\n`;
+    const run = mayFail(p) ? `  ${this.fault} = 0;\n${call}  if (${this.fault}) return;\n` : call;
+    return `${head} {\n${this.fill(p, key)}${run}${results.join('')}${after}}\n`;
   }
 
   /** Copies what a program reads to where it reads it. */

@@ -9,6 +9,8 @@ import { pointer } from './print.ts';
 export interface Slots {
   readonly at: (slot: number) => string;
   readonly size: (slot: number) => string;
+  /** Leaves the function: that `while` did not end. */
+  readonly endless: (region: number) => string;
 }
 
 /** The steps of a program as statements. `call` gives the name of a kernel's function. */
@@ -16,7 +18,7 @@ export function stepLines(
   steps: readonly Step[],
   kernels: readonly Kernel[],
   call: (k: Kernel) => string,
-  { at, size }: Slots,
+  { at, size, endless }: Slots,
 ): readonly string[] {
   const lines: string[] = [];
   const local = new Names(reservedInC);
@@ -44,13 +46,16 @@ export function stepLines(
           put('}');
           break;
         }
-        case 'while':
-          put('for (;;) {');
+        case 'while': {
+          const i = local.fresh('i');
+          put(`for (int32_t ${i} = 0;; ${i}++) {`);
           inner(s.cond);
           put(`  if (!${flag(s.flag)}) break;`);
+          put(`  if (${i} >= ${size(s.limit)}) ${endless(s.region)}`);
           inner(s.body);
           put('}');
           break;
+        }
         case 'if':
           put(`if (${flag(s.flag)}) {`);
           inner(s.then);

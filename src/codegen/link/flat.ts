@@ -51,9 +51,27 @@ export type Instr =
       readonly flops: Dim;
     }
   | { readonly kind: 'copy'; readonly time: number; readonly from: Place; readonly to: Place }
-  | { readonly kind: 'for'; readonly count: Dim; readonly counter: Place; readonly body: readonly Instr[] }
-  | { readonly kind: 'while'; readonly cond: readonly Instr[]; readonly flag: Place; readonly body: readonly Instr[] }
-  | { readonly kind: 'if'; readonly flag: Place; readonly then: readonly Instr[]; readonly else: readonly Instr[] };
+  | {
+      readonly kind: 'for';
+      readonly count: Dim;
+      readonly counter: Place;
+      readonly body: readonly Instr[];
+      readonly origin: Origin;
+    }
+  | {
+      readonly kind: 'while';
+      readonly cond: readonly Instr[];
+      readonly flag: Place;
+      readonly body: readonly Instr[];
+      readonly origin: Origin;
+    }
+  | {
+      readonly kind: 'if';
+      readonly flag: Place;
+      readonly then: readonly Instr[];
+      readonly else: readonly Instr[];
+      readonly origin: Origin;
+    };
 
 /** At `time` the kernel may write `result` over `operand`: it reads each element before it writes it. */
 export interface InPlace {

@@ -250,7 +250,7 @@ class Flattener {
         this.items(b.items, scope);
         b.results.forEach((v, i) => this.copy(this.place(v, scope), results[i]!));
       });
-    this.instrs.push({ kind: 'if', flag, then: arm(item.then), else: arm(item.else) });
+    this.instrs.push({ kind: 'if', flag, then: arm(item.then), else: arm(item.else), origin: item.origin });
   }
 
   /** Carries live in one buffer each: copied in, rewritten at the end of every iteration. */
@@ -279,7 +279,7 @@ class Flattener {
       bind(item.body, [counter, ...carries]);
       const body = this.nested(() => round(item.body));
       this.touch(counter, false, this.time);
-      this.instrs.push({ kind: 'for', count: substitute(item.count, scope.env), counter, body });
+      this.instrs.push({ kind: 'for', count: substitute(item.count, scope.env), counter, body, origin: item.origin });
     } else {
       bind(item.cond, carries);
       bind(item.body, carries);
@@ -287,7 +287,7 @@ class Flattener {
       const flag = this.place(item.cond.results[0]!, scope);
       this.touch(flag, false, this.time);
       const body = this.nested(() => round(item.body));
-      this.instrs.push({ kind: 'while', cond, flag, body });
+      this.instrs.push({ kind: 'while', cond, flag, body, origin: item.origin });
     }
     // What exists outside and is used inside must survive every iteration.
     for (const b of this.buffers.slice(0, before)) {

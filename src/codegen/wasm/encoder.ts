@@ -11,7 +11,8 @@ export interface WasmFunction {
   readonly params: readonly ValueType[];
   /** Types of the locals after the parameters. */
   readonly locals: readonly ValueType[];
-  /** Instructions without the final `end`. No function here returns a value. */
+  readonly result: ValueType | null;
+  /** Instructions without the final `end`. */
   readonly code: Bytes;
   /** null where only the module itself calls it. */
   readonly exportName: string | null;
@@ -33,7 +34,7 @@ const END = 0x0b;
 export function encodeModule(functions: readonly WasmFunction[], globals: readonly WasmGlobal[]): Uint8Array {
   const types = new Map<string, number>();
   const typeOf = (f: WasmFunction): number => {
-    const key = f.params.join();
+    const key = `${f.params.join()} ${f.result ?? ''}`;
     const index = types.get(key) ?? types.size;
     types.set(key, index);
     return index;
@@ -52,11 +53,11 @@ export function encodeModule(functions: readonly WasmFunction[], globals: readon
     SECTION.type,
     types.size,
     [...types.keys()].map((key) => (b: Bytes) => {
-      const params = key === '' ? [] : key.split(',').map(Number);
-      b.u8(0x60)
-        .u32(params.length)
-        .u8(...params)
-        .u32(0);
+      b.u8(0x60);
+      for (const list of key.split(' ')) {
+        const of = list === '' ? [] : list.split(',').map(Number);
+        b.u32(of.length).u8(...of);
+      }
     }),
   );
   section(SECTION.import, 1, [(b) => b.name('env').name('memory').u8(KIND.memory, 0x00).u32(1)]);

@@ -1,6 +1,7 @@
 /**
- * Prints kernels and programs as one WebAssembly module. Each program is an exported driver `(frame: i32)` that loads the
- * arguments of its kernels from the frame and calls them in order. Kernels are exported too: a profile calls them one by one.
+ * Prints kernels and programs as one WebAssembly module. Each program is an exported driver `(frame: i32) -> i32` that loads the
+ * arguments of its kernels from the frame and calls them in order; it gives 0, or 1 and the number of the `while` that did not
+ * end. Kernels are exported too: a profile calls them one by one.
  *
  * Memory: the first page (64 KiB) belongs to the kernels' private and shared arrays, at the exported global `sp`; data
  * starts above it. Threads would each have their own `sp`.
@@ -60,7 +61,7 @@ function printKernel(kernel: Kernel, exportName: string, relaxed: boolean): Wasm
     f.op(OP.globalGet, SP).set(sp);
   }
   statements(e, kernel.body);
-  return { name: kernel.name, params: f.params, locals: f.locals, code: f.code, exportName };
+  return { name: kernel.name, params: f.params, result: null, locals: f.locals, code: f.code, exportName };
 }
 
 /** Offsets of the kernel's own arrays in the scratch page. */
@@ -187,12 +188,18 @@ function printDriver(program: WasmProgram, kernels: readonly Kernel[]): WasmFunc
         });
         return;
       case 'while':
-        f.op(OP.block, VOID, OP.loop, VOID);
-        s.cond.forEach(step);
-        flag(s.flag);
-        f.op(OP.i32Eqz, OP.brIf, 1);
-        s.body.forEach(step);
-        f.op(OP.br, 0, OP.end, OP.end);
+        f.temp(I32_TYPE, (rounds) => {
+          f.i32(0).set(rounds).op(OP.block, VOID, OP.loop, VOID);
+          s.cond.forEach(step);
+          flag(s.flag);
+          f.op(OP.i32Eqz, OP.brIf, 1).get(rounds);
+          slot(s.limit);
+          f.op(OP.i32GeS, OP.if, VOID)
+            .i32(s.region + 1)
+            .op(OP.return, OP.end);
+          s.body.forEach(step);
+          f.get(rounds).i32(1).op(OP.i32Add).set(rounds).op(OP.br, 0, OP.end, OP.end);
+        });
         return;
       case 'if':
         flag(s.flag);
@@ -207,5 +214,7 @@ function printDriver(program: WasmProgram, kernels: readonly Kernel[]): WasmFunc
     }
   };
   program.steps.forEach(step);
-  return { name: program.name, params: f.params, locals: f.locals, code: f.code, exportName: program.name };
+  f.i32(0);
+  const { name } = program;
+  return { name, params: f.params, result: I32_TYPE, locals: f.locals, code: f.code, exportName: name };
 }

@@ -18,10 +18,11 @@ export class NativeExecutor extends HostExecutor {
     code: NativeCode,
     host: HostExecutor,
     library: Library,
-    threads: number,
+    options: ExecutorOptions,
   ) {
+    const threads = options.threads ?? on.threads;
     const { programs, kernels } = code;
-    const functions = new Map(programs.map((p, i) => [p.name, library(`void ${code.functions[i]}(intptr_t, int)`)]));
+    const functions = new Map(programs.map((p, i) => [p.name, library(`int ${code.functions[i]}(intptr_t, int)`)]));
     // Only profiles call kernels on their own.
     const called = new Map<number, CFunction>();
     const kernel = (i: number): CFunction => {
@@ -29,23 +30,25 @@ export class NativeExecutor extends HostExecutor {
       called.set(i, f);
       return f;
     };
-    super(artifact, on, {
-      programs,
-      kernels,
-      program: (name) => {
-        const f = functions.get(name)!;
-        return (frame) => f(frame, threads);
+    super(
+      artifact,
+      on,
+      {
+        programs,
+        kernels,
+        program: (name) => {
+          const f = functions.get(name)!;
+          return (frame) => f(frame, threads);
+        },
+        kernel,
       },
-      kernel,
-    });
+      options,
+    );
     this.host = host;
   }
 
-  static async create(
-    artifact: Artifact,
-    on: NativeDevice,
-    { progress, threads }: ExecutorOptions = {},
-  ): Promise<NativeExecutor> {
+  static async create(artifact: Artifact, on: NativeDevice, options: ExecutorOptions = {}): Promise<NativeExecutor> {
+    const { progress, threads } = options;
     if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1))
       throw new UsageError(`threads is a whole number from 1, not ${threads}`);
     const code = artifact.native;
@@ -56,14 +59,7 @@ export class NativeExecutor extends HostExecutor {
     }
     const { buildObject } = await import('../node/cc.ts');
     const path = await buildObject(code, on.compiler, progress);
-    return new NativeExecutor(
-      on,
-      artifact,
-      code,
-      await cpuExecutor(artifact, cpuDevice()),
-      load(on, path),
-      threads ?? on.threads,
-    );
+    return new NativeExecutor(on, artifact, code, await cpuExecutor(artifact, cpuDevice()), load(on, path), options);
   }
 
   override run(name: string, binding: Binding, source: InputSource, instead?: ReadonlyMap<string, string>): Tensor[] {
@@ -73,7 +69,7 @@ export class NativeExecutor extends HostExecutor {
   }
 }
 
-type CFunction = (...args: readonly number[]) => void;
+type CFunction = (...args: readonly number[]) => number;
 /** Gives the function of a shared object by its declaration. */
 type Library = (declaration: string) => CFunction;
 

@@ -1,7 +1,7 @@
 /** Calls C from Node by the optional package `koffi`. */
 
 export interface Koffi {
-  load(path: string): { func(declaration: string): (...args: readonly number[]) => void };
+  load(path: string): { func(declaration: string): (...args: readonly number[]) => number };
   /** Where a buffer lies. */
   address(buffer: ArrayBuffer): bigint;
 }

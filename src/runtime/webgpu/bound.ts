@@ -46,6 +46,7 @@ export class BoundProgram {
     binding: Binding,
     planned: Plan,
     segment: (name: string) => number,
+    limit: number,
   ) {
     this.device = device;
     this.program = program;
@@ -84,7 +85,7 @@ export class BoundProgram {
       },
       copies,
     });
-    this.runner = new Runner(device, this.schedule, program.name);
+    this.runner = new Runner(device, this.schedule, program, limit);
   }
 
   run(

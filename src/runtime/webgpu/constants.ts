@@ -13,3 +13,6 @@ export const COMPUTE = 0x4;
 
 /** Bytes of arguments that one kernel may have: 256 parameters. */
 export const ARGUMENT_BYTES = 1024;
+
+/** Most rounds of a `while` that are submitted before the host looks whether the loop has ended. */
+export const MAX_CHUNK = 16;

@@ -4,11 +4,12 @@
  * a `while`, where calls that come later queue up.
  */
 import type { Artifact, Program, WebGpuCode } from '../artifact.ts';
-import type { Executor, InputSource } from '../backend.ts';
+import type { Executor, ExecutorOptions, InputSource } from '../backend.ts';
 import { cpuDevice } from '../devices.ts';
 import { widthOf } from '../elem.ts';
 import { DeviceError } from '../errors.ts';
 import { cpuExecutor, type HostExecutor } from '../executor.ts';
+import { whileLimit } from '../loops.ts';
 import { checkSizes, plan, type Plan } from '../plan.ts';
 import { evaluateSize, type Binding } from '../sizes.ts';
 import type { Storage } from '../storage.ts';
@@ -24,6 +25,7 @@ const MAX_BINDINGS = 64;
 
 export class WebGpuExecutor implements Executor {
   readonly device: WebGpuDevice;
+  readonly options: ExecutorOptions;
   private readonly artifact: Artifact;
   private readonly code: WebGpuCode;
   private readonly programs: ReadonlyMap<string, Program>;
@@ -32,7 +34,14 @@ export class WebGpuExecutor implements Executor {
   /** Draws initial values: the same bits as on the cpu. */
   private readonly host: HostExecutor;
 
-  private constructor(artifact: Artifact, code: WebGpuCode, on: WebGpuDevice, host: HostExecutor) {
+  private constructor(
+    artifact: Artifact,
+    code: WebGpuCode,
+    on: WebGpuDevice,
+    host: HostExecutor,
+    options: ExecutorOptions,
+  ) {
+    this.options = options;
     this.artifact = artifact;
     this.code = code;
     this.device = on;
@@ -40,7 +49,7 @@ export class WebGpuExecutor implements Executor {
     this.programs = new Map(code.programs.map((p) => [p.name, p]));
   }
 
-  static async create(artifact: Artifact, on: WebGpuDevice): Promise<WebGpuExecutor> {
+  static async create(artifact: Artifact, on: WebGpuDevice, options: ExecutorOptions = {}): Promise<WebGpuExecutor> {
     on.check();
     if (!artifact.webgpu) {
       throw new DeviceError(
@@ -48,10 +57,10 @@ export class WebGpuExecutor implements Executor {
       );
     }
     const [host] = await Promise.all([
-      cpuExecutor(artifact, cpuDevice()),
+      cpuExecutor(artifact, cpuDevice(), options),
       on.compile([COPY, SET, PREDICATE, TRANSPOSE, ...artifact.webgpu.kernels]),
     ]);
-    const made = new WebGpuExecutor(artifact, artifact.webgpu, on, host);
+    const made = new WebGpuExecutor(artifact, artifact.webgpu, on, host, options);
     // One allocation, refused with numbers before anything is taken.
     const weights = artifact.segments.filter((s) => s.role !== 'state' && s.role !== 'grads');
     on.memory.reserve(weights.reduce((n, s) => n + s.length * widthOf(s.elem) + 64, 0));
@@ -108,7 +117,8 @@ export class WebGpuExecutor implements Executor {
     }
     checkSizes(this.artifact.name, program, binding);
     const planned: Plan = plan(program, binding);
-    bound = new BoundProgram(this.device, program, this.code.kernels, binding, planned, (s) => this.segment(s));
+    const limit = whileLimit(this.options.while_limit);
+    bound = new BoundProgram(this.device, program, this.code.kernels, binding, planned, (s) => this.segment(s), limit);
     this.bound.set(key, bound);
     if (this.bound.size > MAX_BINDINGS) {
       const [oldest, gone] = this.bound.entries().next().value!;

@@ -1,16 +1,18 @@
 /** Encodes and submits the dispatches of a bound program: one command buffer, but for the iterations of a `while`. */
-import { ARGUMENT_BYTES, BUFFER } from './constants.ts';
+import type { Program } from '../artifact.ts';
+import { endless } from '../loops.ts';
+import { ARGUMENT_BYTES, BUFFER, MAX_CHUNK } from './constants.ts';
 import type { WebGpuDevice } from './device.ts';
 import { PREDICATE } from './builtins.ts';
 import type { Dispatch, Part, Schedule } from './schedule.ts';
 
-/** Most iterations that are submitted before the host looks whether the loop has ended. */
-const MAX_CHUNK = 16;
-
 export class Runner {
   private readonly device: WebGpuDevice;
   private readonly schedule: Schedule;
+  private readonly program: Program;
   private readonly name: string;
+  /** Rounds that a `while` may take. */
+  private readonly limit: number;
   readonly arguments: GPUBuffer;
   /** Grids that predicates write, and behind them what they are when the region runs. */
   private readonly grids: GPUBuffer | null;
@@ -18,10 +20,12 @@ export class Runner {
   private predicateGroup: GPUBindGroup | null = null;
   private generation = -1;
 
-  constructor(device: WebGpuDevice, schedule: Schedule, name: string) {
+  constructor(device: WebGpuDevice, schedule: Schedule, program: Program, limit: number) {
     this.device = device;
     this.schedule = schedule;
-    this.name = name;
+    this.program = program;
+    this.name = program.name;
+    this.limit = limit;
     const { words, grids } = schedule;
     this.arguments = this.buffer('arguments', words.byteLength, BUFFER.UNIFORM | BUFFER.COPY_DST);
     device.gpu.queue.writeBuffer(this.arguments, 0, words);
@@ -58,7 +62,8 @@ export class Runner {
     await this.runParts(p.cond);
     this.submit([p.first]);
     const iteration = flat([...p.body, ...p.cond, { kind: 'dispatches', list: [p.next] }]);
-    for (let chunk = 1; ; chunk = Math.min(2 * chunk, MAX_CHUNK)) {
+    for (let rounds = 0, chunk = 1; ; chunk = Math.min(2 * chunk, MAX_CHUNK, this.limit - rounds)) {
+      rounds += iteration ? chunk : 1;
       if (iteration) {
         this.submit(Array.from({ length: chunk }, () => iteration).flat());
       } else {
@@ -69,6 +74,7 @@ export class Runner {
       }
       const [runs] = await this.device.word(4 * p.decision);
       if (!runs) return;
+      if (rounds >= this.limit) throw endless(this.program, p.region, this.limit);
     }
   }
 

@@ -30,6 +30,8 @@ export type Part =
       readonly body: readonly Part[];
       /** Place (words) of the decision. */
       readonly decision: number;
+      /** Its place in the program's `regions`. */
+      readonly region: number;
     };
 
 /** A word of the arena that holds the place of a buffer, which may move between runs. */
@@ -169,6 +171,7 @@ class Scheduler {
             next: this.predicate(flag, 1, own, own, slots),
             body: parts,
             decision: own,
+            region: s.region,
           },
         ]);
         return;

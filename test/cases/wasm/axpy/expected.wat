@@ -1,6 +1,6 @@
 (module
   (type (;0;) (func (param i32 i32 i32)))
-  (type (;1;) (func (param i32)))
+  (type (;1;) (func (param i32) (result i32)))
   (import "env" "memory" (memory (;0;) 1))
   (func $axpy (export "#0") (type 0) (param i32 i32 i32)
     (local i32 i32 i32)
@@ -39,12 +39,13 @@
         br_if 0 (;@2;)
       end
     end)
-  (func $main (export "main") (type 1) (param i32)
+  (func $main (export "main") (type 1) (param i32) (result i32)
     local.get 0
     i32.load
     local.get 0
     i32.load offset=4
     local.get 0
     i32.load offset=8
-    call 0)
+    call 0
+    i32.const 0)
   (global (;0;) (export "sp") (mut i32) (i32.const 0)))
