@@ -131,6 +131,7 @@ test('stride, padding on each side, dilation', (t) => {
   both(t, { padding: [2, 1, 0, 3] });
   both(t, { dilation: [2, 3] });
   both(t, { stride: [3, 2], padding: [1, 2, 3, 0], dilation: [3, 2] });
+  both(t, { inPerGroup: 4, stride: [3, 2], padding: [1, 2, 3, 0], dilation: [3, 2] });
   both(t, { kernel: [1, 1], stride: [2, 2] });
   t.pass();
 });
@@ -144,12 +145,13 @@ test('groups, depthwise included', (t) => {
   both(t, { groups: 2, inPerGroup: 3, outPerGroup: 5 });
   both(t, { groups: 6, inPerGroup: 1, outPerGroup: 1 });
   both(t, { groups: 3, inPerGroup: 1, outPerGroup: 2 });
+  both(t, { groups: 2, inPerGroup: 4, outPerGroup: 5, stride: [2, 1], padding: [1, 2, 0, 3] });
   t.pass();
 });
 
 test('sizes around the edges of tiles and vectors', (t) => {
   for (const n of [1, 3, 17]) both(t, { size: [n + 2, n + 2] });
-  for (const c of [1, 2, 3, 4, 5, 6, 16, 17]) both(t, { inPerGroup: c, outPerGroup: c });
+  for (const c of [1, 2, 3, 4, 5, 6, 15, 16, 17]) both(t, { inPerGroup: c, outPerGroup: c });
   both(t, { size: [1, 65], kernel: [1, 5], batch: 3 });
   both(t, { size: [64, 1], kernel: [7, 1] });
   both(t, { size: [3, 3], batch: 1 });
@@ -163,6 +165,7 @@ test('an empty batch: nothing, and a weight gradient of zeros', (t) => {
 
 test('many images: partial sums over several blocks', (t) => {
   both(t, { batch: 19, size: [6, 6], inPerGroup: 2, outPerGroup: 3 });
+  both(t, { batch: 35, size: [6, 6], inPerGroup: 8, outPerGroup: 3 });
   t.pass();
 });
 

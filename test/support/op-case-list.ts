@@ -80,6 +80,7 @@ const convs = [
   conv(3, 5, 4, 4, 7, 1, 1),
   conv(1, 2, 9, 9, 3, 3, 3, { stride: [4, 4] }),
   conv(1, 17, 6, 5, 9, 3, 3, { padding: [1, 1, 1, 1] }),
+  conv(2, 16, 5, 6, 3, 3, 2, { stride: [2, 1], padding: [0, 1, 1, 2], dilation: [1, 2] }),
 ];
 
 const pool = (kernel: [number, number], extra: Attrs = {}): Attrs => ({

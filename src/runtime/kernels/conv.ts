@@ -6,6 +6,7 @@ import type { Origin, TensorType } from '../../ir/ir.ts';
 import { convolution } from './conv-forward.ts';
 import { convInputGrad } from './conv-input.ts';
 import type { Pair } from './conv-planes.ts';
+import { convWeightGradByChannels, channelsFillVectors } from './conv-weight-channels.ts';
 import { convWeightGrad } from './conv-weight.ts';
 import { convInputGradOnGrid, convOnGrid, convWeightGradOnGrid } from './gpu/conv.ts';
 import type { Epilogue, ResultView, Source } from './epilogue.ts';
@@ -97,5 +98,6 @@ export function conv2dWeightGradCalls(
   origins: readonly Origin[],
 ): KernelCall[] {
   if (target.kind === 'wgsl') return convWeightGradOnGrid(s, x, dy, epilogue, origins);
-  return [convWeightGrad(s, x, dy, epilogue, target, origins)];
+  const form = channelsFillVectors(s, target.lanes) ? convWeightGradByChannels : convWeightGrad;
+  return [form(s, x, dy, epilogue, target, origins)];
 }
