@@ -32,10 +32,10 @@ function pair(a: Arg, b: Arg): [KExpr, KExpr] {
   }
   if (typeof b === 'number') return [a, coerce(b, a.type)];
   const lanes = Math.max(a.type.lanes, b.type.lanes);
-  return [coerce(a, { ...a.type, lanes }), coerce(b, { ...b.type, lanes })];
+  return [splat(a, lanes), splat(b, lanes)];
 }
 
-const COMPARE = new Set<BinOp>(['eq', 'ne', 'lt', 'le', 'gt', 'ge']);
+const COMPARE: ReadonlySet<BinOp> = new Set<BinOp>(['eq', 'ne', 'lt', 'le', 'gt', 'ge']);
 
 export function bin(op: BinOp, x: Arg, y: Arg): KExpr {
   const [a, b] = pair(x, y);
@@ -149,11 +149,11 @@ export const vector = (items: readonly KExpr[]): KExpr =>
 export const shuffle = (a: KExpr, b: KExpr, lanes: readonly number[]): KExpr =>
   a.type.lanes === 1 ? [a, b][lanes[0]!]! : { k: 'shuffle', a, b, lanes, type: vec(a.type.elem, lanes.length) };
 
-/** The element type that a load from such storage yields. */
 /** Invocations that can surely see each other's registers. */
 export const SUBGROUP: KExpr = { k: 'subgroup', type: I32 };
 /** `a` of the invocation `by` further on in the subgroup. */
 export const passed = (a: KExpr, by: KExpr): KExpr => ({ k: 'passed', a, by, type: a.type });
+/** The element type that a load from such storage yields. */
 export const loadedElem = (e: StorageElem): KElem => (e === 'f16' || e === 'bf16' ? 'f32' : e);
 
 export const load = (buf: KBuffer, index: Arg, lanes = 1): KExpr => ({

@@ -86,36 +86,35 @@ function statements(body: readonly KStmt[], naming: Naming, indent: string, out:
 const bufferName = (b: KBuffer, naming: Naming): string =>
   b.space === 'global' ? naming(b) : `${naming(b)}<${b.space} ${b.elem} ${b.length}>`;
 
-function printExpr(x: KExpr, naming: Naming): string {
-  const e = (y: KExpr): string => printExpr(y, naming);
+function printExpr(x: KExpr, n: Naming): string {
   switch (x.k) {
     case 'const':
       return `${Object.is(x.value, -0) ? '-0' : x.value}:${typeName(x.type)}`;
     case 'var':
-      return naming(x.var);
+      return n(x.var);
     case 'un':
-      return `${x.op}(${e(x.a)})`;
+      return `${x.op}(${printExpr(x.a, n)})`;
     case 'bin':
-      return `${x.op}(${e(x.a)}, ${e(x.b)})`;
+      return `${x.op}(${printExpr(x.a, n)}, ${printExpr(x.b, n)})`;
     case 'fma':
-      return `fma(${e(x.a)}, ${e(x.b)}, ${e(x.c)})`;
+      return `fma(${printExpr(x.a, n)}, ${printExpr(x.b, n)}, ${printExpr(x.c, n)})`;
     case 'select':
-      return `select(${e(x.cond)}, ${e(x.a)}, ${e(x.b)})`;
+      return `select(${printExpr(x.cond, n)}, ${printExpr(x.a, n)}, ${printExpr(x.b, n)})`;
     case 'load':
-      return `${bufferName(x.buf, naming)}[${e(x.index)}]${x.type.lanes === 1 ? '' : `:${typeName(x.type)}`}`;
+      return `${bufferName(x.buf, n)}[${printExpr(x.index, n)}]${x.type.lanes === 1 ? '' : `:${typeName(x.type)}`}`;
     case 'cast':
     case 'bitcast':
     case 'splat':
-      return `${x.k}.${typeName(x.type)}(${e(x.a)})`;
+      return `${x.k}.${typeName(x.type)}(${printExpr(x.a, n)})`;
     case 'lane':
-      return `lane(${e(x.a)}, ${x.lane})`;
+      return `lane(${printExpr(x.a, n)}, ${x.lane})`;
     case 'vec':
-      return `vec(${x.items.map(e).join(', ')})`;
+      return `vec(${x.items.map((y) => printExpr(y, n)).join(', ')})`;
     case 'shuffle':
-      return `shuffle(${e(x.a)}, ${e(x.b)}, [${x.lanes.join(', ')}])`;
+      return `shuffle(${printExpr(x.a, n)}, ${printExpr(x.b, n)}, [${x.lanes.join(', ')}])`;
     case 'subgroup':
       return 'subgroup';
     case 'passed':
-      return `passed(${e(x.a)}, ${e(x.by)})`;
+      return `passed(${printExpr(x.a, n)}, ${printExpr(x.by, n)})`;
   }
 }
