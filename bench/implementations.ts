@@ -10,6 +10,7 @@ export interface Implementation {
 const node = process.execPath;
 const python = process.env['NETWRIGHT_PYTHON'] ?? 'python3';
 const any = (): boolean => true;
+const INFERENCE = /^W1|i$|^W4$/;
 
 export function implementations(threads: number): Implementation[] {
   const own = (name: string, device: string, flags: readonly string[] = []): Implementation => ({
@@ -43,6 +44,25 @@ export function implementations(threads: number): Implementation[] {
       seconds,
     ],
   });
+  const script = (
+    name: string,
+    file: string,
+    takes: (w: string) => boolean,
+    flags: readonly string[],
+  ): Implementation => ({
+    name,
+    takes,
+    command: (w, seconds) => [
+      node,
+      `bench/peers/${file}`,
+      w,
+      '--seconds',
+      seconds,
+      '--threads',
+      String(threads),
+      ...flags,
+    ],
+  });
   return [
     own('WebAssembly', 'cpu'),
     own('WebAssembly, revectorized', 'cpu', ['--experimental-wasm-revectorize']),
@@ -51,5 +71,10 @@ export function implementations(threads: number): Implementation[] {
     torch('eager-cl'),
     torch('compile'),
     torch('compile-max'),
+    script('ONNX Runtime Node', 'ort.mjs', (w) => INFERENCE.test(w), ['--backend', 'node']),
+    script('ONNX Runtime Web', 'ort.mjs', (w) => INFERENCE.test(w), ['--backend', 'web']),
+    // Neither has threads in Node; jax-js takes ten seconds for a call of a ResNet.
+    script('TensorFlow.js', 'tfjs.mjs', () => threads === 1, []),
+    script('jax-js', 'jaxjs.mjs', (w) => threads === 1 && !w.startsWith('W4'), []),
   ];
 }
