@@ -1,5 +1,12 @@
 /** The whole compiler on one screen: from sources to artifacts, and to classes in memory. Pure: sources come from a host. */
-import { checkSource, elaborate, exportedBlocks, type Project, type SourceHost } from './check/index.ts';
+import {
+  checkSource,
+  elaborate,
+  exportedBlocks,
+  type Project,
+  type SourceHost,
+  type TrainSettings,
+} from './check/index.ts';
 import type { Elaborated, StaticValue } from './check/elaborated.ts';
 import type { Kernel } from './codegen/kernel.ts';
 import { assemble, assembleC, assembleNative, assembleWebGpu } from './codegen/assemble.ts';
@@ -28,6 +35,11 @@ export interface OpenProject {
 export interface CompileOptions {
   /** Hyper-parameters of the block, by name. */
   readonly hyper?: Readonly<Record<string, StaticValue>>;
+  /**
+   * Settings of its `train` block, and hyper-parameters of its optimizer, instead of those that stand there. Texts are expressions:
+   * `{ lr: 0.01, epochs: 3, optimizer: 'AdamW()', schedule: 'cosine_lr(total_steps: 100)' }`.
+   */
+  readonly train?: TrainSettings;
   /** Check the legality of the IR after every pass; a fault is a mistake of the compiler and throws. */
   readonly verify?: boolean;
   readonly onPass?: (pass: string, module: Module) => void;
@@ -64,13 +76,12 @@ export interface Compiled {
 export function openProject(host: SourceHost, file: string): OpenProject {
   const bag = new DiagnosticBag();
   const project = checkSource(host, file, bag);
-  const sources = new Map([...project.files].map(([path, f]) => [path, f.text]));
-  return { project, bag, sources, exports: exportedBlocks(project).map((b) => b.name.name) };
+  return { project, bag, sources: project.sources, exports: exportedBlocks(project).map((b) => b.name.name) };
 }
 
 /** Compiles one exported block. Null where it has faults: they are in the project's bag. */
 export function compileProject(open: OpenProject, block: string, options: CompileOptions = {}): Compiled | null {
-  const checked = elaborate(open.project, block, options.hyper ?? {}, open.bag);
+  const checked = elaborate(open.project, block, options.hyper ?? {}, open.bag, options.train);
   if (!checked || open.bag.hasErrors) return null;
   const { drawAs } = options;
   const elaborated = drawAs
@@ -96,9 +107,12 @@ export function compileProject(open: OpenProject, block: string, options: Compil
 export function compileToC(
   open: OpenProject,
   block: string,
-  options: Pick<CompileOptions, 'hyper'> & { readonly dims: ReadonlyMap<string, number>; readonly header: string },
+  options: Pick<CompileOptions, 'hyper' | 'train'> & {
+    readonly dims: ReadonlyMap<string, number>;
+    readonly header: string;
+  },
 ): StandaloneC | null {
-  const elaborated = elaborate(open.project, block, options.hyper ?? {}, open.bag);
+  const elaborated = elaborate(open.project, block, options.hyper ?? {}, open.bag, options.train);
   if (!elaborated || open.bag.hasErrors) return null;
   const programs = programsFor(C99, elaborated, {}, open.bag);
   const sources = { entry: open.project.entry, texts: open.sources };

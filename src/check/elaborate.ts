@@ -9,6 +9,7 @@ import { chooseRules, initFunction } from './init.ts';
 import { descendants } from './instance.ts';
 import { instantiate, reportNeverCalled } from './instantiate.ts';
 import { nameTensors, staticHyper } from './names.ts';
+import type { Setting } from './outside.ts';
 import type { ModuleFile, Project } from './project.ts';
 import { Scope } from './scope.ts';
 import { settleTies } from './ties.ts';
@@ -34,6 +35,7 @@ export function elaborateBlock(
   decl: BlockDecl,
   hyper: Readonly<Record<string, StaticValue>>,
   bag: DiagnosticBag,
+  train: readonly Setting[] = [],
 ): Elaborated | null {
   const errors = bag.errorCount;
   const world: World = {
@@ -96,7 +98,7 @@ export function elaborateBlock(
       origin: { span: t.member.span, path: t.owner.path ?? '' },
     };
   });
-  const train = planTraining(cx, root, named, methods, frozen);
+  const plan = planTraining(cx, root, named, methods, frozen, train);
   if (bag.errorCount > errors) return null;
   return {
     name: decl.name.name,
@@ -107,7 +109,7 @@ export function elaborateBlock(
     tensors,
     stateDict: named.stateDict,
     methods,
-    train,
+    train: plan,
     module: { funcs: world.funcs },
   };
 }

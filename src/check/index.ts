@@ -5,10 +5,12 @@ import { listOf } from '../diagnostics/words.ts';
 import type { BlockDecl } from '../parser/ast.ts';
 import { elaborateBlock } from './elaborate.ts';
 import type { Elaborated, StaticValue } from './elaborated.ts';
+import { readOutside, type TrainSettings } from './outside.ts';
 import { loadProject, type ModuleFile, type Project, type SourceHost } from './project.ts';
-import { resolveFile } from './resolve.ts';
+import { resolveFile, resolveSettings } from './resolve.ts';
 
 export type { Elaborated, StaticValue } from './elaborated.ts';
+export type { TrainSettings } from './outside.ts';
 export type { Project, SourceHost } from './project.ts';
 
 /**
@@ -38,12 +40,16 @@ export function exportedBlocks(project: Project): readonly BlockDecl[] {
   return file ? file.ast.decls.filter((d): d is BlockDecl => d.kind === 'block' && d.exported) : [];
 }
 
-/** One exported block of the entry file with the given hyper-parameters; null where something is wrong, which the bag says. */
+/**
+ * One exported block of the entry file with the given hyper-parameters and settings of its `train` block; null where something
+ * is wrong, which the bag says.
+ */
 export function elaborate(
   project: Project,
   block: string,
   hyper: Readonly<Record<string, StaticValue>>,
   bag: DiagnosticBag,
+  train: TrainSettings = {},
 ): Elaborated | null {
   const file = project.files.get(project.entry);
   if (!file) return null;
@@ -54,8 +60,13 @@ export function elaborate(
     bag.report('no_such_export', args, file.ast.span, { help: didYouMean(block, names) });
     return null;
   }
-  const known = Object.keys(hyper).length === 0 ? project.elaborated.get(decl) : undefined;
-  return known ?? elaborateBlock(project, file, decl, hyper, bag);
+  const asWritten = Object.keys(hyper).length === 0 && Object.keys(train).length === 0;
+  const known = asWritten ? project.elaborated.get(decl) : undefined;
+  if (known) return known;
+  const settings = readOutside(train, project.sources, bag);
+  if (!settings) return null;
+  resolveSettings(project, file, decl, settings, bag);
+  return elaborateBlock(project, file, decl, hyper, bag, settings);
 }
 
 /** Whether a block can be compiled without being told anything. */

@@ -5,6 +5,7 @@
 import { isLibraryFile } from './library.ts';
 import type { DiagnosticBag } from '../diagnostics/index.ts';
 import type {
+  BlockDecl,
   Body,
   Decl,
   Expr,
@@ -22,10 +23,22 @@ import type {
 import { namesIn } from '../parser/patterns.ts';
 import { ExpressionNames } from './resolve-expressions.ts';
 import { bindDims, membersOf, Names } from './names-in-scope.ts';
+import type { Setting } from './outside.ts';
 import type { ModuleFile, Project } from './project.ts';
 
 export function resolveFile(project: Project, file: ModuleFile, bag: DiagnosticBag): void {
   new Resolver(project, file, bag).run();
+}
+
+/** Settings that a block's `train` block is given from outside: what they name is looked up as if they stood there. */
+export function resolveSettings(
+  project: Project,
+  file: ModuleFile,
+  decl: BlockDecl,
+  settings: readonly Setting[],
+  bag: DiagnosticBag,
+): void {
+  new Resolver(project, file, bag).outside(decl, settings);
 }
 
 class Resolver extends ExpressionNames {
@@ -38,6 +51,13 @@ class Resolver extends ExpressionNames {
       if (!this.file.used.has(name) && !isLibraryFile(this.file.path))
         this.bag.report('unused_import', { name }, i.span);
     }
+  }
+
+  outside(decl: BlockDecl, settings: readonly Setting[]): void {
+    const names = new Names(null);
+    for (const p of decl.params) names.own.set(p.name.name, p.name.span);
+    for (const m of membersOf(decl.members)) names.own.set(m.name, m.span);
+    this.settings(settings, names);
   }
 
   private decl(d: Decl): void {
@@ -156,12 +176,16 @@ class Resolver extends ExpressionNames {
     }
   }
 
-  private train(m: Train, names: Names): void {
-    for (const s of m.settings) {
+  private settings(list: readonly Setting[], names: Names): void {
+    for (const s of list) {
       // `loss = my_loss` names a method; a name that is no method is reported there with the methods that exist.
       if ((s.name.name === 'loss' || s.name.name === 'metric') && s.value.kind === 'name') continue;
       this.expr(s.value, names);
     }
+  }
+
+  private train(m: Train, names: Names): void {
+    this.settings(m.settings, names);
     for (const o of m.overrides) {
       this.selector(o.selector);
       for (const s of o.settings) this.expr(s.value, names);

@@ -12,6 +12,7 @@ import { descendants, type InstanceNode, type TensorNode } from './instance.ts';
 import { liveMembers } from './live-members.ts';
 import type { Named } from './names.ts';
 import { floatsOf, planOptimizer } from './optimizer.ts';
+import { withHyper, type Setting } from './outside.ts';
 import { precisionOf } from './precision.ts';
 import { planSchedule } from './schedule.ts';
 import { candidatesBelow, matches, type Candidate } from './selector.ts';
@@ -65,15 +66,21 @@ export function planTraining(
   named: Named,
   methods: readonly MethodInfo[],
   frozen: ReadonlySet<TensorNode>,
+  outside: readonly Setting[],
 ): TrainPlan | null {
   const blocks = liveMembers(cx, root.declScope!, root.decl!.members).filter((m): m is Train => m.kind === 'train');
   const [train, second] = blocks;
-  if (!train) return null;
+  if (!train) {
+    if (outside[0]) report(cx, 'no_train_block', { name: root.type }, outside[0].name.span);
+    return null;
+  }
   if (second)
     report(cx, 'duplicate_name', { name: 'train' }, second.span, {
       related: [{ span: train.span, message: 'declared first here' }],
     });
   const settings = readSettings(cx, train);
+  const isOwn = (s: Setting): boolean => SETTINGS.includes(s.name.name);
+  for (const s of outside.filter(isOwn)) settings.set(s.name.name, s.value);
   const inner = staticCx(cx, root.declScope!);
   const loss = methodNamed(cx, root, methods, settings.get('loss') ?? null, 'loss', train);
   const metric = settings.has('metric')
@@ -101,7 +108,16 @@ export function planTraining(
     ema: number('ema', false, 0, 1),
   });
   const data = dataName(cx, inner, settings.get('data') ?? null);
-  const opt = optimizerOf(cx, inner, settings.get('optimizer') ?? null, train);
+  const stated = optimizerOf(cx, inner, settings.get('optimizer') ?? null, train);
+  const opt =
+    stated &&
+    withHyper(
+      cx,
+      inner,
+      stated,
+      outside.filter((s) => !isOwn(s)),
+      SETTINGS,
+    );
   const schedule = planSchedule(cx, inner, settings.get('schedule') ?? null);
   reportOverrides(cx, root, train);
   if (!opt || !loss) return null;

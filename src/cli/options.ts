@@ -35,6 +35,13 @@ export function setting(text: string, previous: Record<string, StaticValue> = {}
   return { ...previous, [text.slice(0, at).trim()]: staticValue(text.slice(at + 1).trim()) };
 }
 
+/** `--train name=value`, repeatable: what stands behind `=` is an expression of the language. */
+export function trainSetting(text: string, previous: Record<string, string> = {}): Record<string, string> {
+  const at = text.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('It must be name=value, such as lr=0.01.');
+  return { ...previous, [text.slice(0, at).trim()]: text.slice(at + 1).trim() };
+}
+
 function staticValue(text: string): StaticValue {
   if (text === 'true' || text === 'false') return text === 'true';
   if (text === 'none') return null;

@@ -1,5 +1,6 @@
 /** Compiles a file for a command: picks the block, prints warnings, stops at errors. */
 import type { StaticValue } from '../check/elaborated.ts';
+import type { TrainSettings } from '../check/index.ts';
 import { compileProject, openProject, type Compiled, type CompileOptions, type OpenProject } from '../compile.ts';
 import { Fault, fault, printDiagnostics } from './fault.ts';
 import { diskHost, locate } from './host.ts';
@@ -7,6 +8,7 @@ import { diskHost, locate } from './host.ts';
 export interface ProgramOptions {
   readonly block?: string | undefined;
   readonly set?: Readonly<Record<string, StaticValue>>;
+  readonly train?: TrainSettings;
   readonly json?: boolean | undefined;
 }
 
@@ -37,7 +39,8 @@ export function compileFile(
     throw fault('no_such_export', { file: path, name: options.block, exports: names(project.exports) });
   }
   const wanted = options.block === undefined ? project.exports : [options.block];
-  const blocks = wanted.map((name) => compileProject(project, name, { hyper: options.set ?? {}, ...hooks }));
+  const given = { hyper: options.set ?? {}, train: options.train ?? {} };
+  const blocks = wanted.map((name) => compileProject(project, name, { ...given, ...hooks }));
   if (project.bag.hasErrors) throw new Fault(project.bag.all, project.sources);
   printDiagnostics(project.bag.all, project.sources, options.json ?? false);
   return { root, path, blocks: blocks.filter((b) => b !== null) };

@@ -2,6 +2,7 @@
 import { basename, join } from 'node:path';
 import pc from 'picocolors';
 import type { StaticValue } from '../check/elaborated.ts';
+import type { TrainSettings } from '../check/index.ts';
 import { compileToC } from '../compile.ts';
 import { writeFileAtomic } from '../runtime/node/files.ts';
 import { Fault, fault, printDiagnostics } from './fault.ts';
@@ -11,6 +12,7 @@ import { openFile } from './program.ts';
 export interface StandaloneOptions {
   readonly block?: string;
   readonly set?: Readonly<Record<string, StaticValue>>;
+  readonly train?: TrainSettings;
   readonly dim?: Readonly<Record<string, number>>;
   readonly out?: string;
   readonly check?: boolean;
@@ -31,6 +33,7 @@ export async function buildC(file: string, options: StandaloneOptions): Promise<
   const base = (options.out ?? `${join(root, path)}.c`).replace(/\.c$/, '');
   const made = compileToC(project, block, {
     hyper: options.set ?? {},
+    train: options.train ?? {},
     dims: new Map(Object.entries(options.dim ?? {})),
     header: `${basename(base)}.h`,
   });

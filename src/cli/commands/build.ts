@@ -14,7 +14,7 @@ import { writeFileAtomic } from '../../runtime/node/files.ts';
 import { buildC } from '../standalone.ts';
 import { sayBuild } from '../device.ts';
 import { fault } from '../fault.ts';
-import { dimSetting, setting, targetOption } from '../options.ts';
+import { dimSetting, setting, trainSetting, targetOption } from '../options.ts';
 import { checkOutput } from '../output.ts';
 import { compileFile } from '../program.ts';
 import { wasmText } from '../wat.ts';
@@ -22,6 +22,7 @@ import { wasmText } from '../wat.ts';
 interface BuildOptions {
   readonly block?: string;
   readonly set?: Record<string, StaticValue>;
+  readonly train?: Record<string, string>;
   readonly out?: string;
   readonly js?: boolean;
   readonly dump?: string;
@@ -40,6 +41,11 @@ export function buildCommand(): Command {
     .argument('<file>', 'a .net file')
     .option('--block <name>', 'only this exported block')
     .option('--set <name=value>', 'a hyper-parameter of the block (repeatable)', setting)
+    .option(
+      '--train <name=value>',
+      'a setting of its train block, or of its optimizer, such as lr=0.01 or schedule="cosine_lr(1000)" (repeatable)',
+      trainSetting,
+    )
     .option('-o, --out <file>', 'where to write (default: FILE.ts beside the source)')
     .option('--js', 'write FILE.js and FILE.d.ts instead of FILE.ts')
     .option('--check', 'write nothing; fail when what is on the disk is stale')

@@ -10,7 +10,7 @@ import { split } from '../data/dataset.ts';
 import { dataFiles, loadData } from '../data/index.ts';
 import { chooseDevice, DEVICE_HELP, sayBuild } from '../device.ts';
 import { EXIT, fault } from '../fault.ts';
-import { fraction, positiveInt, positiveNumber, setting, wholeNumber } from '../options.ts';
+import { fraction, positiveInt, positiveNumber, setting, trainSetting, wholeNumber } from '../options.ts';
 import { checkOutput } from '../output.ts';
 import { createProgress, duration } from '../progress.ts';
 import { PROFILE_HELP, startProfile } from '../profile.ts';
@@ -22,6 +22,7 @@ import { readWeights } from '../weights/read.ts';
 interface TrainOptions {
   readonly block?: string;
   readonly set?: Record<string, StaticValue>;
+  readonly train?: Record<string, string>;
   readonly data?: string;
   readonly target?: string;
   readonly window: number;
@@ -47,6 +48,11 @@ export function trainCommand(): Command {
     .argument('<file>', 'a .net file')
     .option('--block <name>', 'which exported block, where there are several')
     .option('--set <name=value>', 'a hyper-parameter of the block (repeatable)', setting)
+    .option(
+      '--train <name=value>',
+      'a setting of its train block, or of its optimizer, such as lr=0.01 or schedule="cosine_lr(1000)" (repeatable)',
+      trainSetting,
+    )
     .option(
       '--data <source>',
       'mnist, or files: .npz .npy .safetensors .pt .csv .txt, IDX (also .gz), a folder of IDX files; several joined by commas',
