@@ -15,7 +15,7 @@ export const widthOf = (e: Elem): number => (e === 'f16' || e === 'bf16' ? 2 : 4
 
 export type NumberSource = ArrayLike<number> | ArrayLike<boolean> | ArrayLike<bigint> | BigInt64Array | BigUint64Array;
 
-/** Raw little-endian bytes of those values as `elem`. Integers are range-checked; floats are rounded to nearest even. */
+/** Raw little-endian bytes of those values as `elem`. Integers are range-checked; floats are rounded to nearest even, 16-bit ones by way of f32. */
 export function encode(values: ArrayLike<number | bigint | boolean>, elem: Elem): Uint8Array {
   const n = values.length;
   const out = new Uint8Array(n * widthOf(elem));
@@ -50,7 +50,7 @@ export function encode(values: ArrayLike<number | bigint | boolean>, elem: Elem)
     case 'bf16': {
       const a = new Uint16Array(out.buffer);
       const round = elem === 'f16' ? f16Bits : bf16Bits;
-      for (let i = 0; i < n; i++) a[i] = round(Number(values[i]));
+      for (let i = 0; i < n; i++) a[i] = round(Math.fround(Number(values[i])));
       return out;
     }
   }

@@ -27,12 +27,13 @@ export function constant(value: number, elem: KElem): string {
   if (elem === 'u32') return `${value >>> 0}u`;
   if (Number.isNaN(value)) return 'bitcast<f32>(bits_of[2])';
   if (!Number.isFinite(value)) return `bitcast<f32>(bits_of[${value > 0 ? 0 : 1}])`;
-  return `${Object.is(value, -0) ? '-0.0' : String(value)}f`;
+  // Shader compilers keep one zero for both signs.
+  return Object.is(value, -0) ? 'bitcast<f32>(bits_of[4])' : `${String(value)}f`;
 }
 
 /** The same number, but not a constant expression. */
 export function opaque(value: number, elem: KElem): string {
-  if (elem === 'bool' || !Number.isFinite(value)) return constant(value, elem);
+  if (elem === 'bool' || !Number.isFinite(value) || Object.is(value, -0)) return constant(value, elem);
   if (elem === 'i32') return `(${constant(value, elem)} | i32(bits_of[3]))`;
   if (elem === 'u32') return `(${constant(value, elem)} | bits_of[3])`;
   return `bitcast<f32>(bitcast<u32>(${constant(value, elem)}) | bits_of[3])`;

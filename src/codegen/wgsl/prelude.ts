@@ -35,10 +35,11 @@ const int = (type: string, elem: string): string => (type === 'f32' ? elem : `ve
 const FUNCTIONS = [...lanewise('f32', 'f32', 'u32'), ...lanewise('vec4', 'vec4<f32>', 'vec4<u32>')];
 
 /**
- * Infinities and NaN cannot be written as constants: their bits come from a variable. So does the zero that keeps
+ * Infinities, NaN and -0 cannot be written as constants: their bits come from a variable. So does the zero that keeps
  * compilers from evaluating an operator of constants, which is an error where the result is not finite.
  */
-const BITS = 'var<private> bits_of: array<u32, 4> = array<u32, 4>(0x7f800000u, 0xff800000u, 0x7fc00000u, 0u);';
+const BITS =
+  'var<private> bits_of: array<u32, 5> = array<u32, 5>(0x7f800000u, 0xff800000u, 0x7fc00000u, 0u, 0x80000000u);';
 
 /** What a shader needs of all this. */
 export function preludeFor(text: string): string {

@@ -8,7 +8,7 @@
  */
 import { loadedElem } from '../builder.ts';
 import { isHalf, narrow, widen } from '../half.ts';
-import type { Axis, KBuffer, Kernel, KExpr, KStmt, KVar } from '../kernel.ts';
+import type { Axis, BinOp, KBuffer, Kernel, KExpr, KStmt, KVar } from '../kernel.ts';
 import { vec } from '../kernel.ts';
 import { Names } from '../names.ts';
 import { arraysOf, walk } from '../walk.ts';
@@ -27,6 +27,8 @@ export function printWgsl(kernel: Kernel): Shader {
   return new ShaderPrinter(kernel).print();
 }
 
+const ARITHMETIC: ReadonlySet<BinOp> = new Set<BinOp>(['add', 'sub', 'mul', 'div']);
+
 class ShaderPrinter {
   private readonly kernel: Kernel;
   private readonly names = new Names(reservedInWgsl);
@@ -35,13 +37,16 @@ class ShaderPrinter {
   private readonly accessors = new Map<string, { readonly name: string; readonly text: string }>();
   private readonly workgroupSize: Record<GridAxis, number> = { x: 1, y: 1, z: 1 };
   private readonly workgroups: Partial<Record<GridAxis, Extent>> = {};
-  /** A place by whose sign loops hide how often they run. */
-  private rolled: KBuffer | null = null;
+  /** What hides a number from compilers: how often a loop runs, and a zero that is an operand. */
+  private readonly hidden = new Set<'rolled' | 'zero_f32'>();
   /** Two 16-bit elements share a word, and whoever writes one must leave the other alone. */
   private readonly atomic: boolean;
+  /** The place of this one stands for a number that compilers do not know. */
+  private readonly buffer: KBuffer | undefined;
 
   constructor(kernel: Kernel) {
     this.kernel = kernel;
+    this.buffer = kernel.params.find((p) => p.kind === 'buffer');
     this.atomic = storesHalves(kernel);
   }
 
@@ -73,10 +78,13 @@ class ShaderPrinter {
       ...this.lines,
       '}',
     ];
-    if (this.rolled) {
-      // No place is negative, which no compiler knows: it cannot copy the body for each iteration, which takes it seconds.
-      head.push(`fn rolled(end: i32) -> i32 { return end + min(args.${this.names.of(this.rolled)}, 0i); }`);
-    }
+    // No place is negative, which no compiler knows.
+    const nought = this.buffer ? `min(args.${this.names.of(this.buffer)}, 0i)` : '0i';
+    // It cannot copy the body for each iteration, which takes it seconds.
+    if (this.hidden.has('rolled')) head.push(`fn rolled(end: i32) -> i32 { return end + ${nought}; }`);
+    // It cannot take `x * 0` for 0, nor `x / 0` for anything, as it may where it knows the zero.
+    if (this.hidden.has('zero_f32'))
+      head.push(`fn zero_f32(bits: u32) -> f32 { return bitcast<f32>(bits | u32(${nought})); }`);
     const body = [...[...this.accessors.values()].map((a) => a.text), ...entry, ''].join('\n');
     const prelude = preludeFor(body);
     const code = [...head, ...(prelude === '' ? [] : [prelude]), body].join('\n');
@@ -170,9 +178,8 @@ class ShaderPrinter {
   /** The end of a serial loop: what is not one word is evaluated once. */
   private bound(s: KStmt & { s: 'for' }, indent: string): string {
     if (s.to.k === 'const') {
-      const place = this.kernel.params.find((p) => p.kind === 'buffer');
-      if (s.axis === 'unrolled' || s.from.k !== 'const' || !place) return this.expr(s.to);
-      this.rolled = place;
+      if (s.axis === 'unrolled' || s.from.k !== 'const' || !this.buffer) return this.expr(s.to);
+      this.hidden.add('rolled');
       return `rolled(${this.expr(s.to)})`;
     }
     const end = this.names.fresh('end');
@@ -190,7 +197,7 @@ class ShaderPrinter {
       case 'un':
         return unary(e.op, this.operands(e.a)[0]!, e.type);
       case 'bin': {
-        const [a, b] = this.operands(e.a, e.b);
+        const [a, b] = (ARITHMETIC.has(e.op) ? this.factors : this.operands).call(this, e.a, e.b);
         if (e.a.type.elem === 'f32' && e.a.k === 'var' && e.b.k === 'var' && e.a.var === e.b.var) {
           // Whether it is a number: compilers may take for granted that it is, but not of its bits.
           const nan = `is_nan_${lanes === 1 ? 'f32' : 'vec4'}(${a!})`;
@@ -200,7 +207,7 @@ class ShaderPrinter {
         return binary(e.op, a!, b!, e.a.type);
       }
       case 'fma':
-        return `fma(${this.operands(e.a, e.b, e.c).join(', ')})`;
+        return `fma(${this.factors(e.a, e.b, e.c).join(', ')})`;
       case 'select':
         return `select(${this.expr(e.b)}, ${this.expr(e.a)}, ${this.expr(e.cond)})`;
       case 'load':
@@ -231,6 +238,17 @@ class ShaderPrinter {
     if (!all.every((e) => e.k === 'const')) return all.map((e) => this.expr(e));
     return all.map((e) => {
       const scalar = opaque(e.value, e.type.elem);
+      return e.type.lanes === 1 ? scalar : `${typeName(e.type)}(${scalar})`;
+    });
+  }
+
+  /** Operands of float arithmetic: with a zero that they know, compilers assume that no NaN, infinity or -0 comes along. */
+  private factors(...all: readonly KExpr[]): readonly string[] {
+    const texts = this.operands(...all);
+    return all.map((e, i) => {
+      if (e.k !== 'const' || e.type.elem !== 'f32' || e.value !== 0) return texts[i]!;
+      this.hidden.add('zero_f32');
+      const scalar = `zero_f32(${Object.is(e.value, -0) ? '0x80000000u' : '0u'})`;
       return e.type.lanes === 1 ? scalar : `${typeName(e.type)}(${scalar})`;
     });
   }
