@@ -12,15 +12,17 @@ import type { Kernel } from './codegen/kernel.ts';
 import { assemble, assembleC, assembleNative, assembleWebGpu } from './codegen/assemble.ts';
 import type { Target } from './codegen/call.ts';
 import type { StandaloneC } from './codegen/c/standalone.ts';
-import { C99, nativeTarget, WASM, WGSL } from './codegen/targets.ts';
-import { DiagnosticBag, type Diagnostic } from './diagnostics/index.ts';
+import { excessText, type KernelLimits, LimitFault } from './codegen/limits.ts';
+import type { PlanNote } from './codegen/lowered.ts';
+import { C99, nativeTarget, WASM, wgslTarget } from './codegen/targets.ts';
+import { DiagnosticBag, type Diagnostic, type Span } from './diagnostics/index.ts';
 import { listOf } from './diagnostics/words.ts';
-import type { Module } from './ir/ir.ts';
+import type { Module, Origin } from './ir/ir.ts';
 import type { Programs } from './ir/entry.ts';
 import { AutodiffFault } from './ir/passes/autodiff.ts';
 import { buildPrograms, lossMethod } from './ir/programs.ts';
 import { prepareMethods, runPipeline } from './ir/pipeline.ts';
-import type { Artifact, Machine } from './runtime/artifact.ts';
+import type { Artifact, Machine, WebGpuCode } from './runtime/artifact.ts';
 import { modelClass, type ModelClass } from './runtime/index.ts';
 
 /** A file with everything it imports, checked. */
@@ -51,6 +53,8 @@ export interface CompileOptions {
   readonly targets?: readonly TargetName[];
   /** What `native` code is written for: what `thisMachine()` says, or a plain one with eight lanes. */
   readonly machine?: Machine;
+  /** What `webgpu` kernels may ask of a device, where that is not the least that WebGPU promises. */
+  readonly gpuLimits?: Partial<KernelLimits>;
   /** Another path than a tensor's own to key its initial draw: for values of a model that is there already. */
   readonly drawAs?: (name: string) => string;
   /** false gives every value memory of its own: for tests of the linker. */
@@ -95,12 +99,32 @@ export function compileProject(open: OpenProject, block: string, options: Compil
   const also = (name: TargetName, target: Target): Programs | null =>
     options.targets?.includes(name) ? programsFor(target, elaborated, quiet, open.bag) : null;
   const machine = options.machine ?? COMMON;
-  const onGpu = also('webgpu', WGSL);
+  const gpu = wgslTarget(options.gpuLimits);
+  const onGpu = also('webgpu', gpu);
   const inC = also('native', nativeTarget(machine));
-  const webgpu = onGpu && assembleWebGpu(onGpu, sources, options);
+  const webgpu = onGpu && reporting(open, () => assembleWebGpu(onGpu, gpu, sources, options));
+  if (open.bag.hasErrors) return null;
   const native = inC && assembleNative(inC, machine, sources, options);
   const { artifact, kernels } = assemble(programs, sources, { webgpu, native }, options);
   return { block: elaborated, artifact, ir: programs.module, kernels };
+}
+
+/** Says what was planned for a device with little; null where there is no such plan, which the bag then says. */
+function reporting(
+  { bag, project }: OpenProject,
+  assembled: () => { code: WebGpuCode; notes: readonly PlanNote[] },
+): WebGpuCode | null {
+  const at = ({ span }: Origin): Span => (span.file === '' ? { file: project.entry, start: 0, end: 0 } : span);
+  try {
+    const { code, notes } = assembled();
+    for (const { kernel, origin, plan } of notes) bag.report('kernel_replanned', { kernel, plan }, at(origin));
+    return code;
+  } catch (e) {
+    if (!(e instanceof LimitFault)) throw e;
+    const { kernel, excess } = e;
+    bag.report('kernel_too_large', { kernel: kernel.name, excess: excessText(excess) }, at(kernel.origins[0]!));
+    return null;
+  }
 }
 
 /** One exported block as a C99 file for fixed sizes. Null where the block has faults: they are in the project's bag. */

@@ -1,6 +1,7 @@
 /** Options that several commands share, and their parsing. */
 import { InvalidArgumentError } from 'commander';
 import type { StaticValue } from '../check/elaborated.ts';
+import { type KernelLimits, WEBGPU_MINIMUM } from '../codegen/limits.ts';
 import type { TargetName } from '../compile.ts';
 
 export function positiveInt(text: string): number {
@@ -61,6 +62,19 @@ export function dimSetting(text: string, previous: Record<string, number> = {}):
   const m = /^([A-Z]\w*)=(\d{1,9})$/.exec(text);
   if (!m) throw new InvalidArgumentError('It must be NAME=NUMBER, such as B=1.');
   return { ...previous, [m[1]!]: Number(m[2]) };
+}
+
+/** What `--gpu-limit` says of itself. */
+export const GPU_LIMIT =
+  'what a WebGPU kernel may take: arguments=N or workgroupBytes=N (repeatable; default: what every device has)';
+
+/** `--gpu-limit workgroupBytes=8192`, repeatable. */
+export function gpuLimit(text: string, previous: Partial<KernelLimits> = {}): Partial<KernelLimits> {
+  const [name, value] = text.split('=').map((s) => s.trim());
+  const limit = Object.keys(WEBGPU_MINIMUM).find((l) => l === name);
+  if (limit === undefined || !/^\d{1,9}$/.test(value ?? ''))
+    throw new InvalidArgumentError(`It must be NAME=NUMBER; names are ${Object.keys(WEBGPU_MINIMUM).join(', ')}.`);
+  return { ...previous, [limit]: Number(value) };
 }
 
 const TARGETS: readonly TargetName[] = ['wasm', 'webgpu', 'native'];

@@ -30,7 +30,7 @@ export function openFile(file: string): { root: string; path: string; project: O
 export function compileFile(
   file: string,
   options: ProgramOptions,
-  hooks: Pick<CompileOptions, 'onPass' | 'verify' | 'targets' | 'machine'> = {},
+  hooks: Pick<CompileOptions, 'onPass' | 'verify' | 'targets' | 'machine' | 'gpuLimits'> = {},
 ): CompiledFile {
   const { root, path, project } = openFile(file);
   if (project.bag.hasErrors) throw new Fault(project.bag.all, project.sources);

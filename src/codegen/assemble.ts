@@ -25,11 +25,13 @@ import { kernelKey } from './dedupe.ts';
 import { indexRanges } from './indices.ts';
 import { isHalf } from './half.ts';
 import type { Kernel } from './kernel.ts';
+import { workgroupBytes } from './limits.ts';
 import { link, tensorSpec, type LinkOptions } from './link.ts';
 import { lowerModule } from './lower.ts';
+import type { PlanNote } from './lowered.ts';
 import { printUnits } from './c/program.ts';
 import { printStandalone, type StandaloneC } from './c/standalone.ts';
-import { C99, nativeTarget, WASM, WGSL } from './targets.ts';
+import { C99, nativeTarget, WASM } from './targets.ts';
 import { printWasm } from './wasm/print.ts';
 import { printWgsl } from './wgsl/print.ts';
 
@@ -71,12 +73,22 @@ export function assemble(
 /** The same program on other lines is the same program. */
 const withoutInfo = (key: string, value: unknown): unknown => (key === 'info' || key === 'regions' ? undefined : value);
 
-/** The programs of a block for WebGPU. */
-export function assembleWebGpu(programs: Programs, sources: Sources, options: LinkOptions = {}): WebGpuCode {
+/** The programs of a block for WebGPU, and what is planned for the limits of the target. Throws LimitFault. */
+export function assembleWebGpu(
+  programs: Programs,
+  target: Target,
+  sources: Sources,
+  options: LinkOptions = {},
+): { code: WebGpuCode; notes: readonly PlanNote[] } {
   const entries = programs.entries.filter(runsEverywhere);
-  const { pool, linked } = linkAll(programs, entries, WGSL, sources, options);
+  const { pool, linked, notes } = linkAll(programs, entries, target, sources, options);
   const entryOf = kernelEntries(sources);
-  return { programs: linked, kernels: pool.kernels.map((k) => webGpuKernel(k, entryOf(k))) };
+  const code: WebGpuCode = {
+    programs: linked,
+    kernels: pool.kernels.map((k) => webGpuKernel(k, entryOf(k))),
+    workgroupBytes: Math.max(0, ...pool.kernels.map(workgroupBytes)),
+  };
+  return { code, notes };
 }
 
 /** The programs of a block in C for a kind of machine. */
@@ -130,12 +142,12 @@ function linkAll(
   target: Target,
   sources: Sources,
   options: LinkOptions,
-): { pool: KernelPool; linked: Program[] } {
+): { pool: KernelPool; linked: Program[]; notes: readonly PlanNote[] } {
   const lowered = lowerModule(programs.module, target);
   const pool = new KernelPool();
   const all = { ...options, lineOf: lineNames(sources) };
   const linked = entries.map((e) => link(e, programs.module.funcs.get(e.func)!, lowered, (k) => pool.indexOf(k), all));
-  return { pool, linked };
+  return { pool, linked, notes: [...lowered.values()].flatMap((f) => f.notes) };
 }
 
 function kernelEntries(sources: Sources): (k: Kernel) => KernelEntry {

@@ -2,6 +2,7 @@
 import type { Dim } from '../ir/dim.ts';
 import type { Origin, Value } from '../ir/ir.ts';
 import type { Kernel } from './kernel.ts';
+import { type KernelLimits, WEBGPU_MINIMUM } from './limits.ts';
 
 /** Memory that lives for one op's kernels only. */
 export interface Scratch {
@@ -23,6 +24,8 @@ export interface KernelCall {
   readonly origin: Origin;
   /** Of the contraction that it computes, 2 per multiply-add. */
   readonly flops?: Dim;
+  /** How it is planned, where a larger device would have it planned otherwise. */
+  readonly replanned?: string;
 }
 
 /** Which code is being generated. Families choose their schedule by it. */
@@ -34,4 +37,8 @@ export interface Target {
   readonly registers: number;
   /** `fma` is one rounding and as fast as a multiplication. */
   readonly fma: boolean;
+  /** Of a GPU: what one kernel may ask for. */
+  readonly limits?: KernelLimits;
 }
+
+export const limitsOf = (target: Target): KernelLimits => target.limits ?? WEBGPU_MINIMUM;

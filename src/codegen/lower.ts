@@ -21,11 +21,14 @@ import { scatterKernel, startOf } from '../runtime/kernels/scatter.ts';
 import { add, dim, product, type Dim } from '../ir/dim.ts';
 import type { Func, Module, Op, Region, Value } from '../ir/ir.ts';
 import { size } from '../ir/ops/attrs.ts';
-import type { CallArg, KernelCall, Scratch, Target } from './call.ts';
+import { type CallArg, type KernelCall, limitsOf, type Scratch, type Target } from './call.ts';
+import { smaller } from './fit.ts';
+import type { Kernel } from './kernel.ts';
 import { fusionKey } from './fusion-key.ts';
-import type { Lowered, LoweredBlock, LoweredItem } from './lowered.ts';
+import { excessOf, excessText, LimitFault } from './limits.ts';
+import type { Lowered, LoweredBlock, LoweredItem, PlanNote } from './lowered.ts';
 
-/** All functions of a module. */
+/** All functions of a module. Throws LimitFault where a kernel asks for more than the device has, however it is planned. */
 export function lowerModule(module: Module, target: Target): ReadonlyMap<string, Lowered> {
   const lowerer = new Lowerer(target);
   return new Map([...module.funcs].map(([name, f]) => [name, lowerer.func(f)]));
@@ -37,6 +40,9 @@ export function lowerFunc(func: Func, target: Target): Lowered {
 
 class Lowerer {
   private readonly target: Target;
+  /** Of the function that is being lowered. */
+  private notes: PlanNote[] = [];
+  private said = false;
   private readonly known = new Map<string, { readonly op: Op; readonly calls: readonly KernelCall[] }>();
 
   constructor(target: Target) {
@@ -44,7 +50,9 @@ class Lowerer {
   }
 
   func(f: Func): Lowered {
-    return { name: f.name, body: this.block(f.body), checks: f.checks, origin: f.origin };
+    this.notes = [];
+    const body = this.block(f.body);
+    return { name: f.name, body, checks: f.checks, notes: this.notes, origin: f.origin };
   }
 
   private block(r: Region): LoweredBlock {
@@ -56,7 +64,7 @@ class Lowerer {
     const [result] = results;
     switch (op.kind) {
       case 'fusion':
-        return [...start(op), ...this.fusion(op).map((call): LoweredItem => ({ kind: 'kernel', call }))];
+        return this.fusion(op);
       case 'reshape':
         return [{ kind: 'alias', result: result!, source: operands[0]!, offset: dim(0) }];
       case 'view':
@@ -89,20 +97,49 @@ class Lowerer {
     }
   }
 
-  private fusion(op: Op): readonly KernelCall[] {
+  private fusion(op: Op): readonly LoweredItem[] {
     const key = fusionKey(op);
     const known = this.known.get(key);
-    if (known) return rebind(known.calls, known.op, op);
-    const calls = kernelsOf(op, this.target);
-    this.known.set(key, { op, calls });
-    return calls;
+    const calls = known ? rebind(known.calls, known.op, op) : kernelsOf(op, this.target);
+    const parts = known || this.target.kind !== 'wgsl' ? null : this.parts(op, calls);
+    if (parts) return this.instead(parts);
+    for (const { kernel, replanned } of calls) if (replanned !== undefined) this.note(kernel, replanned);
+    if (!known) this.known.set(key, { op, calls });
+    return [...start(op), ...calls.map((call): LoweredItem => ({ kind: 'kernel', call }))];
+  }
+
+  /** What takes the place of an op of which a kernel asks for more than the device has; null where none does. */
+  private parts(op: Op, calls: readonly KernelCall[]): readonly Op[] | null {
+    const limits = limitsOf(this.target);
+    for (const { kernel } of calls) {
+      const excess = excessOf(kernel, limits);
+      if (!excess) continue;
+      const parts = excess.of === 'arguments' ? smaller(op, limits.arguments) : null;
+      if (!parts) throw new LimitFault(kernel, excess);
+      this.note(kernel, `as several kernels: in one it ${excessText(excess)}`);
+      return parts;
+    }
+    return null;
+  }
+
+  /** Parts of what was said to be taken apart may be taken apart again: that need not be said. */
+  private instead(parts: readonly Op[]): readonly LoweredItem[] {
+    const said = this.said;
+    this.said = true;
+    const items = parts.flatMap((part) => this.op(part));
+    this.said = said;
+    return items;
+  }
+
+  private note({ name, origins }: Kernel, plan: string): void {
+    if (!this.said) this.notes.push({ kernel: name, origin: origins[0]!, plan });
   }
 }
 
 function kernelsOf(op: Op, target: Target): readonly KernelCall[] {
   const family = String(op.attrs['family']);
   const name = kernelName(op, family);
-  const kernels = target.kind === 'wgsl' ? onGrid(family, op, name) : onCores(family, op, name, target);
+  const kernels = target.kind === 'wgsl' ? onGrid(family, op, name, target) : onCores(family, op, name, target);
   if (kernels) return kernels;
   switch (family) {
     case 'matmul':
@@ -145,12 +182,12 @@ function onCores(family: string, op: Op, name: string, target: Target): readonly
 }
 
 /** Those of a GPU. */
-function onGrid(family: string, op: Op, name: string): readonly KernelCall[] | null {
+function onGrid(family: string, op: Op, name: string, target: Target): readonly KernelCall[] | null {
   switch (family) {
     case 'elementwise':
       return [elementwiseOnGrid(op, name)];
     case 'rowwise':
-      return rowwiseOnGrid(op, name);
+      return rowwiseOnGrid(op, name, limitsOf(target));
     case 'max_pool2d_grad':
       return [maxPoolGradOnGrid(op, name)];
     case 'scatter_add':
@@ -158,7 +195,7 @@ function onGrid(family: string, op: Op, name: string): readonly KernelCall[] | n
       return scatterAddOnGrid(op, name);
     case 'cumsum':
     case 'recurrence':
-      return [scanOnGrid(op, name)];
+      return [scanOnGrid(op, name, limitsOf(target))];
     case 'argsort':
       return [sortOnGrid(op, name)];
     case 'random_bits':

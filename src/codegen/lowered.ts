@@ -61,5 +61,13 @@ export interface Lowered {
   readonly name: string;
   readonly body: LoweredBlock;
   readonly checks: readonly DimCheck[];
+  readonly notes: readonly PlanNote[];
   readonly origin: Origin;
+}
+
+/** A kernel that is planned otherwise than on a device with more. */
+export interface PlanNote {
+  readonly kernel: string;
+  readonly origin: Origin;
+  readonly plan: string;
 }

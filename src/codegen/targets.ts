@@ -1,6 +1,7 @@
 /** The targets that code is generated for. */
 import type { Machine } from '../runtime/artifact.ts';
 import type { Target } from './call.ts';
+import { type KernelLimits, WEBGPU_MINIMUM } from './limits.ts';
 
 /**
  * 128-bit SIMD. `fma` is one instruction in the relaxed variant and two in the plain one: the kernels are the same. V8 has 15
@@ -9,7 +10,14 @@ import type { Target } from './call.ts';
 export const WASM: Target = { kind: 'wasm', lanes: 4, registers: 15, fma: true };
 
 /** Compute shaders: the lanes of a GPU are invocations, which schedules hand out; values are scalars. */
-export const WGSL: Target = { kind: 'wgsl', lanes: 1, registers: 0, fma: true };
+export const wgslTarget = (limits: Partial<KernelLimits> = {}): Target => ({
+  kind: 'wgsl',
+  lanes: 1,
+  registers: 0,
+  fma: true,
+  limits: { ...WEBGPU_MINIMUM, ...limits },
+});
+export const WGSL: Target = wgslTarget();
 
 /** C that any compiler takes: scalars, and no instruction that a processor may lack. */
 export const C99: Target = { kind: 'c', lanes: 1, registers: 16, fma: false };

@@ -672,6 +672,18 @@ export const CATALOGUE = {
     message: 'the gradient of {what} is {found} along a direction in which differences of the value give {expected}',
     help: 'look at the formula in `grad`, its factors and signs first',
   },
+  kernel_replanned: {
+    code: 'NW4060',
+    severity: 'warning',
+    message: 'for WebGPU the kernel `{kernel}` is made otherwise: {plan}',
+    help: 'the result is the same; where all devices have more, compile with larger limits',
+  },
+  kernel_too_large: {
+    code: 'NW4061',
+    severity: 'error',
+    message: 'for WebGPU the kernel `{kernel}` {excess}, and no other plan needs less',
+    help: 'compile with larger limits, or without the target webgpu',
+  },
   file_not_found: {
     code: 'NW5001',
     severity: 'error',

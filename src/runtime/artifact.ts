@@ -64,6 +64,8 @@ export interface WebGpuCode {
   /** Same names, inputs and outputs as those of the cpu; their own kernels, buffers and steps. */
   readonly programs: readonly Program[];
   readonly kernels: readonly WebGpuKernel[];
+  /** Of workgroup memory, the most that a kernel takes. */
+  readonly workgroupBytes: number;
 }
 
 export interface WebGpuKernel extends KernelEntry {

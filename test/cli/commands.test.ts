@@ -355,6 +355,28 @@ export block Control() {
 }
 `;
 
+test('kernels for a GPU with less are told of, and refused where there is no plan for them', async (t) => {
+  const dir = folder(t);
+  writeFileSync(join(dir, 'sum.net'), pageExample('NW4060'));
+  writeFileSync(join(dir, 'rows.net'), pageExample('NW4061'));
+  const small = (n: number): string[] => ['--target', 'webgpu', '--gpu-limit', `workgroupBytes=${n}`];
+  const said = await netwright(['summary', 'sum.net', ...small(4096)], { cwd: dir });
+  t.is(said.code, 0);
+  t.true(said.err.includes(pageLine('NW4060')), said.err);
+  t.is((await netwright(['summary', 'sum.net', '--target', 'webgpu'], { cwd: dir })).err, '');
+  const refused = await netwright(['build', 'rows.net', ...small(1024)], { cwd: dir });
+  t.is(refused.code, 1);
+  t.true(refused.err.includes(pageLine('NW4061')), refused.err);
+  t.regex(
+    (await netwright(['build', 'rows.net', '--gpu-limit', 'x=1'], { cwd: dir })).err,
+    /arguments, workgroupBytes/,
+  );
+});
+
+const page = (code: string): string => readFileSync(join(ROOT, 'docs', 'diagnostics', `${code}.md`), 'utf8');
+const pageExample = (code: string): string => /```net\n([^`]*)```/.exec(page(code))![1]!;
+const pageLine = (code: string): string => new RegExp(`^\\w+\\[${code}\\]: .*$`, 'm').exec(page(code))![0];
+
 const STATED = (gradient: string): string => `
 fn square(x: f32[...S]) -> f32[...S] => abs(x) * abs(x)
 grad (dy) => ${gradient}

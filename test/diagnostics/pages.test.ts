@@ -11,7 +11,7 @@ import { DiagnosticBag, renderAll } from '../../src/diagnostics/index.ts';
 const folder = fileURLToPath(new URL('../../docs/diagnostics/', import.meta.url));
 
 /** What is set from outside the file makes these, or what comes after checking. */
-const OUTSIDE = new Set(['NW4001.md', 'NW4002.md', 'NW4038.md', 'NW4050.md']);
+const OUTSIDE = new Set(['NW4001.md', 'NW4002.md', 'NW4038.md', 'NW4050.md', 'NW4060.md', 'NW4061.md']);
 const PAGE = /```net\n(?<example>[\s\S]*?)```\n(?:\n```text\n(?<shown>[\s\S]*?)```\n)?/;
 
 // Codes from NW5000 on are about input and machines, which no file alone can show.

@@ -3,7 +3,8 @@ import type { CallArg } from '../../src/codegen/call.ts';
 import { KernelBuilder, load } from '../../src/codegen/builder.ts';
 import { lowerFunc } from '../../src/codegen/lower.ts';
 import type { LoweredItem } from '../../src/codegen/lowered.ts';
-import { WGSL } from '../../src/codegen/targets.ts';
+import type { KernelLimits } from '../../src/codegen/limits.ts';
+import { wgslTarget } from '../../src/codegen/targets.ts';
 import { printWgsl } from '../../src/codegen/wgsl/print.ts';
 import * as D from '../../src/ir/dim.ts';
 import type { Func, Module, Value } from '../../src/ir/ir.ts';
@@ -30,6 +31,8 @@ export interface GridOptions {
   readonly merge?: boolean;
   /** Give results the memory of operands wherever the kernels allow it and the operand is not needed again. */
   readonly inPlace?: boolean;
+  /** Of the device that kernels are made for. */
+  readonly limits?: Partial<KernelLimits>;
 }
 
 const widthOf = (v: Value): number => (v.type.elem === 'f16' || v.type.elem === 'bf16' ? 2 : 4);
@@ -42,8 +45,9 @@ export async function runOnGrid(
   inputs: readonly NdArray[],
   options: GridOptions = {},
 ): Promise<NdArray[]> {
-  const func = fuse(module, WGSL, { merge: options.merge ?? true }).funcs.get(name)!;
-  const lowered = lowerFunc(func, WGSL);
+  const target = wgslTarget(options.limits);
+  const func = fuse(module, target, { merge: options.merge ?? true }).funcs.get(name)!;
+  const lowered = lowerFunc(func, target);
   const symbols = symbolsOf(func, inputs);
   const evaluate = (d: D.Dim): number => D.evaluate(d, symbols);
   const bytesOf = (v: Value): number => widthOf(v) * v.type.shape.reduce((n, d) => n * evaluate(d), 1);

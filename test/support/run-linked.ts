@@ -50,7 +50,11 @@ export function linkFunc(module: Module, name: string, roles: Roles = {}, option
     programs: [program],
     wasm: { simd: printWasm(code, { relaxed: false }), relaxed: printWasm(code, { relaxed: true }) },
     webgpu: onGpu
-      ? { programs: [program], kernels: kernels.map((k) => webGpuKernel(k, { name: k.name, origins: [] })) }
+      ? {
+          workgroupBytes: 0,
+          programs: [program],
+          kernels: kernels.map((k) => webGpuKernel(k, { name: k.name, origins: [] })),
+        }
       : null,
   };
   return { program, run: (inputs) => run(artifact, func, roles, inputs) };

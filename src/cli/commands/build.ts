@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { Command, Option } from 'commander';
 import pc from 'picocolors';
 import type { StaticValue } from '../../check/elaborated.ts';
+import type { KernelLimits } from '../../codegen/limits.ts';
 import type { TargetName } from '../../compile.ts';
 import { writeModule } from '../../codegen/module/index.ts';
 import { printKernel } from '../../codegen/print.ts';
@@ -14,7 +15,7 @@ import { writeFileAtomic } from '../../runtime/node/files.ts';
 import { buildC } from '../standalone.ts';
 import { sayBuild } from '../device.ts';
 import { fault } from '../fault.ts';
-import { dimSetting, setting, trainSetting, targetOption } from '../options.ts';
+import { dimSetting, GPU_LIMIT, gpuLimit, setting, trainSetting, targetOption } from '../options.ts';
 import { checkOutput } from '../output.ts';
 import { compileFile } from '../program.ts';
 import { wasmText } from '../wat.ts';
@@ -32,6 +33,7 @@ interface BuildOptions {
   readonly target: readonly TargetName[] | 'c';
   readonly native?: boolean;
   readonly dim?: Readonly<Record<string, number>>;
+  readonly gpuLimit?: Partial<KernelLimits>;
   readonly json?: boolean;
 }
 
@@ -70,6 +72,7 @@ export function buildCommand(): Command {
     )
     .option('--native', 'target native too, and compile its C for this machine now: `auto` will use it')
     .option('--dim <name=n>', 'a size, such as B=32 (repeatable): with --target c all are fixed', dimSetting)
+    .option('--gpu-limit <name=n>', GPU_LIMIT, gpuLimit)
     .option('--verify', 'check the legality of the IR after every pass')
     .option('--json', 'faults as JSON on standard output')
     .addHelpText(
@@ -88,6 +91,7 @@ export function buildCommand(): Command {
         verify: options.verify ?? false,
         targets,
         ...(machine && { machine }),
+        gpuLimits: options.gpuLimit ?? {},
         onPass: (pass, module) => {
           if (pass === options.dump) process.stdout.write(printModule(module));
         },

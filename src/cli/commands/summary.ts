@@ -2,9 +2,10 @@
 import { Command } from 'commander';
 import type { StaticValue } from '../../check/elaborated.ts';
 import { listOf } from '../../diagnostics/words.ts';
+import type { KernelLimits } from '../../codegen/limits.ts';
 import type { TargetName } from '../../compile.ts';
 import { fault } from '../fault.ts';
-import { dimSetting, setting, targetList } from '../options.ts';
+import { dimSetting, GPU_LIMIT, gpuLimit, setting, targetList } from '../options.ts';
 import { compileFile } from '../program.ts';
 import { controlRows, programsOn, renderControl } from '../summary/control.ts';
 import { layerCosts } from '../summary/cost.ts';
@@ -18,6 +19,7 @@ interface SummaryOptions {
   readonly dim?: Record<string, number>;
   readonly method: string;
   readonly target: readonly TargetName[];
+  readonly gpuLimit?: Partial<KernelLimits>;
   readonly json?: boolean;
 }
 
@@ -35,10 +37,11 @@ export function summaryCommand(): Command {
       targetList,
       ['wasm'],
     )
+    .option('--gpu-limit <name=n>', GPU_LIMIT, gpuLimit)
     .option('--json', 'the table as JSON')
     .addHelpText('after', '\nExample:\n  netwright summary examples/resnet18.net --dim B=16')
     .action((file: string, options: SummaryOptions) => {
-      const compiled = compileFile(file, options, { targets: options.target });
+      const compiled = compileFile(file, options, { targets: options.target, gpuLimits: options.gpuLimit ?? {} });
       const known = new Set(compiled.blocks.flatMap((b) => b.artifact.programs.flatMap((p) => p.symbols)));
       for (const name of Object.keys(options.dim ?? {})) {
         if (!known.has(name))

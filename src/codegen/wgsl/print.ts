@@ -10,6 +10,7 @@ import { loadedElem } from '../builder.ts';
 import { isHalf, narrow, widen } from '../half.ts';
 import type { Axis, BinOp, KBuffer, Kernel, KExpr, KStmt, KVar } from '../kernel.ts';
 import { vec } from '../kernel.ts';
+import { wordsOf } from '../limits.ts';
 import { Names } from '../names.ts';
 import { arraysOf, walk } from '../walk.ts';
 import { GRID_AXES, gridOf, type Extent, type Grid, type GridAxis } from './grid.ts';
@@ -61,8 +62,7 @@ class ShaderPrinter {
     );
     for (const a of arraysOf(this.kernel)) {
       const space = a.space === 'shared' ? 'workgroup' : 'private';
-      const words = isHalf(a.elem) ? Math.ceil(a.length! / 2) : a.length!;
-      const items = a.vectors ? `vec4<f32>, ${words / 4}` : `${memoryElem(a.elem)}, ${words}`;
+      const items = a.vectors ? `vec4<f32>, ${wordsOf(a) / 4}` : `${memoryElem(a.elem)}, ${wordsOf(a)}`;
       head.push(`var<${space}> ${this.names.of(a)}: array<${items}>;`);
     }
     this.statements(this.kernel.body, '  ');

@@ -38,13 +38,21 @@ function fuseRegion(region: Region, target: Target, options: FuseOptions): Regio
   const rename = (v: Value): Value => renamed.get(v) ?? v;
   const results = region.results.map(rename);
   const g = new FusionGraph(parts, results, formOf);
-  for (const n of g.nodes) grow(g, n, target, merge);
+  for (const n of g.nodes) grow(g, n, MAX_BUFFERS[target.kind], merge);
   const built = buildClusters(g, results, merge ? planStores(g) : null);
   return { params: region.params, ops: built.ops, results: built.results };
 }
 
+/** What is fused already, in kernels of so many tensors at most. Nothing is computed twice: that would need more of them. */
+export function fuseSmaller(region: Region, tensors: number): Region {
+  const parts = region.ops.map((op) => ({ op, source: op }));
+  const g = new FusionGraph(parts, region.results, formOf);
+  for (const n of g.nodes) grow(g, n, tensors, true);
+  return { params: region.params, ...buildClusters(g, region.results, new Map()) };
+}
+
 /** Joins the cluster of a node with those of its operands, as long as that is legal and worth it. */
-function grow(g: FusionGraph, n: Node, target: Target, merge: boolean): void {
+function grow(g: FusionGraph, n: Node, most: number, merge: boolean): void {
   if (n.cls === 'free' || n.cls === 'opaque') return;
   for (let again = true; again;) {
     again = false;
@@ -53,7 +61,7 @@ function grow(g: FusionGraph, n: Node, target: Target, merge: boolean): void {
       const [a, b] = [g.cluster(p), g.cluster(n)];
       if (a === b) continue;
       const form = joint(g, a, b);
-      if (!form || !fits(g, [...a.nodes, ...b.nodes], target) || g.wouldCycle(a, b)) continue;
+      if (!form || !fits(g, [...a.nodes, ...b.nodes], most) || g.wouldCycle(a, b)) continue;
       g.merge(a, b, form);
       again = true;
     }
@@ -71,10 +79,10 @@ function producersOf(g: FusionGraph, n: Node): Node[] {
   return [...new Set(found)].sort((a, b) => weight(b) - weight(a) || b.index - a.index);
 }
 
-/** WGSL sees all memory as one buffer, so no target limits how many tensors a kernel takes; this is there to keep kernels readable and in registers. */
+/** This is there to keep kernels readable and in registers; what a device cannot take is taken apart when its kernel is known (codegen/fit.ts). */
 const MAX_BUFFERS: Readonly<Record<Target['kind'], number>> = { wasm: 24, c: 24, wgsl: 24 };
 
-function fits(g: FusionGraph, nodes: readonly Node[], target: Target): boolean {
+function fits(g: FusionGraph, nodes: readonly Node[], most: number): boolean {
   const inside = new Set(nodes);
   const buffers = new Set<Value>();
   for (const n of nodes) {
@@ -86,5 +94,5 @@ function fits(g: FusionGraph, nodes: readonly Node[], target: Target): boolean {
       if (g.results.has(v) || (g.consumers.get(v) ?? []).some((x) => !inside.has(x))) buffers.add(v);
     }
   }
-  return buffers.size <= MAX_BUFFERS[target.kind] && nodes.length <= 200;
+  return buffers.size <= most && nodes.length <= 200;
 }

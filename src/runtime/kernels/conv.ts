@@ -1,5 +1,5 @@
 /** 2-d convolution and its gradients: what they compute, and the kernels for each. */
-import type { KernelCall, Target } from '../../codegen/call.ts';
+import { type KernelCall, limitsOf, type Target } from '../../codegen/call.ts';
 import type { Dim } from '../../ir/dim.ts';
 import * as D from '../../ir/dim.ts';
 import type { Origin, TensorType } from '../../ir/ir.ts';
@@ -73,7 +73,7 @@ export function conv2dCalls(
   target: Target,
   origins: readonly Origin[],
 ): KernelCall[] {
-  if (target.kind === 'wgsl') return convOnGrid(s, x, w, epilogue, origins);
+  if (target.kind === 'wgsl') return convOnGrid(s, x, w, epilogue, limitsOf(target), origins);
   return [convolution(s, x, w, epilogue, target, origins)];
 }
 
@@ -85,7 +85,7 @@ export function conv2dInputGradCalls(
   target: Target,
   origins: readonly Origin[],
 ): KernelCall[] {
-  if (target.kind === 'wgsl') return convInputGradOnGrid(s, dy, w, epilogue, origins);
+  if (target.kind === 'wgsl') return convInputGradOnGrid(s, dy, w, epilogue, limitsOf(target), origins);
   return [convInputGrad(s, dy, w, epilogue, target, origins)];
 }
 
@@ -97,7 +97,7 @@ export function conv2dWeightGradCalls(
   target: Target,
   origins: readonly Origin[],
 ): KernelCall[] {
-  if (target.kind === 'wgsl') return convWeightGradOnGrid(s, x, dy, epilogue, origins);
+  if (target.kind === 'wgsl') return convWeightGradOnGrid(s, x, dy, epilogue, limitsOf(target), origins);
   const form = channelsFillVectors(s, target.lanes) ? convWeightGradByChannels : convWeightGrad;
   return [form(s, x, dy, epilogue, target, origins)];
 }

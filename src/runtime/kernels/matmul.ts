@@ -1,5 +1,5 @@
 /** Matrix multiplication, plain and batched: chooses a schedule and gives the kernel call. */
-import type { KernelCall, Target } from '../../codegen/call.ts';
+import { type KernelCall, limitsOf, type Target } from '../../codegen/call.ts';
 import type { Dim } from '../../ir/dim.ts';
 import * as D from '../../ir/dim.ts';
 import type { Origin, TensorType } from '../../ir/ir.ts';
@@ -65,7 +65,7 @@ export function matmulCalls(
   target: Target,
   origins: readonly Origin[],
 ): KernelCall[] {
-  if (target.kind === 'wgsl') return matmulOnGrid(spec, a, b, epilogue, origins);
+  if (target.kind === 'wgsl') return matmulOnGrid(spec, a, b, epilogue, limitsOf(target), origins);
   if (spec.m.value === 1 && D.product(spec.batch).value === 1)
     return [matrixVector(spec, a, b, epilogue, target, origins)];
   return [matmulGeneral(spec, a, b, epilogue, target, origins)];

@@ -56,6 +56,12 @@ export class WebGpuExecutor implements Executor {
         `${artifact.name} was compiled for the cpu alone, not for ${on.name}: build it with --target webgpu (in a program: targets: ['wasm', 'webgpu'])`,
       );
     }
+    const { maxComputeWorkgroupStorageSize: has } = on.gpu.limits;
+    if (artifact.webgpu.workgroupBytes > has) {
+      throw new DeviceError(
+        `${artifact.name} was compiled for devices whose workgroups have ${artifact.webgpu.workgroupBytes} bytes of memory; those of ${on.name} have ${has}: build it with --gpu-limit workgroupBytes=${has} (in a program: gpuLimits)`,
+      );
+    }
     const [host] = await Promise.all([
       cpuExecutor(artifact, cpuDevice(), options),
       on.compile([COPY, SET, PREDICATE, TRANSPOSE, ...artifact.webgpu.kernels]),

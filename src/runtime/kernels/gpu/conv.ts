@@ -6,6 +6,7 @@ import * as K from '../../../codegen/builder.ts';
 import type { KernelBuilder } from '../../../codegen/builder.ts';
 import type { KernelCall } from '../../../codegen/call.ts';
 import type { KExpr } from '../../../codegen/kernel.ts';
+import type { KernelLimits } from '../../../codegen/limits.ts';
 import * as D from '../../../ir/dim.ts';
 import type { Origin } from '../../../ir/ir.ts';
 import type { CallBuilder } from '../call-builder.ts';
@@ -93,11 +94,12 @@ type Call = (
   first: Source,
   second: Source,
   epilogue: Epilogue,
+  limits: KernelLimits,
   origins: readonly Origin[],
 ) => KernelCall[];
 
 /** y[n, o, p] = sum over (c, tap) of w[o, c, tap] * x[n, c, p + tap] */
-export const convOnGrid: Call = (s, x, w, epilogue, origins) =>
+export const convOnGrid: Call = (s, x, w, epilogue, limits, origins) =>
   productCalls({
     name: 'conv2d',
     items: D.dim(s.groups),
@@ -106,6 +108,7 @@ export const convOnGrid: Call = (s, x, w, epilogue, origins) =>
     depth: tapCount(s, s.inChannels),
     view: conv2dView(s),
     epilogue,
+    limits,
     origins,
     operands: (call) => {
       const [readX, readW] = [call.source(x), call.source(w)];
@@ -147,7 +150,7 @@ const imageWhere =
   });
 
 /** dx[n, c, p] = sum over (o, tap) of w[o, c, tap] * dy[n, o, q] where the tap of q meets p */
-export const convInputGradOnGrid: Call = (s, dy, w, epilogue, origins) =>
+export const convInputGradOnGrid: Call = (s, dy, w, epilogue, limits, origins) =>
   productCalls({
     name: 'conv2d_input_grad',
     items: D.dim(s.groups),
@@ -156,6 +159,7 @@ export const convInputGradOnGrid: Call = (s, dy, w, epilogue, origins) =>
     depth: tapCount(s, s.outChannels),
     view: conv2dInputGradView(s),
     epilogue,
+    limits,
     origins,
     operands: (call) => {
       const [readY, readW] = [call.source(dy), call.source(w)];
@@ -203,7 +207,7 @@ const multiple = (n: KExpr, quotient: KExpr, by: number): readonly KExpr[] =>
   by === 1 ? [] : [K.eq(K.mul(quotient, by), n)];
 
 /** dw[o, c, tap] = sum over (n, p) of dy[n, o, p] * x[n, c, p + tap] */
-export const convWeightGradOnGrid: Call = (s, x, dy, epilogue, origins) =>
+export const convWeightGradOnGrid: Call = (s, x, dy, epilogue, limits, origins) =>
   productCalls({
     name: 'conv2d_weight_grad',
     items: D.dim(s.groups),
@@ -212,6 +216,7 @@ export const convWeightGradOnGrid: Call = (s, x, dy, epilogue, origins) =>
     depth: D.mul(s.batch, D.mul(s.outHeight, s.outWidth)),
     view: conv2dWeightGradView(s),
     epilogue,
+    limits,
     origins,
     operands: (call) => {
       const [readX, readY] = [call.source(x), call.source(dy)];

@@ -3,6 +3,7 @@ import * as K from '../../../codegen/builder.ts';
 import type { KernelBuilder } from '../../../codegen/builder.ts';
 import type { KernelCall } from '../../../codegen/call.ts';
 import type { KExpr } from '../../../codegen/kernel.ts';
+import type { KernelLimits } from '../../../codegen/limits.ts';
 import * as D from '../../../ir/dim.ts';
 import type { Origin } from '../../../ir/ir.ts';
 import type { CallBuilder } from '../call-builder.ts';
@@ -18,6 +19,7 @@ export function matmulOnGrid(
   a: Source,
   b: Source,
   epilogue: Epilogue,
+  limits: KernelLimits,
   origins: readonly Origin[],
 ): KernelCall[] {
   const letter = (transposed: boolean): string => (transposed ? 't' : 'n');
@@ -29,6 +31,7 @@ export function matmulOnGrid(
     depth: spec.k,
     view: matmulView(spec),
     epilogue,
+    limits,
     origins,
     operands: (call) => {
       const batch = spec.batch.map((d) => call.fixed('batch', d));

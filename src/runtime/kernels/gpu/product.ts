@@ -6,6 +6,7 @@
 import * as K from '../../../codegen/builder.ts';
 import type { KernelBuilder } from '../../../codegen/builder.ts';
 import type { KernelCall, Scratch } from '../../../codegen/call.ts';
+import type { KernelLimits } from '../../../codegen/limits.ts';
 import type { KBuffer, KExpr } from '../../../codegen/kernel.ts';
 import { Scope } from '../../../codegen/scope.ts';
 import type { Dim } from '../../../ir/dim.ts';
@@ -15,7 +16,7 @@ import { CallBuilder } from '../call-builder.ts';
 import type { EmitTile, Epilogue, ResultView, Tile } from '../epilogue.ts';
 import { ceilDiv, eachIndex, GROUP, volume, workgroups } from './grid.ts';
 import { element, type Operand, type Part } from './operand.ts';
-import { type Tiling, tilingFor } from './tiling.ts';
+import { PAD, type Tiling, tilingFor } from './tiling.ts';
 
 /** Where element (item, row, col) of the product lies in the result of the op; `flat` excepted. */
 export type Where = (k: KernelBuilder, item: KExpr, row: KExpr, col: KExpr) => Pick<Tile, 'batch' | 'row' | 'col'>;
@@ -29,6 +30,7 @@ export interface Product {
   readonly depth: Dim;
   readonly view: ResultView;
   readonly epilogue: Epilogue;
+  readonly limits: KernelLimits;
   readonly origins: readonly Origin[];
   /** Declares the parameters of both operands. */
   readonly operands: (call: CallBuilder) => readonly [left: Operand, right: Operand];
@@ -40,7 +42,7 @@ export interface Product {
 const SIDE = 4;
 
 export function productCalls(p: Product): KernelCall[] {
-  const tiling = tilingFor(p);
+  const tiling = tilingFor(p, p.limits);
   if (tiling.parts === 1) return [tiles(p, tiling, null)];
   const bytes = D.mul(D.mul(p.items, D.mul(p.rows, p.cols)), 4 * tiling.parts);
   const partial: Scratch = { kind: 'scratch', bytes };
@@ -95,7 +97,7 @@ function tiles(p: Product, t: Tiling, partial: Scratch | null): KernelCall {
     const row0 = k.let(K.mul(K.rem(above, high), t.rows), 'row0');
     const rest = k.let(K.div(above, high));
     const [part, item] = t.parts === 1 ? [K.i32(0), rest] : [k.let(K.rem(rest, t.parts)), k.let(K.div(rest, t.parts))];
-    const share = t.parts === 1 ? n.depth : k.let(K.mul(ceilDiv(n.depth, t.parts * t.depth), t.depth), 'share');
+    const share = t.parts === 1 ? n.depth : k.let(K.mul(ceilDiv(n.depth, t.parts * t.grain), t.grain), 'share');
     const from = k.let(K.mul(part, share), 'from');
     const to = t.parts === 1 ? n.depth : k.let(K.min(n.depth, K.add(from, share)), 'to');
     const across = t.cols / (SIDE * t.squares);
@@ -129,7 +131,8 @@ function tiles(p: Product, t: Tiling, partial: Scratch | null): KernelCall {
       }),
     );
   });
-  return call.finish(finish ? p.name : 'part', p.origins);
+  const made = call.finish(finish ? p.name : 'part', p.origins);
+  return t.replanned === null ? made : { ...made, replanned: t.replanned };
 }
 
 /** Line i of an invocation among those of the tile: its squares lie `apart` lines from each other. */
@@ -141,7 +144,7 @@ const accumulators = (k: KernelBuilder, t: Tiling): KExpr[][] =>
     Array.from({ length: t.squares }, () => k.mutable(K.splat(K.f32(0), SIDE), 'acc')),
   );
 
-/** A slice of an operand: [depth][line], with four lines more so that neighbours along the depth lie in different banks. */
+/** A slice of an operand: [depth][line]. */
 interface Slice {
   readonly memory: KBuffer;
   readonly lines: number;
@@ -150,7 +153,7 @@ interface Slice {
 }
 
 function slice(k: KernelBuilder, name: string, lines: number, depth: number): Slice {
-  const stride = lines + SIDE;
+  const stride = lines + PAD;
   return { memory: k.sharedVectors(name, stride * depth), lines, depth, stride };
 }
 

@@ -13,6 +13,7 @@ import type { Coord } from '../../../codegen/coord.ts';
 import type { RegionEmitter } from '../../../codegen/expr.ts';
 import { KernelArgs } from '../../../codegen/kernel-args.ts';
 import type { KBuffer, KExpr } from '../../../codegen/kernel.ts';
+import type { KernelLimits } from '../../../codegen/limits.ts';
 import type { Pass, RowPlan } from '../../../codegen/rows.ts';
 import { planRows } from '../../../codegen/rows.ts';
 import type { LoopAxis, Walk } from '../../../codegen/space.ts';
@@ -25,13 +26,13 @@ import { openRegion, originsOf, reuse, storeAt } from '../region.ts';
 import { walkRows } from '../rowwise.ts';
 import { ceilDiv, GROUP, unravel, volume, workgroups } from './grid.ts';
 import { shareOut, type Sharing } from './rows-split.ts';
-import { treeReduce } from './tree.ts';
+import { TreeMemory, treeReduce } from './tree.ts';
 
 /** Elements that one running sum takes before it joins the total: rounding grows with the root of the length. */
 const CHUNK = 256;
 
 /** The kernels of a `fusion {rowwise}` op. */
-export function rowwiseOnGrid(op: Op, name: string): KernelCall[] {
+export function rowwiseOnGrid(op: Op, name: string, limits: KernelLimits): KernelCall[] {
   const region = op.regions[0]!;
   const plan = planRows(region);
   const sharing = shareOut(plan);
@@ -42,11 +43,14 @@ export function rowwiseOnGrid(op: Op, name: string): KernelCall[] {
     const a = new KernelArgs();
     const e = openRegion(a, op);
     const outs = op.results.map((r) => a.buffer(r, 'write', 'out'));
-    new RowStage(a, e, region, plan, walk, sharing, outs, partials).write(stage);
+    const memory = new TreeMemory(a.k, limits);
+    new RowStage(a, e, region, plan, walk, sharing, outs, partials, memory).write(stage);
     const last = i === stages.length - 1;
     // What runs later, a pass or a kernel, may read an operand again: only the last pass may write over one.
     const inPlace = last ? reuse(op, walk, stage.passes.at(-1)?.stores ?? []) : [];
-    return a.finish(last ? name : `${name}_part${i}`, originsOf(op), inPlace);
+    const made = a.finish(last ? name : `${name}_part${i}`, originsOf(op), inPlace);
+    if (memory.extraRounds === 0) return made;
+    return { ...made, replanned: `${memory.atOnce} sums at once in the tree of a workgroup, the others after them` };
   });
 }
 
@@ -101,6 +105,7 @@ class RowStage {
   private readonly plan: RowPlan;
   private readonly sharing: Sharing;
   private readonly outs: readonly KBuffer[];
+  private readonly memory: TreeMemory;
   private readonly partials: ReadonlyMap<Op, readonly KBuffer[]>;
   private readonly keptLoops: readonly LoopAxis[];
   private readonly rowLoops: readonly LoopAxis[];
@@ -116,6 +121,7 @@ class RowStage {
     sharing: Sharing,
     outs: readonly KBuffer[],
     partials: Partials | null,
+    memory: TreeMemory,
   ) {
     this.a = a;
     this.e = e;
@@ -123,6 +129,7 @@ class RowStage {
     this.plan = plan;
     this.sharing = sharing;
     this.outs = outs;
+    this.memory = memory;
     this.partials = new Map(
       [...(partials ?? [])].map(([op, scratch]) => {
         const own = new Reducer(a.scope, op).elem;
@@ -176,7 +183,7 @@ class RowStage {
     const reducers = pass.reductions.map((r) => new Reducer(s, r));
     const states = reducers.map((r) => r.start(1));
     this.overRow(pass, reducers, states, place);
-    const whole = treeReduce(s, reducers, states, place, this.sharing.columns);
+    const whole = treeReduce(s, reducers, states, place, this.sharing.columns, this.memory);
     if (!split) return this.bind(pass, place, whole);
     const rows = s.share(volume(this.keptExtents), 'rows');
     const at = k.let(K.add(K.mul(place.part, rows), place.row));
@@ -242,7 +249,7 @@ class RowStage {
         ),
       );
     });
-    return treeReduce(s, reducers, states, place, this.sharing.columns);
+    return treeReduce(s, reducers, states, place, this.sharing.columns, this.memory);
   }
 
   private bind(pass: Pass, place: Place, states: readonly State[]): void {

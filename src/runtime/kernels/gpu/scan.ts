@@ -5,7 +5,9 @@
  */
 import * as K from '../../../codegen/builder.ts';
 import type { KernelCall } from '../../../codegen/call.ts';
-import type { KExpr } from '../../../codegen/kernel.ts';
+import type { KBuffer, KExpr } from '../../../codegen/kernel.ts';
+import type { KernelLimits } from '../../../codegen/limits.ts';
+import { mul, product } from '../../../ir/dim.ts';
 import type { Op } from '../../../ir/ir.ts';
 import { num } from '../../../ir/ops/attrs.ts';
 import { coreOf, operandOf, originsOf } from '../region.ts';
@@ -16,7 +18,7 @@ import { eachIndex, GROUP, workgroups } from './grid.ts';
 const SHORT = 64;
 
 /** The kernel of a `fusion {scan}` op. */
-export function scanOnGrid(op: Op, name: string): KernelCall {
+export function scanOnGrid(op: Op, name: string, limits: KernelLimits): KernelCall {
   const l = openLines(op);
   const { a, x, factors, out, n, after } = l;
   const { k, scope: s } = a;
@@ -46,29 +48,39 @@ export function scanOnGrid(op: Op, name: string): KernelCall {
     });
     return a.finish(name, originsOf(op));
   }
+  // Each invocation leaves its part's sum and product to the others: in workgroup memory, or where that is short, in the device's.
+  const elem = K.loadedElem(x.elem);
+  const short = limits.workgroupBytes < (factors ? 8 : 4) * GROUP;
+  const { shape } = operandOf(op, 0).type;
+  const all = product([...shape.slice(0, num(core.attrs, 'axis')), ...shape.slice(num(core.attrs, 'axis') + 1)]);
+  const left = (what: string): KBuffer =>
+    short ? a.scratch(elem, mul(all, 4 * GROUP), what) : k.local(what, elem, GROUP, 'shared');
+  const totals = left('totals');
+  const products = factors ? left('products') : null;
   workgroups(s, lines, (line, local) => {
+    const first = short ? s.share(K.mul(line, GROUP)) : K.i32(0);
     const part = s.share(K.div(K.add(n, GROUP - 1), GROUP), 'part');
     const from = s.share(K.min(K.mul(local, part), n), 'from');
     const to = s.share(K.min(K.add(from, part), n), 'to');
-    const elem = K.loadedElem(x.elem);
-    const totals = k.local('totals', elem, GROUP, 'shared');
-    const products = factors ? k.local('products', elem, GROUP, 'shared') : null;
     const sum = k.mutable(zeroOf(x), 'sum');
     const product = k.mutable(one, 'product');
     run(line, from, to, sum, (at) => {
       if (factors) k.set(product, K.mul(product, K.load(factors, at)));
     });
-    k.store(totals, local, sum);
-    if (products) k.store(products, local, product);
-    k.barrier();
+    const own = s.share(K.add(first, local), 'own');
+    k.store(totals, own, sum);
+    if (products) k.store(products, own, product);
+    k.barrier(short ? 'global' : 'shared');
     k.set(sum, zeroOf(x));
     k.for(0, local, 1, (i) => {
-      const total = k.let(K.load(totals, i), 'total');
-      const more = k.let(K.add(products ? K.mul(K.load(products, i), sum) : sum, total), 'more');
+      const at = K.add(first, i);
+      const total = k.let(K.load(totals, at), 'total');
+      const more = k.let(K.add(products ? K.mul(K.load(products, at), sum) : sum, total), 'more');
       // The first part has nothing before it, which its first factor, whatever it is, does not change.
       k.set(sum, products ? K.select(K.eq(i, 0), total, more) : more);
     });
     run(line, from, to, sum, (at) => k.store(out, at, sum));
   });
-  return a.finish(name, originsOf(op));
+  const made = a.finish(name, originsOf(op));
+  return short ? { ...made, replanned: 'the parts of a line meet in the memory of the device' } : made;
 }
