@@ -368,6 +368,104 @@ fn kept_or_low(x: f32[...S], keep: bool[...M], p: float) -> f32[...S] {
 fn channel_of(x: f32[N, C, ...S]) =>
   full([for a in 0..len(S) + 2: if a == 0 { N } else if a == 1 { C } else { 1 }], 0.0)
 
+// Tables of vectors that are read by indices.
+
+/// Rows of \`weight\`, one per index: [...] to [..., D]; https://pytorch.org/docs/stable/generated/torch.nn.functional.embedding.html.
+/// The row \`padding_idx\` gets no gradient. Rows whose norm of order \`norm_type\` is above \`max_norm\` are read shortened to it, with the gradient of the
+/// shortened row; PyTorch also stores them shortened. \`scale_grad_by_freq\` divides the gradient of a row by how often it is read.
+export fn embedding(
+  input: i32[...S],
+  weight: f32[V, D],
+  padding_idx: int? = none,
+  max_norm: float? = none,
+  norm_type: float = 2.0,
+  scale_grad_by_freq: bool = false
+) -> f32[...S, D] {
+  table = if padding_idx == none {
+    weight
+  } else {
+    select(unsqueeze(arange(V) == row_of(padding_idx, V), 1), stop_gradient(weight), weight)
+  }
+  read = take(table, input, axis: 0)
+  rows = if max_norm == none { read } else { shortened(read, max_norm, norm_type) }
+  if scale_grad_by_freq { by_frequency(rows, take(f32(uses(input, V)), input, axis: 0)) } else { rows }
+}
+
+/// A row as an index from the front.
+fn row_of(i: int, rows: int) -> int => if i < 0 { i + rows } else { i }
+
+/// Rows no longer than \`most\`. As in PyTorch, which changes the table before it reads it, the gradient is that of the shortened rows.
+fn shortened(rows: f32[...S], most: float, p: float) -> f32[...S] {
+  size = norm(rows, p: p, dim: -1, keepdim: true)
+  rows * select(size > most, most / (size + 1e-7), 1.0)
+}
+grad (dy) => dy
+
+/// How often each of n indices occurs.
+fn uses(indices: i32[...S], n: int) -> i32[n] =>
+  op.scatter_add(op.reshape(indices, shape: [prod(S)]), op.constant(value: 1.0, elem: "i32", shape: [prod(S)]), size: n)
+
+fn by_frequency(rows: f32[...S, D], uses: f32[...S]) -> f32[...S, D] => rows
+grad (dy) => (dy / unsqueeze(uses, -1), 0.0)
+
+/// The rows of a bag of indices, reduced; https://pytorch.org/docs/stable/generated/torch.nn.functional.embedding_bag.html. Bags are the rows of
+/// \`input\` [B, L], or with \`offsets\` [B] parts of a list [L], each from its offset to before the next one (with include_last_offset there is
+/// one more, the end): both give [B, D]. \`per_sample_weights\`, shaped as the input, scale rows before a sum; rows of \`padding_idx\`
+/// do not count. A bag without rows gives 0. For max_norm, norm_type and scale_grad_by_freq see \`embedding\`.
+export fn embedding_bag(
+  input: i32[...S],
+  weight: f32[V, D],
+  offsets: i32[N]? = none,
+  max_norm: float? = none,
+  norm_type: float = 2.0,
+  scale_grad_by_freq: bool = false,
+  mode: "sum" | "mean" | "max" = "mean",
+  per_sample_weights: f32[...S]? = none,
+  include_last_offset: bool = false,
+  padding_idx: int? = none
+) {
+  require per_sample_weights == none or mode == "sum", "per_sample_weights are for mode \\"sum\\""
+  require offsets == none or len(S) == 1, "with offsets the input is one list of indices"
+  require offsets != none or len(S) == 2, "without offsets the input is a matrix whose rows are bags"
+
+  read = embedding(input, weight, none, max_norm, norm_type, scale_grad_by_freq)
+  rows = if per_sample_weights == none { read } else { read * unsqueeze(per_sample_weights, -1) }
+  counts = if padding_idx == none { input == input } else { input != row_of(padding_idx, V) }
+  if offsets == none {
+    bags_of_rows(rows, unsqueeze(counts, -1), mode)
+  } else {
+    bags_of_parts(rows, counts, if include_last_offset { offsets[:-1] } else { offsets }, mode)
+  }
+}
+
+fn bags_of_rows(rows: f32[B, L, D], counts: bool[B, L, 1], mode: "sum" | "mean" | "max") -> f32[B, D] {
+  if mode == "max" {
+    finite_or_zero(amax(select(counts, rows, -inf), 1))
+  } else if mode == "sum" {
+    sum(select(counts, rows, 0.0), 1)
+  } else {
+    sum(select(counts, rows, 0.0), 1) / maximum(sum(f32(counts), 1), 1.0)
+  }
+}
+
+fn bags_of_parts(rows: f32[L, D], counts: bool[L], offsets: i32[B], mode: "sum" | "mean" | "max") -> f32[B, D] {
+  // The bag of a place: how many offsets lie at it or before, less one.
+  bag = cumsum(uses(offsets, L), 0) - 1
+  if mode == "max" {
+    mine = unsqueeze(arange(B), 1) == bag and counts
+    finite_or_zero(amax(select(unsqueeze(mine, 2), rows, -inf), 1))
+  } else {
+    total = index_add(full([B, D], 0.0), 0, bag, select(unsqueeze(counts, 1), rows, 0.0))
+    if mode == "sum" {
+      total
+    } else {
+      total / unsqueeze(maximum(index_add(full([B], 0.0), 0, bag, f32(counts)), 1.0), 1)
+    }
+  }
+}
+
+fn finite_or_zero(x: f32[...S]) -> f32[...S] => select(x == -inf, 0.0, x)
+
 // Images [N, C, H, W]: channels to pixels and back, changes of size.
 
 /// Channels become pixels: [N, C r^2, H, W] to [N, C, H r, W r]; Shi et al. 2016.
@@ -663,35 +761,6 @@ export fn local_response_norm(
   x / pow(k + alpha / float(size) * total([for i in 0..size: narrow(around, 1, i, C)]), beta)
 }
 
-/// Rows of \`weight\`, one per index; https://pytorch.org/docs/stable/generated/torch.nn.functional.embedding.html
-export fn embedding(indices: i32[...S], weight: f32[V, D]) -> f32[...S, D] => take(weight, indices, axis: 0)
-
-/// The rows of a bag of indices, reduced: [B, L] gives [B, D]. \`per_sample_weights\` scale the rows before a sum; rows of
-/// \`padding_idx\` do not count. A bag without rows gives 0; https://pytorch.org/docs/stable/generated/torch.nn.functional.embedding_bag.html
-export fn embedding_bag(
-  indices: i32[B, L],
-  weight: f32[V, D],
-  mode: "sum" | "mean" | "max" = "mean",
-  per_sample_weights: f32[B, L]? = none,
-  padding_idx: int? = none
-) -> f32[B, D] {
-  rows = embedding(indices, weight)
-  counts = if padding_idx == none {
-    full([B, L, 1], 1.0)
-  } else {
-    f32(unsqueeze(indices, 2) != (if padding_idx < 0 { padding_idx + V } else { padding_idx }))
-  }
-  scaled = if per_sample_weights == none { rows } else { rows * unsqueeze(per_sample_weights, 2) }
-  if mode == "max" {
-    some = amax(select(counts > 0.0, scaled, -inf), 1)
-    select(some == -inf, 0.0, some)
-  } else if mode == "sum" {
-    sum(scaled * counts, 1)
-  } else {
-    sum(scaled * counts, 1) / maximum(sum(counts, 1), 1.0)
-  }
-}
-
 /// x1^T A_o x2 + bias_o for each output o, over the last dims; https://pytorch.org/docs/stable/generated/torch.nn.functional.bilinear.html
 export fn bilinear(x1: f32[...B, I], x2: f32[...B, J], weight: f32[O, I, J], bias: f32[O]? = none) -> f32[...B, O] {
   left = op.reshape(x1, shape: [prod(B), I])
@@ -705,26 +774,57 @@ export fn bilinear(x1: f32[...B, I], x2: f32[...B, J], weight: f32[O, I, J], bia
 
 /// softmax(query key^T * scale + mask) value; Vaswani et al. 2017,
 /// https://pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html.
-/// \`scale\` is 1 / sqrt(E) by default. \`attn_mask\` is added to the scores; \`is_causal\` hides positions after the query's.
-/// \`dropout_p\` acts in training only.
+/// \`scale\` is 1 / sqrt(E) by default. \`attn_mask\` is true for keys that a query may see, or numbers that are added to the scores; \`is_causal\` hides
+/// the keys after the query. A query that sees nothing gets zeros. With \`enable_gqa\` query [..., H, L, E] has a multiple of the heads of key and
+/// value [..., G, M, .], whose heads serve H / G neighbouring ones each. \`dropout_p\` acts in training only.
 export fn scaled_dot_product_attention(
   query: f32[...B, L, E],
-  key: f32[...B, M, E],
-  value: f32[...B, M, V],
-  attn_mask: f32[...A]? = none,
+  key: f32[...K, M, E],
+  value: f32[...K, M, V],
+  attn_mask: T[...A]? = none,
   dropout_p: float = 0.0,
   is_causal: bool = false,
-  scale: float? = none
+  scale: float? = none,
+  enable_gqa: bool = false
 ) -> f32[...B, L, V] {
   factor = if scale == none { 1.0 / sqrt(float(E)) } else { scale }
+  (k, v) = if enable_gqa { (head_for_each(key, B), head_for_each(value, B)) } else { (key, value) }
   if training and dropout_p > 0.0 {
-    scores = matmul(query, key, transpose_b: true) * factor
-    masked = if attn_mask == none { scores } else { scores + attn_mask }
-    visible = if is_causal { select(column(masked) > row(masked), -inf, masked) } else { masked }
-    dropout(softmax(visible, -1), dropout_p) @ value
+    dropout(attention_weights(query, k, attn_mask, is_causal, factor), dropout_p) @ v
   } else {
-    op.attention(query, key, value, attn_mask, causal: is_causal, scale: factor)
+    op.attention(query, k, v, attn_mask, causal: is_causal, scale: factor)
   }
+}
+
+/// The weights of scaled_dot_product_attention, softmax(query key^T * scale + mask), with its arguments.
+export fn attention_weights(
+  query: f32[...B, L, E],
+  key: f32[...B, M, E],
+  attn_mask: T[...A]? = none,
+  is_causal: bool = false,
+  scale: float? = none
+) -> f32[...B, L, M] {
+  scores = matmul(query, key, transpose_b: true) * (if scale == none { 1.0 / sqrt(float(E)) } else { scale })
+  masked = if attn_mask == none {
+    scores
+  } else if T == bool {
+    select(attn_mask, scores, -inf)
+  } else {
+    scores + attn_mask
+  }
+  visible = if is_causal { select(column(masked) > row(masked), -inf, masked) } else { masked }
+  if attn_mask == none {
+    softmax(visible, -1)
+  } else {
+    blind = amax(visible, -1, keepdim: true) == -inf
+    select(blind, 0.0, softmax(select(blind, 0.0, visible), -1))
+  }
+}
+
+/// Heads of keys or values, each repeated for the neighbouring queries' heads that share it; \`batch\` are the queries' leading dims.
+fn head_for_each(x: f32[...K, M, E], batch: [int]) {
+  require batch[-1] % K[-1] == 0, "the heads of the queries must be a multiple of those of keys and values"
+  repeat_interleave(x, batch[-1] / K[-1], -3)
 }
 
 /// A boolean mask (true: may be seen) as one to be added to scores: 0 where true, -infinity where false.
@@ -1434,23 +1534,23 @@ export fn gates_of(cell: Cell) -> int => if cell == "lstm" { 4 } else if cell ==
 
 /// Hochreiter & Schmidhuber 1997: c' = sigmoid(f) c + sigmoid(i) tanh(g), h' = sigmoid(o) tanh(c'), the gates i, f, g, o being
 /// what input and state give together.
-export fn lstm_state(input: f32[B, G], state: f32[B, G], c: f32[B, H]) {
-  (i, f, g, o) = chunk(input + state, 4, 1)
+export fn lstm_state(input: f32[...B, G], state: f32[...B, G], c: f32[...B, H]) {
+  (i, f, g, o) = chunk(input + state, 4, -1)
   next = sigmoid(f) * c + sigmoid(i) * tanh(g)
   (sigmoid(o) * tanh(next), next)
 }
 
 /// Cho et al. 2014: h' = (1 - z) n + z h with r and z the sigmoids of the first two gates and n = tanh(input + r state) of the third.
-export fn gru_state(input: f32[B, G], state: f32[B, G], h: f32[B, H]) {
-  (ir, iz, candidate) = chunk(input, 3, 1)
-  (hr, hz, memory) = chunk(state, 3, 1)
+export fn gru_state(input: f32[...B, G], state: f32[...B, G], h: f32[...B, H]) {
+  (ir, iz, candidate) = chunk(input, 3, -1)
+  (hr, hz, memory) = chunk(state, 3, -1)
   z = sigmoid(iz + hz)
   n = tanh(candidate + sigmoid(ir + hr) * memory)
   (1.0 - z) * n + z * h
 }
 
 /// tanh or relu of what input and state give together; Elman 1990.
-export fn rnn_state(cell: Cell, input: f32[B, H], state: f32[B, H]) -> f32[B, H] =>
+export fn rnn_state(cell: Cell, input: f32[...B, H], state: f32[...B, H]) -> f32[...B, H] =>
   if cell == "relu" { relu(input + state) } else { tanh(input + state) }
 
 /// One layer in one direction over x [T, B, I] from the state h0 (and c0 of an LSTM; others pass it through): all outputs, the
@@ -2324,54 +2424,156 @@ export block Softmax2d() {
 
 // Attention.
 
-/// Attention in num_heads parallel heads of size embed_dim / num_heads; Vaswani et al. 2017,
-/// https://pytorch.org/docs/stable/generated/torch.nn.MultiheadAttention.html. Inputs are [L, N, E], or [N, L, E] with batch_first.
-/// \`attn_mask\` is added to the scores (see additive_mask). The result is the output alone, as with need_weights=False.
-/// in_proj_weight is xavier-uniform, out_proj as Linear, both biases zero.
+/// Attention in num_heads parallel heads of size d = embed_dim / num_heads: softmax(Q K^T / sqrt(d) + mask) V in each, then \`out_proj\` of the
+/// heads side by side, Q, K and V being linear in query, key and value; Vaswani et al. 2017,
+/// https://pytorch.org/docs/stable/generated/torch.nn.MultiheadAttention.html.
+///
+/// query [L, N, embed_dim], key [S, N, kdim] and value [S, N, vdim], with N first under batch_first, or without N, give (output, weights):
+/// the output is like the query, weights are [N, L, S], the mean over heads, [N, num_heads, L, S] with \`average_attn_weights: false\`, and
+/// \`none\` with \`need_weights: false\`. Weights that nobody uses cost nothing.
+///
+/// \`key_padding_mask\` [N, S] and \`attn_mask\`, [L, S] or [N num_heads, L, S], are true where a key is hidden, as in PyTorch (the masks of
+/// scaled_dot_product_attention say the contrary), or numbers that are added to the scores. \`is_causal\` hides the keys after a query. A query
+/// that sees nothing gets zeros. add_bias_kv appends a learned key and value, add_zero_attn one of zeros, which every query sees.
+///
+/// The projections are xavier-uniform, out_proj as Linear, bias_k and bias_v xavier-normal, the other biases zero.
 export block MultiheadAttention(
   embed_dim: int,
   num_heads: int,
   dropout: float = 0.0,
   bias: bool = true,
+  add_bias_kv: bool = false,
+  add_zero_attn: bool = false,
+  kdim: int? = none,
+  vdim: int? = none,
   batch_first: bool = false
 ) {
   require embed_dim % num_heads == 0, "num_heads ({num_heads}) must divide embed_dim ({embed_dim})"
 
-  const head_dim = embed_dim / num_heads
+  const key_size = if kdim == none { embed_dim } else { kdim }
+  const value_size = if vdim == none { embed_dim } else { vdim }
+  const joint = key_size == embed_dim and value_size == embed_dim
+  const extra_keys = (if add_bias_kv { 1 } else { 0 }) + (if add_zero_attn { 1 } else { 0 })
 
-  param in_proj_weight: f32[3 * embed_dim, embed_dim] ~ xavier_uniform()
+  if joint {
+    param in_proj_weight: f32[3 * embed_dim, embed_dim] ~ xavier_uniform()
+  } else {
+    param q_proj_weight: f32[embed_dim, embed_dim] ~ xavier_uniform()
+    param k_proj_weight: f32[embed_dim, key_size] ~ xavier_uniform()
+    param v_proj_weight: f32[embed_dim, value_size] ~ xavier_uniform()
+  }
   if bias { param in_proj_bias: f32[3 * embed_dim] ~ zeros() }
+  if add_bias_kv {
+    param bias_k: f32[1, 1, embed_dim] ~ xavier_normal()
+    param bias_v: f32[1, 1, embed_dim] ~ xavier_normal()
+  }
   out_proj = Linear(embed_dim, embed_dim, bias: bias)
 
   init { out_proj.bias ~ zeros() }
 
   forward(
-    query: f32[A, B, embed_dim],
-    key: f32[C, D, embed_dim],
-    value: f32[C, D, embed_dim],
-    attn_mask: f32[...M]? = none,
+    query: f32[...Q, embed_dim],
+    key: f32[...K, key_size],
+    value: f32[...K, value_size],
+    key_padding_mask: P[...R]? = none,
+    need_weights: bool = true,
+    attn_mask: T[...M]? = none,
+    average_attn_weights: bool = true,
     is_causal: bool = false
-  ) -> f32[A, B, embed_dim] {
+  ) {
+    if len(Q) == 1 {
+      at = if batch_first { 0 } else { 1 }
+      padding = if key_padding_mask == none { none } else { unsqueeze(key_padding_mask, 0) }
+      (x, keys, values) = (unsqueeze(query, at), unsqueeze(key, at), unsqueeze(value, at))
+      (y, weights) = attend(x, keys, values, mask_of(padding, attn_mask, is_causal, x, keys), is_causal, need_weights)
+      (squeeze(y, at), if need_weights { squeeze(shown(weights, average_attn_weights), 0) } else { none })
+    } else {
+      mask = mask_of(key_padding_mask, attn_mask, is_causal, query, key)
+      (y, weights) = attend(query, key, value, mask, is_causal, need_weights)
+      (y, if need_weights { shown(weights, average_attn_weights) } else { none })
+    }
+  }
+
+  attend(
+    query: f32[A, B, embed_dim],
+    key: f32[C, D, key_size],
+    value: f32[C, D, value_size],
+    mask: f32[...M]?,
+    is_causal: bool,
+    need_weights: bool
+  ) {
     q = heads(project(query, 0))
-    k = heads(project(key, 1))
-    v = heads(project(value, 2))
-    y = scaled_dot_product_attention(q, k, v, attn_mask: attn_mask, dropout_p: dropout, is_causal: is_causal)
+    k = heads(extended(project(key, 1), if add_bias_kv { bias_k } else { none }))
+    v = heads(extended(project(value, 2), if add_bias_kv { bias_v } else { none }))
+    causal = is_causal and extra_keys == 0
+    weights = if need_weights { dropped(attention_weights(q, k, mask, causal), dropout) } else { none }
+    y = if need_weights { weights @ v } else { scaled_dot_product_attention(q, k, v, mask, dropout, causal) }
     joined = if batch_first { permute(y, [0, 2, 1, 3]) } else { permute(y, [2, 0, 1, 3]) }
-    out_proj(reshape(joined, [A, B, embed_dim]))
+    (out_proj(flatten(joined, 2, 3)), weights)
   }
 
-  /// The third \`part\` of the joint projection: 0 for queries, 1 for keys, 2 for values.
-  project(x: f32[A, B, embed_dim], part: int) -> f32[A, B, embed_dim] {
-    w = narrow(in_proj_weight, 0, part * embed_dim, embed_dim)
-    if bias { linear(x, w, narrow(in_proj_bias, 0, part * embed_dim, embed_dim)) } else { linear(x, w) }
+  shown(weights: f32[N, G, L, S], average: bool) => if average { mean(weights, 1) } else { weights }
+
+  /// Part 0 of the projection is for queries, 1 for keys, 2 for values.
+  project(x: f32[A, B, F], part: int) -> f32[A, B, embed_dim] {
+    w = if joint {
+      narrow(in_proj_weight, 0, part * embed_dim, embed_dim)
+    } else if part == 0 {
+      q_proj_weight
+    } else if part == 1 {
+      k_proj_weight
+    } else {
+      v_proj_weight
+    }
+    linear(x, w, if bias { narrow(in_proj_bias, 0, part * embed_dim, embed_dim) } else { none })
   }
 
-  /// [N, heads, L, head_dim] from either layout.
+  /// Projected keys or values and those that are appended to them.
+  extended(x: f32[A, B, embed_dim], learned: f32[1, 1, embed_dim]?) {
+    more = if learned == none {
+      x
+    } else if batch_first {
+      cat([x, broadcast_to(learned, [A, 1, embed_dim])], 1)
+    } else {
+      cat([x, broadcast_to(learned, [1, B, embed_dim])], 0)
+    }
+    if add_zero_attn { pad(more, if batch_first { [0, 0, 0, 1] } else { [0, 0, 0, 0, 0, 1] }) } else { more }
+  }
+
+  /// [N, heads, L, head size] from either layout.
   heads(x: f32[A, B, embed_dim]) {
-    y = reshape(x, [A, B, num_heads, head_dim])
+    y = unflatten(x, 2, [num_heads, embed_dim / num_heads])
     if batch_first { permute(y, [0, 2, 1, 3]) } else { permute(y, [1, 2, 0, 3]) }
   }
+
+  /// What is added to the scores [N, heads, L, S + extra_keys]; none where nothing is.
+  mask_of(padding: P[...R]?, mask: T[...M]?, is_causal: bool, query: f32[A, B, E], key: f32[C, D, F]) {
+    hidden = if padding == none { none } else { unsqueeze(unsqueeze(hiding(padding), 1), 1) }
+    given = if mask == none {
+      none
+    } else if len(M) == 3 {
+      unflatten(hiding(mask), 0, [M[0] / num_heads, num_heads])
+    } else {
+      hiding(mask)
+    }
+    // The extra keys are seen in any case, so that the primitive's own mask, which counts from the first key, will not do.
+    after = if is_causal and extra_keys > 0 {
+      if batch_first { causal_mask(B, D) } else { causal_mask(A, C) }
+    } else {
+      none
+    }
+    all = plus(plus(hidden, given), after)
+    if all == none { none } else { pad(all, [0, extra_keys]) }
+  }
 }
+
+/// A mask of hidden keys as one that is added to scores: -infinity where it is true. A mask of numbers is one already.
+fn hiding(mask: T[...M]) => if T == bool { select(mask, -inf, 0.0) } else { mask }
+
+fn causal_mask(L: int, S: int) -> f32[L, S] => additive_mask(unsqueeze(arange(L), 1) >= arange(S))
+
+/// The sum of two masks, either of which may be absent.
+fn plus(a: f32[...A]?, b: f32[...B]?) => if a == none { b } else if b == none { a } else { a + b }
 
 // Layers of torch.nn with PyTorch's names, defaults, initial distributions and state-dict keys.
 
@@ -2751,40 +2953,44 @@ fn dropped(x: f32[...S], p: float) -> f32[...S] => dropout(x, p)
 
 // Tables of vectors.
 
-/// A table of vectors, one per index; https://pytorch.org/docs/stable/generated/torch.nn.Embedding.html.
-/// Weights are standard normal. The row padding_idx receives no gradient, and is zero at first.
-export block Embedding(num_embeddings: int, embedding_dim: int, padding_idx: int? = none) {
+/// A table of vectors, one per index: y[...] = weight[ids[...]], [...] to [..., embedding_dim]; Bengio et al. 2003,
+/// https://pytorch.org/docs/stable/generated/torch.nn.Embedding.html. Weights are standard normal. The row padding_idx receives no gradient,
+/// and is zero at first. Rows longer than max_norm (in the norm of order norm_type) are read shortened to it; PyTorch also stores them shortened.
+/// scale_grad_by_freq divides the gradient of a row by how often it is read.
+export block Embedding(
+  num_embeddings: int,
+  embedding_dim: int,
+  padding_idx: int? = none,
+  max_norm: float? = none,
+  norm_type: float = 2.0,
+  scale_grad_by_freq: bool = false
+) {
   if padding_idx == none {
     param weight: f32[num_embeddings, embedding_dim] ~ normal()
   } else {
     param weight: f32[num_embeddings, embedding_dim] ~ embedding_init(padding_idx)
   }
 
-  forward(ids: i32[...S]) -> f32[...S, embedding_dim] {
-    if padding_idx == none {
-      embedding(ids, weight)
-    } else {
-      embedding(ids, select(is_row(padding_idx, weight), stop_gradient(weight), weight))
-    }
-  }
+  forward(ids: i32[...S]) -> f32[...S, embedding_dim] =>
+    embedding(ids, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)
 }
 
-/// Standard normal with one row of zeros.
-fn embedding_init(row: int) -> f32[V, D] {
-  w = randn()
-  select(is_row(row, w), 0.0, w)
-}
+/// Standard normal with one row of zeros, counted from the end where negative.
+fn embedding_init(row: int) -> f32[V, D] =>
+  select(unsqueeze(arange(V), 1) == (if row < 0 { row + V } else { row }), 0.0, randn())
 
-/// True in row \`row\` (from the end where negative) of a table.
-fn is_row(row: int, table: f32[V, D]) -> bool[V, 1] =>
-  op.iota(shape: [V, 1], axis: 0, elem: "i32") == (if row < 0 { row + V } else { row })
-
-/// The sum, mean or maximum of the rows of each bag of indices [B, L];
-/// https://pytorch.org/docs/stable/generated/torch.nn.EmbeddingBag.html. Rows of padding_idx do not count.
+/// The sum, mean or maximum of the table's rows of each bag of indices; https://pytorch.org/docs/stable/generated/torch.nn.EmbeddingBag.html.
+/// Bags are the rows of ids [B, L], or with \`offsets\` [B] parts of a list [L], each from its offset to before the next one (with
+/// include_last_offset there is one more, the end): both give [B, embedding_dim]. Rows of padding_idx do not count; a bag without rows gives 0.
+/// \`per_sample_weights\`, shaped as the ids, scale rows before a sum. Weights are standard normal; the other options are those of Embedding.
 export block EmbeddingBag(
   num_embeddings: int,
   embedding_dim: int,
+  max_norm: float? = none,
+  norm_type: float = 2.0,
+  scale_grad_by_freq: bool = false,
   mode: "sum" | "mean" | "max" = "mean",
+  include_last_offset: bool = false,
   padding_idx: int? = none
 ) {
   if padding_idx == none {
@@ -2793,8 +2999,18 @@ export block EmbeddingBag(
     param weight: f32[num_embeddings, embedding_dim] ~ embedding_init(padding_idx)
   }
 
-  forward(ids: i32[B, L], per_sample_weights: f32[B, L]? = none) -> f32[B, embedding_dim] =>
-    embedding_bag(ids, weight, mode: mode, per_sample_weights: per_sample_weights, padding_idx: padding_idx)
+  forward(ids: i32[...S], offsets: i32[N]? = none, per_sample_weights: f32[...S]? = none) => embedding_bag(
+    ids,
+    weight,
+    offsets,
+    max_norm,
+    norm_type,
+    scale_grad_by_freq,
+    mode,
+    per_sample_weights,
+    include_last_offset,
+    padding_idx
+  )
 }
 
 // Images [N, C, H, W]: channels to pixels and back, changes of size, windows as columns.
@@ -3624,6 +3840,7 @@ block Recurrent(
   const gates = gates_of(cell) * hidden_size
   const directions = if bidirectional { 2 } else { 1 }
   const out_size = if proj_size > 0 { proj_size } else { hidden_size }
+  const states = num_layers * directions
 
   for layer in 0..num_layers {
     const width = if layer == 0 { input_size } else { directions * out_size }
@@ -3645,8 +3862,8 @@ block Recurrent(
     x: f32[T, B, I],
     layer: int,
     direction: int,
-    h0: f32[N, B, out_size]?,
-    c0: f32[N, B, hidden_size]?,
+    h0: f32[states, B, out_size]?,
+    c0: f32[states, B, hidden_size]?,
     lengths: i32[B]?
   ) {
     row = layer * directions + direction
@@ -3665,15 +3882,14 @@ block Recurrent(
     )
   }
 
-  /// The outputs, in the layout of x, and the last state [num_layers * directions, B, hidden_size] (h [..., proj_size] with one): h, or
-  /// (h, c) of an LSTM.
-  forward(
-    x: f32[A, D, input_size],
-    h0: f32[N, M, out_size]? = none,
-    c0: f32[N, M, hidden_size]? = none,
-    lengths: i32[M]? = none
+  /// All layers over x [T, B, input_size]: the outputs, the last h and the last c of each.
+  batch(
+    x: f32[T, B, input_size],
+    h0: f32[states, B, out_size]?,
+    c0: f32[states, B, hidden_size]?,
+    lengths: i32[B]?
   ) {
-    y = if batch_first { transpose(x, 0, 1) } else { x }
+    y = x
     hs = []
     cs = []
     for layer in [for k in 0..num_layers: k] {
@@ -3683,13 +3899,54 @@ block Recurrent(
       cs = cs + [for s in sides: s.2]
       y = if layer + 1 < num_layers { dropped(joined, dropout) } else { joined }
     }
-    out = if batch_first { transpose(y, 0, 1) } else { y }
-    if cell == "lstm" { (out, (stack(hs), stack(cs))) } else { (out, stack(hs)) }
+    (y, stack(hs), stack(cs))
+  }
+
+  /// \`batch\` in the layout of x, which may be one sequence [T, input_size].
+  run(
+    x: f32[...X, input_size],
+    h0: f32[states, ...H, out_size]?,
+    c0: f32[states, ...C, hidden_size]?,
+    lengths: i32[M]?
+  ) {
+    if len(X) == 1 {
+      (y, h, c) = batch(
+        unsqueeze(x, 1),
+        if h0 == none { none } else { unsqueeze(h0, 1) },
+        if c0 == none { none } else { unsqueeze(c0, 1) },
+        lengths
+      )
+      (squeeze(y, 1), squeeze(h, 1), squeeze(c, 1))
+    } else if batch_first {
+      (y, h, c) = batch(transpose(x, 0, 1), h0, c0, lengths)
+      (transpose(y, 0, 1), h, c)
+    } else {
+      batch(x, h0, c0, lengths)
+    }
+  }
+
+  /// The outputs and the last states; \`lengths\` [B] says where each sequence ends.
+  if cell == "lstm" {
+    forward(
+      x: f32[...X, input_size],
+      hx: (f32[states, ...H, out_size], f32[states, ...C, hidden_size])? = none,
+      lengths: i32[M]? = none
+    ) {
+      (y, h, c) = if hx == none { run(x, none, none, lengths) } else { run(x, hx.0, hx.1, lengths) }
+      (y, (h, c))
+    }
+  } else {
+    forward(x: f32[...X, input_size], hx: f32[states, ...H, out_size]? = none, lengths: i32[M]? = none) {
+      (y, h, _) = run(x, hx, none, lengths)
+      (y, h)
+    }
   }
 }
 
-/// Layers of tanh or relu units; https://pytorch.org/docs/stable/generated/torch.nn.RNN.html. x is [T, B, I], or [B, T, I] with
-/// batch_first; h = tanh(W_ih x + b_ih + W_hh h + b_hh). forward(x, h0, lengths: ...) gives (outputs, last h).
+/// Layers of tanh or relu units: h_t = tanh(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh); Elman 1990,
+/// https://pytorch.org/docs/stable/generated/torch.nn.RNN.html. forward(x, hx, lengths: ...) of x [T, B, input_size], [B, T, input_size] with
+/// batch_first, or [T, input_size], gives the outputs, like x with D hidden_size features, and the last h [D num_layers, B, hidden_size] in D
+/// directions. \`hx\` is h at first, zeros if not given. Sequences end at their \`lengths\` [B], as packed ones do in PyTorch: outputs beyond are 0.
 export fn RNN(
   input_size: int,
   hidden_size: int,
@@ -3701,8 +3958,10 @@ export fn RNN(
   bidirectional: bool = false
 ) -> block => Recurrent(nonlinearity, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
 
-/// Layers of long short-term memory; https://pytorch.org/docs/stable/generated/torch.nn.LSTM.html. forward(x, h0, c0, lengths: ...)
-/// gives (outputs, (last h, last c)).
+/// Layers of long short-term memory: c_t = f c_(t-1) + i g, h_t = o tanh(c_t), the gates i, f and o being sigmoids and g tanh of
+/// W_ih x_t + b_ih + W_hh h_(t-1) + b_hh; Hochreiter & Schmidhuber 1997, https://pytorch.org/docs/stable/generated/torch.nn.LSTM.html.
+/// forward(x, (h, c), lengths: ...) gives (outputs, (last h, last c)); shapes and lengths are those of RNN, but h has proj_size features, to
+/// which weight_hr multiplies it down, where that is above 0; Sak et al. 2014.
 export fn LSTM(
   input_size: int,
   hidden_size: int,
@@ -3715,8 +3974,9 @@ export fn LSTM(
 ) -> block =>
   Recurrent("lstm", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size)
 
-/// Layers of gated recurrent units; https://pytorch.org/docs/stable/generated/torch.nn.GRU.html. forward(x, h0, lengths: ...) gives
-/// (outputs, last h).
+/// Layers of gated recurrent units: h_t = (1 - z) n + z h_(t-1), with r and z sigmoids of W x_t + b + W' h_(t-1) + b' and
+/// n = tanh(W x_t + b + r (W' h_(t-1) + b')), each with weights of its own; Cho et al. 2014,
+/// https://pytorch.org/docs/stable/generated/torch.nn.GRU.html. Arguments, results and shapes are those of RNN.
 export fn GRU(
   input_size: int,
   hidden_size: int,
@@ -3727,68 +3987,74 @@ export fn GRU(
   bidirectional: bool = false
 ) -> block => Recurrent("gru", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
 
-/// One step of an RNN: the next h; https://pytorch.org/docs/stable/generated/torch.nn.RNNCell.html.
-export block RNNCell(input_size: int, hidden_size: int, bias: bool = true, nonlinearity: "tanh" | "relu" = "tanh") {
-  param weight_ih: f32[hidden_size, input_size] ~ bias_init(hidden_size)
-  param weight_hh: f32[hidden_size, hidden_size] ~ bias_init(hidden_size)
+/// What the cells have in common: weights, and what input and state give together.
+block RecurrentCell(cell: Cell, input_size: int, hidden_size: int, bias: bool) {
+  const gates = gates_of(cell) * hidden_size
+
+  param weight_ih: f32[gates, input_size] ~ bias_init(hidden_size)
+  param weight_hh: f32[gates, hidden_size] ~ bias_init(hidden_size)
   if bias {
-    param bias_ih: f32[hidden_size] ~ bias_init(hidden_size)
-    param bias_hh: f32[hidden_size] ~ bias_init(hidden_size)
+    param bias_ih: f32[gates] ~ bias_init(hidden_size)
+    param bias_hh: f32[gates] ~ bias_init(hidden_size)
   }
 
-  forward(x: f32[B, input_size], h: f32[B, hidden_size]) -> f32[B, hidden_size] {
-    input = if bias { linear(x, weight_ih, bias_ih) } else { linear(x, weight_ih) }
-    seen = if bias { linear(h, weight_hh, bias_hh) } else { linear(h, weight_hh) }
-    rnn_state(nonlinearity, input, seen)
+  input(x: f32[...B, input_size]) => linear(x, weight_ih, if bias { bias_ih } else { none })
+  state(h: f32[...B, hidden_size]) => linear(h, weight_hh, if bias { bias_hh } else { none })
+
+  /// Zeros for the samples of x.
+  start(x: f32[...B, input_size]) -> f32[...B, hidden_size] => full(B + [hidden_size], 0.0)
+
+  if cell == "lstm" {
+    forward(x: f32[...B, input_size], hx: (f32[...B, hidden_size], f32[...B, hidden_size])? = none) -> (
+      f32[...B, hidden_size],
+      f32[...B, hidden_size]
+    ) {
+      (h, c) = if hx == none { (start(x), start(x)) } else { hx }
+      lstm_state(input(x), state(h), c)
+    }
+  } else {
+    forward(x: f32[...B, input_size], hx: f32[...B, hidden_size]? = none) -> f32[...B, hidden_size] {
+      h = if hx == none { start(x) } else { hx }
+      if cell == "gru" { gru_state(input(x), state(h), h) } else { rnn_state(cell, input(x), state(h)) }
+    }
   }
 }
 
-/// One step of a GRU: the next h; https://pytorch.org/docs/stable/generated/torch.nn.GRUCell.html.
-export block GRUCell(input_size: int, hidden_size: int, bias: bool = true) {
-  param weight_ih: f32[3 * hidden_size, input_size] ~ bias_init(hidden_size)
-  param weight_hh: f32[3 * hidden_size, hidden_size] ~ bias_init(hidden_size)
-  if bias {
-    param bias_ih: f32[3 * hidden_size] ~ bias_init(hidden_size)
-    param bias_hh: f32[3 * hidden_size] ~ bias_init(hidden_size)
-  }
+/// One step of an RNN: h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu of it; Elman 1990,
+/// https://pytorch.org/docs/stable/generated/torch.nn.RNNCell.html. forward(x, hx) of [B, input_size] and [B, hidden_size] (zeros if not
+/// given), or without B, gives [B, hidden_size].
+export fn RNNCell(
+  input_size: int,
+  hidden_size: int,
+  bias: bool = true,
+  nonlinearity: "tanh" | "relu" = "tanh"
+) -> block => RecurrentCell(nonlinearity, input_size, hidden_size, bias)
 
-  forward(x: f32[B, input_size], h: f32[B, hidden_size]) -> f32[B, hidden_size] {
-    input = if bias { linear(x, weight_ih, bias_ih) } else { linear(x, weight_ih) }
-    seen = if bias { linear(h, weight_hh, bias_hh) } else { linear(h, weight_hh) }
-    gru_state(input, seen, h)
-  }
-}
+/// One step of an LSTM: c' = f c + i g, h' = o tanh(c'), the gates i, f and o being sigmoids and g tanh of W_ih x + b_ih + W_hh h + b_hh;
+/// Hochreiter & Schmidhuber 1997, https://pytorch.org/docs/stable/generated/torch.nn.LSTMCell.html. forward(x, (h, c)) of [B, input_size]
+/// and two [B, hidden_size] (zeros if not given), or without B, gives (h', c').
+export fn LSTMCell(input_size: int, hidden_size: int, bias: bool = true) -> block =>
+  RecurrentCell("lstm", input_size, hidden_size, bias)
 
-/// One step of an LSTM: the next (h, c); https://pytorch.org/docs/stable/generated/torch.nn.LSTMCell.html.
-export block LSTMCell(input_size: int, hidden_size: int, bias: bool = true) {
-  param weight_ih: f32[4 * hidden_size, input_size] ~ bias_init(hidden_size)
-  param weight_hh: f32[4 * hidden_size, hidden_size] ~ bias_init(hidden_size)
-  if bias {
-    param bias_ih: f32[4 * hidden_size] ~ bias_init(hidden_size)
-    param bias_hh: f32[4 * hidden_size] ~ bias_init(hidden_size)
-  }
+/// One step of a GRU: h' = (1 - z) n + z h, with r and z sigmoids of W x + b + W' h + b' and n = tanh(W x + b + r (W' h + b')), each with
+/// weights of its own; Cho et al. 2014, https://pytorch.org/docs/stable/generated/torch.nn.GRUCell.html. forward(x, hx) of
+/// [B, input_size] and [B, hidden_size] (zeros if not given), or without B, gives [B, hidden_size].
+export fn GRUCell(input_size: int, hidden_size: int, bias: bool = true) -> block =>
+  RecurrentCell("gru", input_size, hidden_size, bias)
 
-  forward(x: f32[B, input_size], h: f32[B, hidden_size], c: f32[B, hidden_size]) -> (
-    f32[B, hidden_size],
-    f32[B, hidden_size]
-  ) {
-    input = if bias { linear(x, weight_ih, bias_ih) } else { linear(x, weight_ih) }
-    seen = if bias { linear(h, weight_hh, bias_hh) } else { linear(h, weight_hh) }
-    lstm_state(input, seen, c)
-  }
-}
-
-// Transformers; Vaswani et al. 2017. As in PyTorch x is [T, B, E], or [B, T, E] with batch_first. Masks are added to the scores
-// (additive_mask makes one of booleans) and broadcast to [B, heads, T, T].
+// Transformers; Vaswani et al. 2017. As in PyTorch x is [T, N, E], or [N, T, E] with batch_first, or [T, E]. Masks are those of
+// MultiheadAttention: true where a key is hidden, or numbers that are added to the scores.
 
 /// Self-attention, then two linear layers with an activation between them, each with dropout, a residual connection and a norm:
-/// after the sum, or before the layer with norm_first. https://pytorch.org/docs/stable/generated/torch.nn.TransformerEncoderLayer.html
+/// y = norm1(x + attention(x)), norm2(y + linear2(activation(linear1(y)))), or with norm_first y = x + attention(norm1(x)),
+/// y + linear2(activation(linear1(norm2(y)))); [T, N, d_model], [N, T, d_model] with batch_first, or [T, d_model], to the same.
+/// Vaswani et al. 2017, https://pytorch.org/docs/stable/generated/torch.nn.TransformerEncoderLayer.html
 export block TransformerEncoderLayer(
   d_model: int,
   nhead: int,
   dim_feedforward: int = 2048,
   dropout: float = 0.1,
-  activation: (f32[...S]) -> f32[...S] = relu,
+  activation: ((f32[...S]) -> f32[...S]) | "relu" | "gelu" = relu,
   layer_norm_eps: float = 1e-5,
   batch_first: bool = false,
   norm_first: bool = false,
@@ -3800,31 +4066,44 @@ export block TransformerEncoderLayer(
   norm1 = LayerNorm(d_model, eps: layer_norm_eps, bias: bias)
   norm2 = LayerNorm(d_model, eps: layer_norm_eps, bias: bias)
 
-  forward(src: f32[A, B, d_model], src_mask: f32[...M]? = none, is_causal: bool = false) -> f32[A, B, d_model] {
+  forward(
+    src: f32[...B, d_model],
+    src_mask: M[...A]? = none,
+    src_key_padding_mask: P[...R]? = none,
+    is_causal: bool = false
+  ) -> f32[...B, d_model] {
     if norm_first {
-      x = src + attend(norm1(src), src_mask, is_causal)
+      x = src + attend(norm1(src), src_mask, src_key_padding_mask, is_causal)
       x + feed(norm2(x))
     } else {
-      x = norm1(src + attend(src, src_mask, is_causal))
+      x = norm1(src + attend(src, src_mask, src_key_padding_mask, is_causal))
       norm2(x + feed(x))
     }
   }
 
-  attend(x: f32[A, B, d_model], mask: f32[...M]?, is_causal: bool) -> f32[A, B, d_model] =>
-    dropped(self_attn(x, x, x, attn_mask: mask, is_causal: is_causal), dropout)
+  attend(x: f32[...B, d_model], mask: M[...A]?, padding: P[...R]?, is_causal: bool) -> f32[...B, d_model] {
+    (y, _) = self_attn(x, x, x, padding, need_weights: false, attn_mask: mask, is_causal: is_causal)
+    dropped(y, dropout)
+  }
 
-  feed(x: f32[A, B, d_model]) -> f32[A, B, d_model] =>
-    dropped(linear2(dropped(activation(linear1(x)), dropout)), dropout)
+  feed(x: f32[...B, d_model]) -> f32[...B, d_model] =>
+    dropped(linear2(dropped(activated(linear1(x), activation), dropout)), dropout)
 }
 
-/// A TransformerEncoderLayer that also attends to the encoder's output, the memory, between its two parts;
+/// An activation given as a function or by name.
+fn activated(x: f32[...S], activation: ((f32[...S]) -> f32[...S]) | "relu" | "gelu") -> f32[...S] =>
+  if activation == "relu" { relu(x) } else if activation == "gelu" { gelu(x) } else { activation(x) }
+
+/// A TransformerEncoderLayer that also attends to the encoder's output, the memory, between its two parts: y = norm1(x + attention(x)),
+/// z = norm2(y + attention(y, memory)), norm3(z + linear2(activation(linear1(z)))), norms before the parts with norm_first. tgt [T, N, d_model] and
+/// memory [S, N, d_model] (N first under batch_first) give [T, N, d_model]. Vaswani et al. 2017,
 /// https://pytorch.org/docs/stable/generated/torch.nn.TransformerDecoderLayer.html
 export block TransformerDecoderLayer(
   d_model: int,
   nhead: int,
   dim_feedforward: int = 2048,
   dropout: float = 0.1,
-  activation: (f32[...S]) -> f32[...S] = relu,
+  activation: ((f32[...S]) -> f32[...S]) | "relu" | "gelu" = relu,
   layer_norm_eps: float = 1e-5,
   batch_first: bool = false,
   norm_first: bool = false,
@@ -3839,67 +4118,94 @@ export block TransformerDecoderLayer(
   norm3 = LayerNorm(d_model, eps: layer_norm_eps, bias: bias)
 
   forward(
-    tgt: f32[A, B, d_model],
-    memory: f32[C, D, d_model],
-    tgt_mask: f32[...M]? = none,
-    memory_mask: f32[...N]? = none,
-    tgt_is_causal: bool = false
-  ) -> f32[A, B, d_model] {
+    tgt: f32[...B, d_model],
+    memory: f32[...C, d_model],
+    tgt_mask: T[...A]? = none,
+    memory_mask: M[...D]? = none,
+    tgt_key_padding_mask: P[...R]? = none,
+    memory_key_padding_mask: Q[...O]? = none,
+    tgt_is_causal: bool = false,
+    memory_is_causal: bool = false
+  ) -> f32[...B, d_model] {
     if norm_first {
-      x = tgt + attend(norm1(tgt), tgt_mask, tgt_is_causal)
-      y = x + remember(norm2(x), memory, memory_mask)
+      x = tgt + attend(norm1(tgt), tgt_mask, tgt_key_padding_mask, tgt_is_causal)
+      y = x + remember(norm2(x), memory, memory_mask, memory_key_padding_mask, memory_is_causal)
       y + feed(norm3(y))
     } else {
-      x = norm1(tgt + attend(tgt, tgt_mask, tgt_is_causal))
-      y = norm2(x + remember(x, memory, memory_mask))
+      x = norm1(tgt + attend(tgt, tgt_mask, tgt_key_padding_mask, tgt_is_causal))
+      y = norm2(x + remember(x, memory, memory_mask, memory_key_padding_mask, memory_is_causal))
       norm3(y + feed(y))
     }
   }
 
-  attend(x: f32[A, B, d_model], mask: f32[...M]?, is_causal: bool) -> f32[A, B, d_model] =>
-    dropped(self_attn(x, x, x, attn_mask: mask, is_causal: is_causal), dropout)
+  attend(x: f32[...B, d_model], mask: M[...A]?, padding: P[...R]?, is_causal: bool) -> f32[...B, d_model] {
+    (y, _) = self_attn(x, x, x, padding, need_weights: false, attn_mask: mask, is_causal: is_causal)
+    dropped(y, dropout)
+  }
 
-  remember(x: f32[A, B, d_model], memory: f32[C, D, d_model], mask: f32[...M]?) -> f32[A, B, d_model] =>
-    dropped(multihead_attn(x, memory, memory, attn_mask: mask), dropout)
+  remember(x: f32[...B, d_model], memory: f32[...C, d_model], mask: M[...A]?, padding: P[...R]?, is_causal: bool) {
+    (y, _) = multihead_attn(x, memory, memory, padding, need_weights: false, attn_mask: mask, is_causal: is_causal)
+    dropped(y, dropout)
+  }
 
-  feed(x: f32[A, B, d_model]) -> f32[A, B, d_model] =>
-    dropped(linear2(dropped(activation(linear1(x)), dropout)), dropout)
+  feed(x: f32[...B, d_model]) -> f32[...B, d_model] =>
+    dropped(linear2(dropped(activated(linear1(x), activation), dropout)), dropout)
 }
 
-/// num_layers copies of a layer, one after the other, then \`norm\` if there is one;
+/// num_layers copies of a layer, one after the other, then \`norm\` if there is one: norm(layer(... layer(x))), [T, N, E] to [T, N, E];
 /// https://pytorch.org/docs/stable/generated/torch.nn.TransformerEncoder.html. Every copy draws its own weights.
 export block TransformerEncoder(encoder_layer: block, num_layers: int, norm: block? = none) {
   layers = [for i in 0..num_layers: encoder_layer]
   if norm != none { norm = norm }
 
-  forward(src: f32[A, B, E], mask: f32[...M]? = none, is_causal: bool = false) -> f32[A, B, E] {
+  forward(
+    src: f32[...B, E],
+    mask: M[...A]? = none,
+    src_key_padding_mask: P[...R]? = none,
+    is_causal: bool = false
+  ) -> f32[...B, E] {
     x = src
-    for layer in layers { x = layer(x, mask, is_causal) }
+    for layer in layers { x = layer(x, mask, src_key_padding_mask, is_causal) }
     if norm != none { norm(x) } else { x }
   }
 }
 
-/// num_layers copies of a decoder layer, then \`norm\` if there is one;
+/// num_layers copies of a decoder layer, then \`norm\` if there is one: norm(layer(... layer(tgt, memory) ..., memory)), [T, N, E] to [T, N, E];
 /// https://pytorch.org/docs/stable/generated/torch.nn.TransformerDecoder.html
 export block TransformerDecoder(decoder_layer: block, num_layers: int, norm: block? = none) {
   layers = [for i in 0..num_layers: decoder_layer]
   if norm != none { norm = norm }
 
   forward(
-    tgt: f32[A, B, E],
-    memory: f32[C, D, E],
-    tgt_mask: f32[...M]? = none,
-    memory_mask: f32[...N]? = none,
-    tgt_is_causal: bool = false
-  ) -> f32[A, B, E] {
+    tgt: f32[...B, E],
+    memory: f32[...C, E],
+    tgt_mask: T[...A]? = none,
+    memory_mask: M[...D]? = none,
+    tgt_key_padding_mask: P[...R]? = none,
+    memory_key_padding_mask: Q[...O]? = none,
+    tgt_is_causal: bool = false,
+    memory_is_causal: bool = false
+  ) -> f32[...B, E] {
     x = tgt
-    for layer in layers { x = layer(x, memory, tgt_mask, memory_mask, tgt_is_causal) }
+    for layer in layers {
+      x = layer(
+        x,
+        memory,
+        tgt_mask,
+        memory_mask,
+        tgt_key_padding_mask,
+        memory_key_padding_mask,
+        tgt_is_causal,
+        memory_is_causal
+      )
+    }
     if norm != none { norm(x) } else { x }
   }
 }
 
-/// Encoder and decoder, each with a norm at the end; https://pytorch.org/docs/stable/generated/torch.nn.Transformer.html.
-/// Matrices are xavier-uniform.
+/// Encoder and decoder, each with a norm at the end: decoder(tgt, encoder(src)); src [S, N, d_model] and tgt [T, N, d_model] (N first
+/// under batch_first) give [T, N, d_model]; Vaswani et al. 2017, https://pytorch.org/docs/stable/generated/torch.nn.Transformer.html.
+/// Matrices of its own encoder and decoder are xavier-uniform. A custom one is any block that takes the same arguments.
 export block Transformer(
   d_model: int = 512,
   nhead: int = 8,
@@ -3907,54 +4213,77 @@ export block Transformer(
   num_decoder_layers: int = 6,
   dim_feedforward: int = 2048,
   dropout: float = 0.1,
-  activation: (f32[...S]) -> f32[...S] = relu,
+  activation: ((f32[...S]) -> f32[...S]) | "relu" | "gelu" = relu,
+  custom_encoder: block? = none,
+  custom_decoder: block? = none,
   layer_norm_eps: float = 1e-5,
   batch_first: bool = false,
   norm_first: bool = false,
   bias: bool = true
 ) {
-  encoder = TransformerEncoder(
-    TransformerEncoderLayer(
-      d_model,
-      nhead,
-      dim_feedforward,
-      dropout,
-      activation,
-      layer_norm_eps,
-      batch_first,
-      norm_first,
-      bias
-    ),
-    num_encoder_layers,
-    LayerNorm(d_model, eps: layer_norm_eps, bias: bias)
-  )
-  decoder = TransformerDecoder(
-    TransformerDecoderLayer(
-      d_model,
-      nhead,
-      dim_feedforward,
-      dropout,
-      activation,
-      layer_norm_eps,
-      batch_first,
-      norm_first,
-      bias
-    ),
-    num_decoder_layers,
-    LayerNorm(d_model, eps: layer_norm_eps, bias: bias)
-  )
+  if custom_encoder == none {
+    encoder = TransformerEncoder(
+      TransformerEncoderLayer(
+        d_model,
+        nhead,
+        dim_feedforward,
+        dropout,
+        activation,
+        layer_norm_eps,
+        batch_first,
+        norm_first,
+        bias
+      ),
+      num_encoder_layers,
+      LayerNorm(d_model, eps: layer_norm_eps, bias: bias)
+    )
+  } else {
+    encoder = custom_encoder
+  }
+  if custom_decoder == none {
+    decoder = TransformerDecoder(
+      TransformerDecoderLayer(
+        d_model,
+        nhead,
+        dim_feedforward,
+        dropout,
+        activation,
+        layer_norm_eps,
+        batch_first,
+        norm_first,
+        bias
+      ),
+      num_decoder_layers,
+      LayerNorm(d_model, eps: layer_norm_eps, bias: bias)
+    )
+  } else {
+    decoder = custom_decoder
+  }
 
   init { Linear.weight ~ xavier_uniform() }
 
   forward(
-    src: f32[A, B, d_model],
-    tgt: f32[C, D, d_model],
-    src_mask: f32[...M]? = none,
-    tgt_mask: f32[...N]? = none,
-    memory_mask: f32[...O]? = none,
+    src: f32[...B, d_model],
+    tgt: f32[...C, d_model],
+    src_mask: S[...A]? = none,
+    tgt_mask: T[...F]? = none,
+    memory_mask: M[...D]? = none,
+    src_key_padding_mask: P[...R]? = none,
+    tgt_key_padding_mask: Q[...O]? = none,
+    memory_key_padding_mask: U[...V]? = none,
     src_is_causal: bool = false,
-    tgt_is_causal: bool = false
-  ) -> f32[C, D, d_model] => decoder(tgt, encoder(src, src_mask, src_is_causal), tgt_mask, memory_mask, tgt_is_causal)
+    tgt_is_causal: bool = false,
+    memory_is_causal: bool = false
+  ) -> f32[...C, d_model] => decoder(
+    tgt,
+    encoder(src, src_mask, src_key_padding_mask, src_is_causal),
+    tgt_mask,
+    memory_mask,
+    tgt_key_padding_mask,
+    memory_key_padding_mask,
+    tgt_is_causal,
+    memory_is_causal
+  )
 }
 `,
   'std/optim': `// Optimizers of torch.optim. A \`float\` hyper-parameter may change while training runs; the others are compiled in.

@@ -20,21 +20,11 @@ const ABSENT: Readonly<Record<string, string>> = {
   sparse: 'a layout of gradients; ours are dense',
   _weight: 'values are given by `init` rules and checkpoints',
   _freeze: 'values are frozen by `freeze`',
-  include_last_offset: 'bags are the rows of a matrix and not ranges of a list',
   enable_nested_tensor: 'a fast path of PyTorch that changes no result',
   mask_check: 'a fast path of PyTorch that changes no result',
-  custom_encoder: 'a user writes a block of an encoder and a decoder of his own',
-  custom_decoder: 'a user writes a block of an encoder and a decoder of his own',
   options: 'a choice of PyTorch about memory that changes no result',
   recompute_scale_factor: 'sizes are always computed from the size of the result',
   return_indices: 'the places of maxima are not a result, as no unpooling layer reads them',
-  max_norm: 'tables are not renormalised when they are read; a method can scale the rows that it took',
-  norm_type: 'belongs to `max_norm`',
-  scale_grad_by_freq: 'the gradient of a row is the sum over its uses',
-  add_bias_kv: 'keys are the projected ones only',
-  add_zero_attn: 'keys are the projected ones only',
-  kdim: 'keys have as many features as queries',
-  vdim: 'values have as many features as queries',
 };
 
 /** `Block.parameter`: ours, where it is another one, with the reason. */
@@ -54,6 +44,13 @@ const DIFFERENT: Readonly<Record<string, string>> = {
   'Upsample.align_corners': '`none` and false are the same in PyTorch',
   'LinearCrossEntropyLoss.ignore_index': 'the number that `none` stands for',
   'TripletMarginWithDistanceLoss.distance_function': 'the function that `none` stands for',
+};
+
+/** Optional arguments of `forward` that are not PyTorch's, with the reason. */
+const ARGUMENTS: Readonly<Record<string, string>> = {
+  ConvTranspose1d: 'the sizes of the result follow from output_padding',
+  ConvTranspose2d: 'the sizes of the result follow from output_padding',
+  ConvTranspose3d: 'the sizes of the result follow from output_padding',
 };
 
 /** Layers with tensors and one without, as both languages write them. */
@@ -89,6 +86,8 @@ const LAYERS = [
   'LSTMCell(3, 4)',
   'GRUCell(3, 4)',
   'MultiheadAttention(8, 2)',
+  'MultiheadAttention(8, 2, 0.0, false, true)',
+  'MultiheadAttention(8, 2, 0.0, true, true, true, 6, 5)',
   'TransformerEncoderLayer(8, 2)',
   'TransformerDecoderLayer(8, 2)',
   'TransformerEncoder(TransformerEncoderLayer(8, 2), 2)',
@@ -100,6 +99,7 @@ const LAYERS = [
 
 type Param = readonly [name: string, value: string | null];
 interface Torch {
+  readonly forwards: Readonly<Record<string, readonly Param[]>>;
   readonly signatures: Readonly<Record<string, readonly Param[]>>;
   readonly states: Readonly<Record<string, readonly (readonly [string, readonly number[]])[]>>;
 }
@@ -120,8 +120,13 @@ def signature(c):
 def state(call):
     made = eval(call, {**vars(nn), 'true': True, 'false': False})
     return [[k, list(v.shape)] for k, v in made.state_dict().items()]
-found = {n: signature(getattr(nn, n)) for n in given['names'] if hasattr(nn, n) and n not in ('RNN', 'LSTM', 'GRU')}
-print(json.dumps({'signatures': found, 'states': {c: state(c) for c in given['layers']}}))
+def optional(c):
+    own = list(inspect.signature(c.forward).parameters.values())[1:]
+    return [[p.name, text(p.default)] for p in own if p.default is not inspect.Parameter.empty]
+known = [n for n in given['names'] if hasattr(nn, n) and n not in ('RNN', 'LSTM', 'GRU')]
+forwards = {n: optional(getattr(nn, n)) for n in known}
+found = {n: signature(getattr(nn, n)) for n in known}
+print(json.dumps({'signatures': found, 'forwards': forwards, 'states': {c: state(c) for c in given['layers']}}))
 `;
 
 const folder = fileURLToPath(new URL('../../stdlib/nn/', import.meta.url));
@@ -169,6 +174,32 @@ onTorch('names, order and defaults of hyper-parameters', (t) => {
   }
   t.deepEqual(
     [...Object.keys(ABSENT), ...Object.keys(DIFFERENT)].filter((key) => !used.has(key)),
+    [],
+    'reasons for nothing',
+  );
+});
+
+onTorch('names, order and defaults of the optional arguments of forward', (t) => {
+  const used = new Set<string>();
+  for (const { decl, source } of blocks) {
+    const name = decl.name.name;
+    const theirs = torch().forwards[name];
+    const method = decl.members.flatMap((m) => (m.kind === 'method' && m.fn.name.name === 'forward' ? [m.fn] : []))[0];
+    if (!theirs || !method) continue;
+    const own = method.params.flatMap((p): readonly Param[] =>
+      p.default ? [[p.name.name, source.slice(p.default.span.start, p.default.span.end)]] : [],
+    );
+    // Whether a mask is causal is never guessed from its values, which is what `none` asks of PyTorch.
+    const wanted = theirs.map(([param, value]) => [
+      param,
+      param.endsWith('is_causal') && value === 'none' ? 'false' : value,
+    ]);
+    if (JSON.stringify(own) === JSON.stringify(wanted)) continue;
+    if (name in ARGUMENTS) used.add(name);
+    else t.deepEqual(own as unknown, wanted, name);
+  }
+  t.deepEqual(
+    Object.keys(ARGUMENTS).filter((key) => !used.has(key)),
     [],
     'reasons for nothing',
   );

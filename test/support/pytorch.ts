@@ -1,5 +1,5 @@
 /** Tests that ask PyTorch itself, where NETWRIGHT_PYTHON names a Python that has it. */
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import test from 'ava';
 import { absent } from './absent.ts';
 
@@ -14,10 +14,13 @@ export function onPyTorch(): typeof test | typeof test.skip {
 }
 
 /** What a script prints, as JSON. */
-export const askPyTorch = <T>(script: string, input: unknown = null): T =>
-  JSON.parse(
-    execFileSync(python ?? 'python3', ['-c', `import json, sys, torch\ngiven = json.load(sys.stdin)\n${script}`], {
-      encoding: 'utf8',
-      input: JSON.stringify(input),
-    }),
-  ) as T;
+export function askPyTorch<T>(script: string, input: unknown = null): T {
+  const whole = `import json, sys, torch\ngiven = json.load(sys.stdin)\n${script}`;
+  const { status, stdout, stderr, error } = spawnSync(python ?? 'python3', ['-W', 'ignore', '-c', whole], {
+    encoding: 'utf8',
+    input: JSON.stringify(input),
+    maxBuffer: 2 ** 28,
+  });
+  if (status !== 0) throw new Error(`PyTorch fails: ${error?.message ?? stderr}`);
+  return JSON.parse(stdout) as T;
+}

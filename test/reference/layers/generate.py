@@ -26,6 +26,8 @@ FLAT = "cat([for y in [{}]: flatten(y)])"
 STATES = (lambda layer, *a: flat(*layer(*a)), "(y, h) = layer({}); " + FLAT.format("y, h"))
 CELLS = (lambda layer, x, *a: (lambda y, s: flat(y, *s))(*layer(x, a or None)),
          "(y, s) = layer({}); (h, c) = s; " + FLAT.format("y, h, c"))
+STARTED_CELLS = (CELLS[0], CELLS[1].replace("{}", "{0}, ({1}, {2})"))
+HEADS = (lambda layer, *a: layer(*a, need_weights=False)[0], "(y, _) = layer({}, need_weights: false); y")
 LENGTHS = "lengths: 5 - 2 * arange(2)"
 PACKED = (packed, f"(y, h) = layer({{}}, {LENGTHS}); " + FLAT.format("y, h"))
 PACKED_CELLS = (packed, f"(y, s) = layer({{}}, {LENGTHS}); (h, c) = s; " + FLAT.format("y, h, c"))
@@ -89,11 +91,12 @@ CASES = [
     ("embedding", "Embedding(6, 4)", nn.Embedding(6, 4), ["ids"]),
     ("embedding_padding", "Embedding(6, 4, padding_idx: 1)", nn.Embedding(6, 4, padding_idx=1), ["ids"]),
     ("prelu", "PReLU(3)", nn.PReLU(3), [(2, 3, 4)]),
-    ("attention", "MultiheadAttention(8, 2)", nn.MultiheadAttention(8, 2), [(5, 3, 8), (4, 3, 8), (4, 3, 8)]),
+    ("attention", "MultiheadAttention(8, 2)", nn.MultiheadAttention(8, 2), [(5, 3, 8), (4, 3, 8), (4, 3, 8)], HEADS),
     ("attention_batch_first", "MultiheadAttention(8, 4, bias: false, batch_first: true)",
-     nn.MultiheadAttention(8, 4, bias=False, batch_first=True), [(3, 5, 8), (3, 4, 8), (3, 4, 8)]),
+     nn.MultiheadAttention(8, 4, bias=False, batch_first=True), [(3, 5, 8), (3, 4, 8), (3, 4, 8)], HEADS),
     ("attention_masked", "MultiheadAttention(8, 2, batch_first: true)", nn.MultiheadAttention(8, 2, batch_first=True),
-     [(3, 4, 8), (3, 4, 8), (3, 4, 8), (4, 4)]),
+     [(3, 4, 8), (3, 4, 8), (3, 4, 8), (4, 4)],
+     (lambda layer, q, k, v, m: layer(q, k, v, attn_mask=m)[0], "(y, _) = layer({0}, {1}, {2}, attn_mask: {3}); y")),
     ("conv1d", "Conv1d(3, 4, 3)", nn.Conv1d(3, 4, 3), [(2, 3, 9)]),
     ("conv1d_options", "Conv1d(4, 6, 3, stride: 2, padding: 2, dilation: 2, groups: 2, bias: false)",
      nn.Conv1d(4, 6, 3, 2, 2, 2, 2, bias=False), [(2, 4, 9)]),
@@ -143,13 +146,13 @@ CASES = [
      nn.GRU(3, 4, 2, True, True, 0., True), [(2, 5, 3), (4, 2, 4)], STATES),
     ("lstm", "LSTM(3, 4)", nn.LSTM(3, 4), [(5, 2, 3)], CELLS),
     ("lstm_options", "LSTM(3, 4, num_layers: 2, batch_first: true, bidirectional: true)",
-     nn.LSTM(3, 4, 2, True, True, 0., True), [(2, 5, 3), (4, 2, 4), (4, 2, 4)], CELLS),
+     nn.LSTM(3, 4, 2, True, True, 0., True), [(2, 5, 3), (4, 2, 4), (4, 2, 4)], STARTED_CELLS),
     ("rnn_packed", "RNN(3, 4, bidirectional: true)", nn.RNN(3, 4, bidirectional=True), [(5, 2, 3)], PACKED),
     ("lstm_packed", "LSTM(3, 4)", nn.LSTM(3, 4), [(5, 2, 3)], PACKED_CELLS),
     ("rnncell", 'RNNCell(3, 4, nonlinearity: "relu")', nn.RNNCell(3, 4, nonlinearity="relu"), [(2, 3), (2, 4)]),
     ("grucell", "GRUCell(3, 4)", nn.GRUCell(3, 4), [(2, 3), (2, 4)]),
     ("lstmcell", "LSTMCell(3, 4, bias: false)", nn.LSTMCell(3, 4, bias=False), [(2, 3), (2, 4), (2, 4)],
-     (lambda layer, x, h, c: flat(*layer(x, (h, c))), "(h, c) = layer({}); " + FLAT.format("h, c"))),
+     (lambda layer, x, h, c: flat(*layer(x, (h, c))), "(h, c) = layer({0}, ({1}, {2})); " + FLAT.format("h, c"))),
     ("encoder_layer", "TransformerEncoderLayer(8, 2, dim_feedforward: 12, dropout: 0.0)",
      nn.TransformerEncoderLayer(8, 2, 12, 0.), [(4, 3, 8)]),
     ("encoder_layer_options",
@@ -246,7 +249,7 @@ CASES = [
     # Recurrent layers of any depth, projected.
     ("rnn_deeper", "RNN(3, 4, num_layers: 6)", nn.RNN(3, 4, 6), [(3, 2, 3)], STATES),
     ("lstm_projected", "LSTM(3, 4, num_layers: 2, bidirectional: true, proj_size: 2)",
-     nn.LSTM(3, 4, 2, bidirectional=True, proj_size=2), [(5, 2, 3), (4, 2, 2), (4, 2, 4)], CELLS),
+     nn.LSTM(3, 4, 2, bidirectional=True, proj_size=2), [(5, 2, 3), (4, 2, 2), (4, 2, 4)], STARTED_CELLS),
     # Volumes, and pools by norms.
     ("convt3d", "ConvTranspose3d(2, 4, (2, 3, 2), stride: (1, 2, 1), padding: 1, output_padding: (0, 1, 0), groups: 2)",
      nn.ConvTranspose3d(2, 4, (2, 3, 2), (1, 2, 1), 1, (0, 1, 0), 2), [(2, 2, 3, 3, 4)]),
@@ -277,12 +280,7 @@ for seed, (name, net, layer, inputs, *special) in enumerate(CASES):
         p.data += 0.1 * torch.randn_like(p)
 
     def call():
-        if special:
-            return special[0][0](layer, *args)
-        if not name.startswith("attention"):
-            return layer(*args)
-        mask = args[3] if len(args) > 3 else None
-        return layer(*args[:3], attn_mask=mask, need_weights=False)[0]
+        return special[0][0](layer, *args) if special else layer(*args)
 
     state = {k: v.clone() for k, v in layer.state_dict().items()}
     layer.eval()
