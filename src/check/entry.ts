@@ -11,6 +11,7 @@ import { evaluate } from './evaluate.ts';
 import { subtreeTensors, type InstanceNode } from './instance.ts';
 import type { Named } from './names.ts';
 import { lowerEntry, scopeOf, type LoweredMethod } from './outline.ts';
+import { reportPinned } from './pinned.ts';
 import { typeNamed } from './project.ts';
 import { Scope } from './scope.ts';
 import { coerce } from './unify.ts';
@@ -71,6 +72,7 @@ function lowerForm(cx: Cx, root: InstanceNode, decl: FnDecl, given: ReadonlySet<
   });
   if (!checkBound(cx, decl, scope, inOrder)) return null;
   const [plain, training] = [false, true].map((mode) => lowerEntry(cx, root, decl, inOrder, scope, mode));
+  if (plain) reportPinned(cx, plain.checks, scope);
   if (!plain?.result || !training?.result) return null;
   const names = decl.params.filter((p) => isSize(p) || hasTensor(cx, p.type)).map((p) => p.name.name);
   return { decl, given: [...given].map((p) => p.name.name), signature: names, args, eval: plain, training };

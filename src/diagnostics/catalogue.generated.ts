@@ -411,6 +411,12 @@ export const CATALOGUE = {
     message: 'the sizes of this pattern do not fit: {fault}',
     help: null,
   },
+  size_pinned: {
+    code: 'NW3090',
+    severity: 'warning',
+    message: 'this fits only where `{size}` is {value}: {reason}',
+    help: 'where that is meant, write it in the signature; else a dim is missing or misplaced here',
+  },
   unknown_hyper: {
     code: 'NW4001',
     severity: 'error',

@@ -1,7 +1,7 @@
 /** Methods as functions: equal instances share one, modes share one where nothing asks for the mode, sizes stay symbols. */
 import test from 'ava';
 import { verify } from '../../src/ir/verify.ts';
-import { block } from '../support/check.ts';
+import { block, check } from '../support/check.ts';
 
 const funcs = (b: ReturnType<typeof block>): string[] =>
   [...b.module.funcs.keys()].filter((n) => !n.startsWith('init_'));
@@ -110,7 +110,7 @@ test('every draw has a stream of its own, also of a shared layer, and a mode or 
 });
 
 test('what cannot be proved becomes a check of the entry, also from inside a layer', (t) => {
-  const made = block(`
+  const { block: made, diagnostics } = check(`
     block Join {
       forward(x: f32[N, 4], y: f32[M, 4]) -> f32[N, 4] => x + y
     }
@@ -118,11 +118,12 @@ test('what cannot be proved becomes a check of the entry, also from inside a lay
       join = Join()
       forward(x: f32[P, 4], y: f32[Q, 4]) -> f32[P, 4] => join(x, y)
     }`);
-  const { checks } = made.module.funcs.get('A_forward')!;
+  const { checks } = made!.module.funcs.get('A_forward')!;
   t.deepEqual(
     checks.map((c) => `${c.kind} ${c.left} ${c.right}`),
     ['equal P Q'],
   );
+  t.regex(diagnostics.join(), /^NW3090 [^,]*`P` is `Q`/, 'and a warning: the signature has two names for one size');
   t.regex(checks[0]!.message, /in join/);
 });
 
