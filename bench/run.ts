@@ -13,6 +13,7 @@ import { ceilings } from './ceiling.ts';
 import type { Measured } from './measure.ts';
 import { implementations, type Implementation } from './implementations.ts';
 import { WORKLOADS } from './spec.ts';
+import { benchStartup } from './startup.ts';
 import { benchGpu } from './webgpu.ts';
 
 const { values } = parseArgs({
@@ -25,6 +26,7 @@ const { values } = parseArgs({
     out: { type: 'string', default: 'bench/out' },
     device: { type: 'string', default: 'cpu' },
     small: { type: 'boolean', default: false },
+    startup: { type: 'boolean', default: false },
     'peak-gflops': { type: 'string' },
     'peak-gbs': { type: 'string' },
     help: { type: 'boolean' },
@@ -34,12 +36,18 @@ const { values } = parseArgs({
 if (values.help) {
   console.log(`npm run bench -- [--only REGEX] [--peers REGEX] [--threads 1,2] [--seconds 2.5] [--rounds 1] [--out bench/out]
 npm run bench -- --device webgpu [--small] [--peak-gflops N] [--peak-gbs N] [--seconds 2.5]
+npm run bench -- --startup      compile time, bytes of a page, process start to first output
 
 workloads: W1_64 ... W1_1024 ${Object.keys(WORKLOADS).join(' ')}   (bench/README.md says what each is)
 peers: ${implementations(1)
     .map((i) => i.name)
     .join(', ')}
 PyTorch needs NETWRIGHT_PYTHON, a Python with torch==2.13.0 and numpy.`);
+  process.exit(0);
+}
+
+if (values.startup) {
+  benchStartup();
   process.exit(0);
 }
 

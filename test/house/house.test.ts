@@ -48,6 +48,13 @@ test('the compiler core reads nothing and writes nothing: no Node modules', (t) 
   }
 });
 
+test('the runtime can be bundled for a page: it imports no Node module', (t) => {
+  for (const file of sources('src/runtime')) {
+    const text = readFileSync(join(ROOT, file), 'utf8');
+    t.notRegex(text, /^import (?!type).* from ['"]node:|import\(['"](node:|koffi|webgpu)/m, file);
+  }
+});
+
 test('a file is one idea: at most 400 lines', (t) => {
   const long = sources('src').filter(
     (f) => !f.includes('.generated.') && readFileSync(join(ROOT, f), 'utf8').split('\n').length > 401,

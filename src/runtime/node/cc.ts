@@ -2,15 +2,17 @@
  * The system's C compiler: what it makes code for, and shared objects by it, kept in the user's cache under a hash of the C,
  * the compiler, the processor and the flags. Nothing here runs unless native code was asked for.
  */
-import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { access, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { availableParallelism, homedir, platform } from 'node:os';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import type { Machine, NativeCode } from '../artifact.ts';
 import type { Progress } from '../backend.ts';
 import { DeviceError } from '../errors.ts';
+
+// Not imported: bundlers for the browser would look for these modules.
+const { execFile } = process.getBuiltinModule('node:child_process');
+const { createHash } = process.getBuiltinModule('node:crypto');
+const { access, mkdir, mkdtemp, readdir, rename, rm, writeFile } = process.getBuiltinModule('node:fs/promises');
+const { availableParallelism, homedir, platform } = process.getBuiltinModule('node:os');
+const { join } = process.getBuiltinModule('node:path');
+const { promisify } = process.getBuiltinModule('node:util');
 
 const run = promisify(execFile);
 

@@ -1,6 +1,8 @@
 /** How many threads a computation that keeps each of them busy should have. */
-import { readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+
+// Not imported: bundlers for the browser would look for these modules.
+const { readFileSync } = process.getBuiltinModule('node:fs');
+const { availableParallelism } = process.getBuiltinModule('node:os');
 
 /** Processors this process may use, counting those that share a core once where the system tells. */
 export function cores(): number {

@@ -1,12 +1,15 @@
 /** A file on the disk as a source: ranges are read where they lie, whatever the size of the file. Node only. */
-import { constants } from 'node:fs';
-import { open, type FileHandle } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import type { FileHandle } from 'node:fs/promises';
 import { CheckpointError } from '../errors.ts';
 import type { Opened } from '../sources/open.ts';
 import { checkRange, type ByteSource } from '../sources/source.ts';
 import { fileError } from './file-error.ts';
+
+// Not imported: bundlers for the browser would look for these modules.
+const { constants } = process.getBuiltinModule('node:fs');
+const { open } = process.getBuiltinModule('node:fs/promises');
+const { dirname, join } = process.getBuiltinModule('node:path');
+const { fileURLToPath } = process.getBuiltinModule('node:url');
 
 /** Linux reads at most 2 GiB at once. */
 const MAX_READ = 1 << 30;

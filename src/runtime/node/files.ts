@@ -1,8 +1,11 @@
 /** Whole files, old or new: written beside the target, flushed, and renamed over it. Node only. */
-import { open, readdir, readFile, rename, unlink, type FileHandle } from 'node:fs/promises';
-import { hostname } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import type { FileHandle } from 'node:fs/promises';
 import { fileError } from './file-error.ts';
+
+// Not imported: bundlers for the browser would look for these modules.
+const { open, readdir, readFile, rename, unlink } = process.getBuiltinModule('node:fs/promises');
+const { hostname } = process.getBuiltinModule('node:os');
+const { basename, dirname, join } = process.getBuiltinModule('node:path');
 
 let counter = 0;
 

@@ -1,5 +1,7 @@
 /** Why Dawn finds no adapter on this machine, and what to install. Node only. */
-import { existsSync, readdirSync } from 'node:fs';
+
+// Not imported: bundlers for the browser would look for these modules.
+const { existsSync, readdirSync } = process.getBuiltinModule('node:fs');
 
 export function missingDriver(): string {
   if (process.platform !== 'linux') return 'the system gives no GPU to WebGPU';
