@@ -33,7 +33,7 @@ import { printUnits } from './c/program.ts';
 import { printStandalone, type StandaloneC } from './c/standalone.ts';
 import { C99, nativeTarget, WASM } from './targets.ts';
 import { printWasm } from './wasm/print.ts';
-import { printWgsl } from './wgsl/print.ts';
+import { commentText, printWgsl } from './wgsl/print.ts';
 
 /** The texts of a program's files by their paths, for naming the lines that kernels come from. */
 export interface Sources {
@@ -85,7 +85,7 @@ export function assembleWebGpu(
   const entryOf = kernelEntries(sources);
   const code: WebGpuCode = {
     programs: linked,
-    kernels: pool.kernels.map((k) => webGpuKernel(k, entryOf(k))),
+    kernels: pool.kernels.map((k) => webGpuKernel(k, entryOf(k), lineNames(sources))),
     workgroupBytes: Math.max(0, ...pool.kernels.map(workgroupBytes)),
   };
   return { code, notes };
@@ -129,10 +129,10 @@ export function assembleC(
 /** Initial values are drawn on the cpu, so that all devices start from the same bits. */
 const runsEverywhere = (e: Entry): boolean => e.name !== 'init' && e.name !== 'init_state';
 
-export function webGpuKernel(k: Kernel, entry: KernelEntry): WebGpuKernel {
-  const { code, grid } = printWgsl(k);
+export function webGpuKernel(k: Kernel, entry: KernelEntry, lineOf?: (o: Origin) => string): WebGpuKernel {
+  const { code, grid } = printWgsl(k, lineOf);
   const args = k.params.map((p) => (p.kind === 'var' ? 'value' : isHalf(p.elem) ? 'halves' : 'words'));
-  const comment = [k.name, ...entry.origins].map((line) => `// ${line.replace(/[^ -~]/g, '?')}\n`).join('');
+  const comment = [k.name, ...entry.origins].map((line) => `// ${commentText(line)}\n`).join('');
   return { ...entry, code: comment + code, args, grid };
 }
 

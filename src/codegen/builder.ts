@@ -179,8 +179,22 @@ export class KernelBuilder {
   /** The blocks being built, outermost first. A loop is appended to its block only once its body is complete. */
   private blocks: readonly KStmt[][] = [[]];
 
-  private get block(): KStmt[] {
-    return this.blocks[this.blocks.length - 1]!;
+  /** Of the statements that follow. */
+  private origin: Origin | null = null;
+
+  private push(s: KStmt): void {
+    this.blocks[this.blocks.length - 1]!.push(this.origin ? { ...s, origin: this.origin } : s);
+  }
+
+  /** What `body` emits computes that line of the network. */
+  from<T>(origin: Origin, body: () => T): T {
+    const outer = this.origin;
+    this.origin = origin;
+    try {
+      return body();
+    } finally {
+      this.origin = outer;
+    }
   }
 
   /** How many blocks enclose the next statement; 0 at the top of the kernel. */
@@ -224,34 +238,34 @@ export class KernelBuilder {
   let(value: KExpr, name = 't'): KExpr {
     if (value.k === 'const' || (value.k === 'var' && !value.var.mutable)) return value;
     const v: KVar = { kind: 'var', name, type: value.type, mutable: false };
-    this.block.push({ s: 'let', var: v, value });
+    this.push({ s: 'let', var: v, value });
     return { k: 'var', var: v, type: value.type };
   }
 
   /** A variable that `set` may change; reading it gives the value at that point of the program. */
   mutable(value: KExpr, name = 'm'): KExpr & { k: 'var' } {
     const v: KVar = { kind: 'var', name, type: value.type, mutable: true };
-    this.block.push({ s: 'let', var: v, value });
+    this.push({ s: 'let', var: v, value });
     return { k: 'var', var: v, type: value.type };
   }
 
   set(target: KExpr, value: Arg): void {
     if (target.k !== 'var') throw new Error('set needs a variable');
-    this.block.push({ s: 'set', var: target.var, value: coerce(value, target.type) });
+    this.push({ s: 'set', var: target.var, value: coerce(value, target.type) });
   }
 
   store(buf: KBuffer, index: Arg, value: KExpr): void {
-    this.block.push({ s: 'store', buf, index: typeof index === 'number' ? i32(index) : index, value });
+    this.push({ s: 'store', buf, index: typeof index === 'number' ? i32(index) : index, value });
   }
 
   for(from: Arg, to: Arg, step: number, body: (i: KExpr) => void, axis: Axis = 'serial', name = 'i'): void {
     const v: KVar = { kind: 'var', name, type: I32, mutable: false };
     const stmts = this.nested(() => body({ k: 'var', var: v, type: I32 }));
-    this.block.push({ s: 'for', var: v, from: coerce(from, I32), to: coerce(to, I32), step, body: stmts, axis });
+    this.push({ s: 'for', var: v, from: coerce(from, I32), to: coerce(to, I32), step, body: stmts, axis });
   }
 
   while(cond: KExpr, body: () => void): void {
-    this.block.push({ s: 'while', cond, body: this.nested(body) });
+    this.push({ s: 'while', cond, body: this.nested(body) });
   }
 
   if(cond: KExpr, then: () => void, otherwise?: () => void): void {
@@ -260,19 +274,19 @@ export class KernelBuilder {
       else otherwise?.();
       return;
     }
-    this.block.push({ s: 'if', cond, then: this.nested(then), else: otherwise ? this.nested(otherwise) : [] });
+    this.push({ s: 'if', cond, then: this.nested(then), else: otherwise ? this.nested(otherwise) : [] });
   }
 
   barrier(space: 'shared' | 'global' = 'shared'): void {
-    this.block.push({ s: 'barrier', space });
+    this.push({ s: 'barrier', space });
   }
 
   note(text: string): void {
-    this.block.push({ s: 'note', text });
+    this.push({ s: 'note', text });
   }
 
   finish(name: string, origins: readonly Origin[]): Kernel {
-    return { name, params: this.params, body: this.block, origins };
+    return { name, params: this.params, body: this.blocks[0]!, origins };
   }
 
   private nested(body: () => void): readonly KStmt[] {

@@ -87,6 +87,10 @@ export class RegionEmitter {
     if (stored) return stored(at);
     if (this.shared.params.has(v)) return this.io.load(v, this.flat(at, v.type.shape));
     const op = this.shared.producers.get(v)!;
+    return this.scope.k.from(op.origin, () => this.computed(v, op, at));
+  }
+
+  private computed(v: Value, op: Op, at: readonly Coord[]): KExpr {
     const { lower } = opDef(op.kind);
     switch (lower.kind) {
       case 'elementwise': {

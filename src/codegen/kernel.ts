@@ -97,7 +97,10 @@ export type KExpr =
   // `a` of the invocation `by` further on, where both are among them; all of the workgroup take part.
   | { readonly k: 'passed'; readonly a: KExpr; readonly by: KExpr; readonly type: KType };
 
-export type KStmt =
+export type KStmt = {
+  /** The line of the network that it computes, where that is not the kernel's own. */
+  readonly origin?: Origin;
+} & (
   | { readonly s: 'let'; readonly var: KVar; readonly value: KExpr } // declares; immutable or with a first value
   | { readonly s: 'set'; readonly var: KVar; readonly value: KExpr }
   | { readonly s: 'store'; readonly buf: KBuffer; readonly index: KExpr; readonly value: KExpr }
@@ -113,7 +116,8 @@ export type KStmt =
   | { readonly s: 'while'; readonly cond: KExpr; readonly body: readonly KStmt[] }
   | { readonly s: 'if'; readonly cond: KExpr; readonly then: readonly KStmt[]; readonly else: readonly KStmt[] }
   | { readonly s: 'barrier'; readonly space: 'shared' | 'global' } // all of the workgroup have arrived, and see what was written there
-  | { readonly s: 'note'; readonly text: string }; // becomes a comment where the target has comments
+  | { readonly s: 'note'; readonly text: string }
+); // note: becomes a comment where the target has comments
 
 /**
  * How a loop is executed. `unrolled` is serial, and worth a copy of its body for each of a constant number of iterations:

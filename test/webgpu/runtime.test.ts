@@ -155,6 +155,44 @@ run('a kernel that the driver refuses is an error at its line', async (t) => {
   t.regex(error!.message, /webgpu:0 refuses the kernel \w+ of main\.net:\d+/);
 });
 
+run('the line is that of the statement which the driver points at', async (t) => {
+  const source = `export block Chain {
+  forward(x: f32[B, 300]) -> f32[B] {
+    a = sin(x)
+    b = exp(a) * 2.5
+    sum(tanh(b), dim: 1)
+  }
+}`;
+  const { artifacts } = compile(source, { targets: ['wasm', 'webgpu'] });
+  const [kernel] = artifacts[0]!.webgpu!.kernels;
+  t.is(artifacts[0]!.webgpu!.kernels.length, 1);
+  const on = await gpu();
+  await t.notThrowsAsync(on.compile([kernel!]));
+  // A broken statement where the comment says `line`, and what is found wrong there.
+  const broken = async (line: number): Promise<KernelError> => {
+    const place = new RegExp(`// main\\.net:${line}\\n`, 'g');
+    const at = [...kernel!.code.matchAll(place)].at(-1)!;
+    const end = at.index + at[0].length;
+    const code = `${kernel!.code.slice(0, end)}let broken_ = nowhere_;\n${kernel!.code.slice(end)}`;
+    return t.throwsAsync(on.compile([{ ...kernel!, code }]), { instanceOf: KernelError });
+  };
+  for (const line of [3, 4, 5]) {
+    const error = await broken(line);
+    t.is(error.origins[0], `main.net:${line}`);
+    t.is(error.origins.length, 3, 'the others after it');
+    t.regex(
+      error.message,
+      new RegExp(`refuses the kernel \\w+ of main\\.net:${line}, .*\`let broken_ = nowhere_;\`: `),
+    );
+    t.regex(error.message, /unresolved value 'nowhere_'/);
+  }
+  // What stands before the body belongs to the main line.
+  const head = await t.throwsAsync(on.compile([{ ...kernel!, code: `fn f_() { nowhere_(); }\n${kernel!.code}` }]), {
+    instanceOf: KernelError,
+  });
+  t.is(head!.origins[0], kernel!.origins[0]);
+});
+
 run('time is told by kernel and line, and a profile changes no number', async (t) => {
   const on = await gpu();
   const [x, y] = [await X.to(on), await Y.to(on)];

@@ -15,6 +15,7 @@ import { Names } from '../names.ts';
 import { arraysOf, walk } from '../walk.ts';
 import { GRID_AXES, gridOf, type Extent, type Grid, type GridAxis } from './grid.ts';
 import { preludeFor } from './prelude.ts';
+import type { Origin } from '../../ir/ir.ts';
 import { binary, cast, constant, memoryElem, opaque, typeName, unary } from './operators.ts';
 import { reservedInWgsl } from './reserved.ts';
 
@@ -24,8 +25,9 @@ export interface Shader {
   readonly grid: Grid;
 }
 
-export function printWgsl(kernel: Kernel): Shader {
-  return new ShaderPrinter(kernel).print();
+/** `lineOf` names the lines that parts of the kernel compute, where they are several; without it no comment does. */
+export function printWgsl(kernel: Kernel, lineOf?: (o: Origin) => string): Shader {
+  return new ShaderPrinter(kernel, lineOf).print();
 }
 
 const ARITHMETIC: ReadonlySet<BinOp> = new Set<BinOp>(['add', 'sub', 'mul', 'div']);
@@ -45,8 +47,13 @@ class ShaderPrinter {
   /** The place of this one stands for a number that compilers do not know. */
   private readonly buffer: KBuffer | undefined;
 
-  constructor(kernel: Kernel) {
+  private readonly lineOf: ((o: Origin) => string) | null;
+  /** What the last comment says. */
+  private line: string | null = null;
+
+  constructor(kernel: Kernel, lineOf?: (o: Origin) => string) {
     this.kernel = kernel;
+    this.lineOf = kernel.origins.length > 1 ? (lineOf ?? null) : null;
     this.buffer = kernel.params.find((p) => p.kind === 'buffer');
     this.atomic = storesHalves(kernel);
   }
@@ -115,7 +122,12 @@ class ShaderPrinter {
   }
 
   private statements(body: readonly KStmt[], indent: string): void {
-    for (const s of body) this.statement(s, indent);
+    for (const s of body) {
+      const line = s.origin && this.lineOf ? this.lineOf(s.origin) : '';
+      if (line !== '' && line !== this.line) this.lines.push(`${indent}// ${commentText(line)}`);
+      if (line !== '') this.line = line;
+      this.statement(s, indent);
+    }
   }
 
   private statement(s: KStmt, indent: string): void {
@@ -145,7 +157,7 @@ class ShaderPrinter {
       case 'barrier':
         return put(s.space === 'global' ? 'storageBarrier();' : 'workgroupBarrier();');
       case 'note':
-        return put(`// ${s.text.replace(/[^ -~]/g, '?')}`);
+        return put(`// ${commentText(s.text)}`);
     }
   }
 
@@ -341,6 +353,9 @@ class ShaderPrinter {
     return `atomicAnd(&${cell}, ~(0xffffu << ${shift})); atomicOr(&${cell}, ${half} << ${shift});`;
   }
 }
+
+/** What may stand in a comment of one line, whatever the source says. */
+export const commentText = (text: string): string => text.replace(/[^ -~]/g, '?');
 
 function storesHalves(kernel: Kernel): boolean {
   let found = false;

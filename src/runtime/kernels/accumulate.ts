@@ -45,6 +45,10 @@ export class Reducer {
 
   /** Takes in an element; `position` is its place along the axis. */
   take(state: State, v: KExpr, position: KExpr): void {
+    this.s.k.from(this.op.origin, () => this.taken(state, v, position));
+  }
+
+  private taken(state: State, v: KExpr, position: KExpr): void {
     const { k } = this.s;
     const { kind } = this.op;
     const [best, where] = state;
@@ -64,6 +68,10 @@ export class Reducer {
 
   /** `into` becomes the reduction of both; of equals the earlier position stays. */
   merge(into: State, from: State): void {
+    this.s.k.from(this.op.origin, () => this.merged(into, from));
+  }
+
+  private merged(into: State, from: State): void {
     const { k } = this.s;
     const { kind } = this.op;
     if (isPlain(kind)) {

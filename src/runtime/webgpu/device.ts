@@ -1,7 +1,7 @@
 /** One GPU: its memory, its pipelines, its queue, and what has gone wrong on it. */
 import type { Elem, WebGpuKernel } from '../artifact.ts';
 import type { Device } from '../device.ts';
-import { DeviceError, DeviceLostError, KernelError, NetwrightError, OutOfMemoryError, UsageError } from '../errors.ts';
+import { DeviceError, DeviceLostError, NetwrightError, OutOfMemoryError, UsageError } from '../errors.ts';
 import type { Storage, StoredMatrix } from '../storage.ts';
 import { MERGE, PREDICATE, TRANSPOSE, TRANSPOSE_ELEMENTS } from './builtins.ts';
 import { ARGUMENT_BYTES, BUFFER, COMPUTE } from './constants.ts';
@@ -11,6 +11,7 @@ import { GpuStorage } from './storage.ts';
 import { Order } from './order.ts';
 import { Profile } from '../profile.ts';
 import { GpuProfiler } from './profiler.ts';
+import { refusal } from './refusal.ts';
 import { folded } from './schedule.ts';
 import { Staging } from './staging.ts';
 import { subgroupOf, withSubgroups } from './subgroups.ts';
@@ -296,7 +297,8 @@ export class WebGpuDevice implements Device {
 
   private async pipeline(k: WebGpuKernel): Promise<GPUComputePipeline> {
     this.gpu.pushErrorScope('validation');
-    const module = this.gpu.createShaderModule({ label: k.name, code: withSubgroups(k.code, this.subgroup) });
+    const code = withSubgroups(k.code, this.subgroup);
+    const module = this.gpu.createShaderModule({ label: k.name, code });
     const invalid = this.gpu.popErrorScope().catch(() => null);
     try {
       const made = await this.gpu.createComputePipelineAsync({
@@ -310,7 +312,7 @@ export class WebGpuDevice implements Device {
       this.compiling.delete(k.code);
       this.check();
       const reason = (await invalid)?.message ?? (e instanceof Error ? e.message : String(e));
-      throw new KernelError(k.name, k.origins, `${this.name} refuses the kernel ${k.name}`, reason);
+      throw await refusal(this.name, k, code, module, reason);
     }
   }
 
