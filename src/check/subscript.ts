@@ -174,6 +174,11 @@ function readCuts(cx: Cx, x: TensorVal, items: readonly Subscript[], span: Span)
     }
   }
   keep(shape.length - axis);
+  const taken = cuts.flatMap((c) => (c.kind === 'take' && c.index.value.type.shape.length > 0 ? [c.span] : []));
+  if (taken.length > 1) {
+    report(cx, 'paired_indices', { count: taken.length }, taken[1]!, { related: at([taken[0], 'the first one']) });
+    return null;
+  }
   return ok ? cuts : null;
 }
 
@@ -188,9 +193,13 @@ function indexCut(cx: Cx, x: TensorVal, axis: number, e: Expr, span: Span): Cut 
   }
   if (v.kind === 'tensor' && (v.value.type.elem === 'i32' || v.value.type.elem === 'u32'))
     return { kind: 'take', index: v, span };
-  report(cx, 'bad_index', { found: describe(v) }, span);
+  const mask = v.kind === 'tensor' && v.value.type.elem === 'bool';
+  report(cx, 'bad_index', { found: describe(v) }, span, mask ? { help: BY_MASK } : {});
   return null;
 }
+
+const BY_MASK =
+  'how many are true is known only to the data, and sizes are not data: choose per element with `where(mask, a, b)` or `masked_fill(x, mask, value)`';
 
 function sliceCut(cx: Cx, x: TensorVal, axis: number, item: Subscript & { kind: 'slice' }): Cut | null {
   const size = x.value.type.shape[axis]!;

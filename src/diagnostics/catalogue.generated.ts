@@ -243,7 +243,7 @@ export const CATALOGUE = {
     code: 'NW3017',
     severity: 'warning',
     message: '{left} / {right} is not a whole number: int division gives {result}',
-    help: 'write float({left}) / {right} for the fraction',
+    help: 'write `float({left}) / {right}` for the fraction, `floor` or `ceil` of that for a whole number',
   },
   division_by_zero: { code: 'NW3018', severity: 'error', message: 'this divides by zero', help: null },
   branch_types: {
@@ -416,6 +416,18 @@ export const CATALOGUE = {
     severity: 'warning',
     message: 'this fits only where `{size}` is {value}: {reason}',
     help: 'where that is meant, write it in the signature; else a dim is missing or misplaced here',
+  },
+  paired_indices: {
+    code: 'NW3091',
+    severity: 'error',
+    message: 'one subscript takes one tensor of indices, not {count}',
+    help: 'element [i, index[i]] of each row is `gather(x, 1, index[:, none])[:, 0]`; every row with every column is `x[rows][:, columns]`',
+  },
+  floor_division: {
+    code: 'NW3092',
+    severity: 'warning',
+    message: '`//` begins a comment, so what follows does not divide',
+    help: '`/` between ints floors already; where a comment is meant, say more than one word',
   },
   unknown_hyper: {
     code: 'NW4001',

@@ -33,7 +33,7 @@ const slip = (name: string): TokenType => {
 
 /** In the order of trial: what starts like something shorter comes first. */
 const ORDER: TokenType[] = [
-  ...[Space, t.Newline, t.Name, Doc, Comment, slip('BlockComment')],
+  ...[Space, t.Newline, t.Name, Doc, slip('FloorDivision'), Comment, slip('BlockComment')],
   ...[t.LParen, t.RParen, t.LSquare, t.RSquare, t.LCurly, t.RCurly, t.Comma, t.Semicolon],
   ...[t.Ellipsis, t.DotDot, t.Float, slip('HalfFloat'), t.Int, slip('BadNumber'), t.Dot],
   ...[slip('TripleQuotes'), t.Text, slip('Unterminated'), slip('SingleQuoted'), slip('Backquoted')],
@@ -105,7 +105,7 @@ function mendSlips(tokens: IToken[], file: string, bag: DiagnosticBag): IToken[]
     // Somebody who comments as in Python does it on every line: once is enough to learn it.
     if (comments.has(slip.type)) return false;
     const stays = slip.mend(token, span, bag);
-    if (!stays) comments.add(slip.type);
+    if (!stays && slip.onceInAFile) comments.add(slip.type);
     return stays;
   });
 }

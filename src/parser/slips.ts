@@ -10,6 +10,8 @@ import * as t from './tokens.ts';
 
 interface Slip {
   readonly type: TokenType;
+  /** Said at the first one only. */
+  readonly onceInAFile?: true;
   /** Reports, and turns the token into what was meant; false where it must go (a comment). */
   mend(token: IToken, span: Span, bag: DiagnosticBag): boolean;
 }
@@ -30,6 +32,7 @@ function foreignSign(name: string, pattern: RegExp, wanted: string, type: TokenT
 function foreignComment(name: string, pattern: RegExp, opening: string): Slip {
   return {
     type: createToken({ name, pattern, line_breaks: true }),
+    onceInAFile: true,
     mend(_token, span, bag) {
       bag.report('foreign_comment', { found: opening }, span);
       return false;
@@ -89,6 +92,52 @@ const halfFloat: Slip = {
 };
 const OPERAND_ENDS: ReadonlySet<TokenType> = new Set([t.Name, t.Int, t.RParen, t.RSquare, t.Star, t.StarStar]);
 
+/**
+ * `d // 2` of Python, of which a comment would leave `d`. A comment is taken for it after an operand, where it is one number or name
+ * that occurred before, or closes a bracket that it does not open.
+ */
+const floorDivision: Slip = {
+  type: createToken({
+    name: 'FloorDivision',
+    pattern: {
+      exec(text: string, offset: number, before: IToken[]): [string] | null {
+        const found = t.matchAt(/\/\/(?!\/)[^\n\r]*/y, text, offset);
+        const last = before.at(-1);
+        if (!found || !last || !OPERAND_ENDS.has(last.tokenType) || isCall(before)) return null;
+        const said = found[0].slice(2).trim();
+        const known = /^\d+$/.test(said) || before.some((token) => token.tokenType === t.Name && token.image === said);
+        return known || closesMore(said) ? found : null;
+      },
+    },
+    line_breaks: false,
+    start_chars_hint: ['/'],
+  }),
+  mend(_token, span, bag) {
+    bag.report('floor_division', {}, { ...span, end: span.start + 2 });
+    return false;
+  },
+};
+
+/** `Linear(4, 8) // 8` says what comes out, and divides nothing. */
+function isCall(before: readonly IToken[]): boolean {
+  let depth = 0;
+  for (let i = before.length - 1; i >= 0; i--) {
+    if (before[i]?.tokenType === t.RParen) depth++;
+    if (before[i]?.tokenType === t.LParen) depth--;
+    if (depth === 0) return i < before.length - 1 && before[i - 1]?.tokenType === t.Name;
+  }
+  return false;
+}
+
+function closesMore(said: string): boolean {
+  let depth = 0;
+  for (const c of said) {
+    depth += '([{'.includes(c) ? 1 : ')]}'.includes(c) ? -1 : 0;
+    if (depth < 0) return true;
+  }
+  return false;
+}
+
 const badNumber: Slip = {
   type: createToken({ name: 'BadNumber', pattern: /\d[A-Za-z0-9_]*(?:\.\d[A-Za-z0-9_]*)?/ }),
   mend(token, span, bag) {
@@ -105,6 +154,7 @@ const badNumber: Slip = {
 };
 
 export const SLIPS: readonly Slip[] = [
+  floorDivision,
   foreignComment('TripleQuotes', /"""[\s\S]*?"""/, '"""'),
   foreignComment('BlockComment', /\/\*[\s\S]*?(?:\*\/|(?![\s\S]))/, '/*'),
   foreignComment('HashComment', /#[^\n\r]*/, '#'),
