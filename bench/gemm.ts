@@ -14,6 +14,7 @@ import { NO_ORIGIN } from '../src/ir/ir.ts';
 import { sourceOf, storeTo } from '../src/runtime/kernels/epilogue.ts';
 import { matmulCalls, matmulSpec } from '../src/runtime/kernels/matmul.ts';
 import { timed } from './timing.ts';
+import { ONE_THREAD } from '../src/runtime/threads.ts';
 
 const CHAINS = 12;
 const STEPS = 1e6;
@@ -54,7 +55,9 @@ function instantiate(kernel: KernelCall['kernel'], frame: readonly number[], byt
   const steps = [{ kind: 'kernel', kernel: 0, slots: frame.map((_, i) => i) }] as const;
   const code = printWasm({ kernels: [kernel], programs: [{ name: 'main', steps }] }, { relaxed: true });
   const memory = new WebAssembly.Memory({ initial: Math.ceil(bytes / 65536) + 1 });
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(code)), { env: { memory } });
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(code)), {
+    env: { memory, ...ONE_THREAD },
+  });
   const words = new Float32Array(memory.buffer);
   for (let i = 0; i < words.length; i++) words[i] = Math.fround(Math.sin(i));
   new Int32Array(memory.buffer, SCRATCH_BYTES, frame.length).set(frame);

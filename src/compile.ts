@@ -61,6 +61,8 @@ export interface CompileOptions {
   readonly share?: boolean;
   /** false leaves every op a kernel of its own: for tests of fusion. */
   readonly fuse?: boolean;
+  /** From how many statements on threads share a kernel, instead of those worth it: for tests of threads. */
+  readonly sharedFrom?: number;
 }
 
 export type TargetName = 'wasm' | 'webgpu' | 'native';

@@ -41,16 +41,25 @@ export interface Sources {
   readonly texts: ReadonlyMap<string, string>;
 }
 
+export interface AssembleOptions extends LinkOptions {
+  /** From how many statements on threads share a kernel. */
+  readonly sharedFrom?: number;
+}
+
 export function assemble(
   programs: Programs,
   sources: Sources,
   others: { readonly webgpu: WebGpuCode | null; readonly native: NativeCode | null },
-  options: LinkOptions = {},
+  options: AssembleOptions = {},
 ): { artifact: Artifact; kernels: readonly Kernel[] } {
   const { block } = programs;
   const { pool, linked } = linkAll(programs, programs.entries, WASM, sources, options);
   const input = { kernels: pool.kernels, programs: linked };
-  const wasm = { simd: printWasm(input, { relaxed: false }), relaxed: printWasm(input, { relaxed: true }) };
+  const { sharedFrom } = options;
+  const wasm = {
+    simd: printWasm(input, { relaxed: false, sharedFrom }),
+    relaxed: printWasm(input, { relaxed: true, sharedFrom }),
+  };
   const shape = { segments: programs.segments, tensors: programs.tensors, programs: linked };
   const artifact: Artifact = {
     format: 1,
@@ -96,13 +105,13 @@ export function assembleNative(
   programs: Programs,
   machine: Machine,
   sources: Sources,
-  options: LinkOptions = {},
+  options: AssembleOptions = {},
 ): NativeCode {
   const entries = programs.entries.filter(runsEverywhere);
   const { pool, linked } = linkAll(programs, entries, nativeTarget(machine), sources, options);
   const { units, functions, declarations } = printUnits(
     { kernels: pool.kernels, programs: linked },
-    { fma: machine.fma },
+    { fma: machine.fma, ...(options.sharedFrom !== undefined && { sharedFrom: options.sharedFrom }) },
   );
   const entryOf = kernelEntries(sources);
   const kernels = pool.kernels.map((k, i) => ({ ...entryOf(k), declaration: declarations[i]! }));

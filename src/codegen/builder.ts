@@ -277,7 +277,7 @@ export class KernelBuilder {
     this.push({ s: 'if', cond, then: this.nested(then), else: otherwise ? this.nested(otherwise) : [] });
   }
 
-  barrier(space: 'shared' | 'global' = 'shared'): void {
+  barrier(space: 'shared' | 'global' | 'threads' = 'shared'): void {
     this.push({ s: 'barrier', space });
   }
 

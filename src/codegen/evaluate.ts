@@ -2,6 +2,7 @@
  * Runs kernel IR in JavaScript, exactly as kernel.ts defines it: the oracle for the printers and for `math.ts`.
  * Slow and strict: an access outside a buffer, an integer division by zero and a shift by lanes that do not match throw.
  */
+import { PART, PARTS } from './kernel.ts';
 import type { BinOp, KBuffer, KElem, Kernel, KExpr, KStmt, KVar, StorageElem, UnOp } from './kernel.ts';
 
 /** Memory of a buffer, in elements. Half floats hold their values as numbers and are rounded at the store. */
@@ -10,11 +11,16 @@ export type Memory = { [index: number]: number; readonly length: number };
 export interface EvaluateOptions {
   /** Whether `fma` rounds once or twice. Plain SIMD WebAssembly rounds twice. */
   readonly fma?: 'fused' | 'split';
+  /** Which of how many threads runs it: the first of one where nothing is said. */
+  readonly thread?: readonly [part: number, parts: number];
 }
 
 /** Calls a kernel: one argument per parameter, memory for a buffer and a number for a scalar. */
 export function runKernel(kernel: Kernel, args: readonly (Memory | number)[], options: EvaluateOptions = {}): void {
   const run = new Evaluation(options.fma === 'fused');
+  const [part, parts] = options.thread ?? [0, 1];
+  run.vars.set(PART, [part]);
+  run.vars.set(PARTS, [parts]);
   kernel.params.forEach((p, i) => {
     const arg = args[i];
     if (p.kind === 'buffer') {
@@ -84,6 +90,7 @@ class Evaluation {
         this.block(this.scalar(s.cond) ? s.then : s.else);
         return;
       case 'barrier':
+        if (s.space === 'threads') return;
         throw new Error('invocations run one after the other here: a kernel with barriers cannot be evaluated');
       case 'note':
         return;

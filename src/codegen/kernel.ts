@@ -115,15 +115,16 @@ export type KStmt = {
     }
   | { readonly s: 'while'; readonly cond: KExpr; readonly body: readonly KStmt[] }
   | { readonly s: 'if'; readonly cond: KExpr; readonly then: readonly KStmt[]; readonly else: readonly KStmt[] }
-  | { readonly s: 'barrier'; readonly space: 'shared' | 'global' } // all of the workgroup have arrived, and see what was written there
+  // All of the workgroup have arrived, and see what was written there; `threads`: all that run the kernel (see PART).
+  | { readonly s: 'barrier'; readonly space: 'shared' | 'global' | 'threads' }
   | { readonly s: 'note'; readonly text: string }
 ); // note: becomes a comment where the target has comments
 
 /**
  * How a loop is executed. `unrolled` is serial, and worth a copy of its body for each of a constant number of iterations:
  * where a target's compiler would do so by itself, it does so only for these. Iterations of 'parallel' write
- * different elements, read nothing that others write, and hand nothing on in variables or arrays of the kernel: threads of native
- * code take ranges of them; WebAssembly runs every axis serially. On WGSL
+ * different elements, read nothing that others write, and hand nothing on in variables or arrays of the kernel: threads
+ * take ranges of them and meet at the end (`threads.ts`). On WGSL
  * 'workgroup.x/y/z' and 'invocation.x/y/z' become builtin ids (their extents go to the dispatch), 'parallel' is an
  * error there: the WGSL schedule has bound it.
  */
@@ -147,6 +148,13 @@ export interface Kernel {
   /** The lines of the network it computes, first the main one. */
   readonly origins: readonly Origin[];
 }
+
+/**
+ * The number of the thread that runs a kernel, from 0, and of all that run it: 0 and 1 where nothing else is said. A kernel that
+ * reads them divides its work itself: all its statements are every thread's, and no result depends on how many there are.
+ */
+export const PART: KVar = { kind: 'var', name: 'part', type: { elem: 'i32', lanes: 1 }, mutable: false };
+export const PARTS: KVar = { kind: 'var', name: 'parts', type: { elem: 'i32', lanes: 1 }, mutable: false };
 
 export const F32: KType = { elem: 'f32', lanes: 1 };
 export const I32: KType = { elem: 'i32', lanes: 1 };

@@ -29,7 +29,10 @@ export interface Artifact {
   readonly programs: readonly Program[];
   readonly train: TrainEntry | null;
   readonly kernels: readonly KernelEntry[];
-  /** One WebAssembly module: imports `env.memory`, exports each program's driver under its name: (frame: i32) -> i32. */
+  /**
+   * One WebAssembly module: imports `env.memory`, `env.share` and `env.barrier` (see threads.ts), exports each program's driver
+   * under its name: (frame: i32) -> i32.
+   */
   readonly wasm: { readonly simd: Uint8Array; readonly relaxed: Uint8Array };
   /** The programs that run on a GPU; null where the block was not compiled for it. */
   readonly webgpu: WebGpuCode | null;
@@ -259,6 +262,12 @@ export interface StepInfo {
 
 /** The name under which the WebAssembly module exports a kernel: programs have names of the language. */
 export const kernelExport = (index: number): string => `#${index}`;
+
+/** And what each thread runs of a kernel that threads share: (part, parts) -> (). */
+export const taskExport = (index: number): string => `@${index}`;
+
+/** Where the arguments of a shared kernel lie in WebAssembly's memory, four bytes each, and the most that there can be. */
+export const TASK_ARGS = { at: 65536, most: 256 } as const;
 
 export interface KernelEntry {
   readonly name: string;

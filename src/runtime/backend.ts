@@ -1,6 +1,7 @@
 /** What runs the programs of one model on one device; the model knows devices only through this. */
 import type { Artifact, ProgramInput } from './artifact.ts';
 import type { Device } from './device.ts';
+import { UsageError } from './errors.ts';
 import type { Binding } from './sizes.ts';
 import type { Storage } from './storage.ts';
 import type { Tensor } from './tensor.ts';
@@ -29,7 +30,7 @@ export type Progress = (p: { readonly task: string; readonly done: number; reado
 
 export interface ExecutorOptions {
   readonly progress?: Progress | undefined;
-  /** Of native code. */
+  /** That kernels on the processor share their work among. */
   readonly threads?: number | undefined;
   /** Rounds that a `while` may take. */
   readonly while_limit?: number | undefined;
@@ -37,6 +38,9 @@ export interface ExecutorOptions {
 
 /** Compiles a model's kernels for a device. */
 export async function createExecutor(artifact: Artifact, on: Device, options: ExecutorOptions = {}): Promise<Executor> {
+  const { threads } = options;
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1))
+    throw new UsageError(`threads is a whole number from 1, not ${threads}`);
   if (on.kind === 'cpu') {
     const [{ cpuExecutor }, { CpuDevice }] = await Promise.all([import('./executor.ts'), import('./device.ts')]);
     if (on instanceof CpuDevice) return cpuExecutor(artifact, on, options);

@@ -5,6 +5,7 @@ import { UsageError } from './errors.ts';
 import { WasmMemory, type Memory } from './memory.ts';
 import { Profile } from './profile.ts';
 import { HostStorage, type Storage } from './storage.ts';
+import { Threads } from './threads.ts';
 
 export interface Device {
   /** `cpu`, `webgpu:0`, ... */
@@ -63,6 +64,9 @@ export abstract class HostDevice implements Device {
   }
 }
 
+const ONE_THREAD =
+  'one thread: memory can be shared only in a page served with the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp';
+
 /** WebAssembly. */
 export class CpuDevice extends HostDevice {
   readonly name: string;
@@ -72,12 +76,19 @@ export class CpuDevice extends HostDevice {
   readonly numerics: string;
   readonly description: string;
   readonly memory = new WasmMemory();
+  private workers: Threads | null = null;
 
   constructor(name = 'cpu') {
     super();
     this.name = name;
     this.variant = hasRelaxedSimd() ? 'relaxed' : 'simd';
     this.numerics = numericFeatures(this.variant);
-    this.description = `WebAssembly SIMD${this.variant === 'relaxed' ? ' with fused multiply-add (relaxed SIMD)' : ', without relaxed SIMD'}`;
+    const simd = this.variant === 'relaxed' ? ' with fused multiply-add (relaxed SIMD)' : ', without relaxed SIMD';
+    this.description = `WebAssembly SIMD${simd}, ${this.memory.shared ? 'threads' : ONE_THREAD}`;
+  }
+
+  /** Where memory is shared. */
+  threads(): Threads {
+    return (this.workers ??= new Threads(this.memory));
   }
 }

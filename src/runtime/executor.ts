@@ -2,7 +2,7 @@
  * Runs the programs of one model on a device in the host's memory. For each binding of a program's sizes it plans memory and
  * writes a frame once; a call then copies arguments in (or points at them), updates what moved, and enters the code once.
  */
-import { kernelExport, type Artifact, type KernelEntry, type Program, type Segment } from './artifact.ts';
+import { kernelExport, taskExport, type Artifact, type KernelEntry, type Program, type Segment } from './artifact.ts';
 import type { Executor, ExecutorOptions, InputSource } from './backend.ts';
 import type { CpuDevice, HostDevice } from './device.ts';
 import { widthOf } from './elem.ts';
@@ -12,6 +12,7 @@ import { evaluateSize, type Binding } from './sizes.ts';
 import { runStepwise } from './stepwise.ts';
 import type { Storage } from './storage.ts';
 import { Tensor } from './tensor.ts';
+import { ONE_THREAD, withSharedMemory } from './threads.ts';
 
 /** Bindings of sizes that keep their plan and memory; a text that grows word by word has one for each length. */
 const MAX_BINDINGS = 64;
@@ -34,6 +35,8 @@ export interface HostCode {
   readonly program: (name: string) => (frame: number) => number;
   /** Takes what a frame has in the kernel's slots. */
   readonly kernel: (index: number) => (...args: readonly number[]) => void;
+  /** Called when nobody can call it any more. */
+  readonly release?: (() => void) | undefined;
 }
 
 export class HostExecutor implements Executor {
@@ -48,7 +51,7 @@ export class HostExecutor implements Executor {
   /** Bytes of the device's memory that are this model's, by address. */
   private readonly owned = new Map<number, number>();
 
-  /** Memory of a model that is collected goes back to the device. */
+  /** Memory and threads of a model that is collected go back to the device. */
   constructor(artifact: Artifact, on: HostDevice, code: HostCode, options: ExecutorOptions) {
     this.limit = whileLimit(options.while_limit);
     this.options = options;
@@ -56,7 +59,7 @@ export class HostExecutor implements Executor {
     this.device = on;
     this.code = code;
     this.programs = new Map(code.programs.map((p) => [p.name, p]));
-    REGISTRY.register(this, { on, owned: this.owned });
+    REGISTRY.register(this, { on, owned: this.owned, release: code.release });
   }
 
   program(name: string): Program {
@@ -237,12 +240,21 @@ export async function cpuExecutor(
   on: CpuDevice,
   options: ExecutorOptions = {},
 ): Promise<HostExecutor> {
-  const { instance } = await WebAssembly.instantiate(artifact.wasm[on.variant] as Uint8Array<ArrayBuffer>, {
-    env: { memory: on.memory.wasm },
-  });
-  const found = <F>(name: string): F => instance.exports[name] as F;
+  const { threads = 1 } = options;
+  const plain = artifact.wasm[on.variant] as Uint8Array<ArrayBuffer>;
+  const { wasm: memory, shared } = on.memory;
+  const module = await WebAssembly.compile(shared ? withSharedMemory(plain) : plain);
+  const hands = shared && threads > 1 ? await on.threads().add(module, threads) : null;
+  const sharing = hands && {
+    share: (kernel: number): void => hands.share(kernel, found(taskExport(kernel))),
+    barrier: hands.barrier,
+  };
+  const { exports } = await WebAssembly.instantiate(module, { env: { memory, ...(sharing ?? ONE_THREAD) } });
+  const found = <F>(name: string): F => exports[name] as F;
+  if (hands) found<WebAssembly.Global>('threads').value = threads;
   const { programs, kernels } = artifact;
-  const code: HostCode = { programs, kernels, program: found, kernel: (i) => found(kernelExport(i)) };
+  const kernel: HostCode['kernel'] = (i) => found(kernelExport(i));
+  const code: HostCode = { programs, kernels, program: found, kernel, release: hands?.release };
   return new HostExecutor(artifact, on, code, options);
 }
 
@@ -283,6 +295,13 @@ class ResultStorage implements Storage {
   }
 }
 
-const REGISTRY = new FinalizationRegistry<{ on: HostDevice; owned: ReadonlyMap<number, number> }>(({ on, owned }) => {
+interface Owned {
+  readonly on: HostDevice;
+  readonly owned: ReadonlyMap<number, number>;
+  readonly release: (() => void) | undefined;
+}
+
+const REGISTRY = new FinalizationRegistry<Owned>(({ on, owned, release }) => {
   for (const [at, bytes] of owned) on.memory.release(at, bytes);
+  release?.();
 });

@@ -1,4 +1,5 @@
 /** The memory of a device that computes on the processor: one per device, growing in place when a model is created or new sizes are bound. */
+import { TASK_ARGS } from './artifact.ts';
 import { OutOfMemoryError } from './errors.ts';
 import { regionBytes, Regions } from './regions.ts';
 import { megabytes } from './sizes.ts';
@@ -18,7 +19,7 @@ export abstract class Memory {
     this.regions = new Regions(start, (end, wanted) => this.reach(end + SLACK, wanted));
   }
 
-  protected abstract get buffer(): ArrayBuffer;
+  protected abstract get buffer(): ArrayBufferLike;
   /** Makes the buffer that long, or longer. Throws where the system refuses. */
   protected abstract grow(bytes: number): void;
   /** What kernels take addresses from: address 0 as they see it. */
@@ -38,7 +39,7 @@ export abstract class Memory {
   /** Address of so many bytes, zeroed. */
   alloc(bytes: number): number {
     const at = this.regions.take(bytes);
-    new Uint8Array(this.buffer, at, regionBytes(bytes)).fill(0);
+    clear(new Uint8Array(this.buffer, at, regionBytes(bytes)));
     return at;
   }
 
@@ -78,19 +79,47 @@ export abstract class Memory {
   }
 }
 
-const PAGE = 65536;
+const ZEROS = new Uint8Array(65536);
 
-/** WebAssembly's. The first page belongs to the kernels' own arrays. */
+/** In shared memory `fill` goes byte by byte; copies do not. */
+function clear(bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; at += ZEROS.length)
+    bytes.set(bytes.length - at < ZEROS.length ? ZEROS.subarray(0, bytes.length - at) : ZEROS, at);
+}
+
+const PAGE = 65536;
+const MOST_PAGES = 65536;
+
+/**
+ * Memory that threads can share where the system lets us: in Node, and in a page that is isolated from other origins. A system
+ * that reserves all that shared memory may ever become can refuse the whole range.
+ */
+function makeMemory(): WebAssembly.Memory {
+  if (typeof SharedArrayBuffer !== 'undefined')
+    for (let maximum = MOST_PAGES; maximum >= 4096; maximum /= 2)
+      try {
+        return new WebAssembly.Memory({ initial: 2, maximum, shared: true });
+      } catch {
+        // Less, or not shared.
+      }
+  return new WebAssembly.Memory({ initial: 2, maximum: MOST_PAGES });
+}
+
+/** WebAssembly's. The first page belongs to the kernels' own arrays, what follows to the arguments of a shared kernel. */
 export class WasmMemory extends Memory {
-  readonly wasm = new WebAssembly.Memory({ initial: 2, maximum: 65536 });
+  readonly wasm: WebAssembly.Memory;
+  /** Threads can share it. */
+  readonly shared: boolean;
   readonly base = 0;
   readonly slotBytes = 4;
 
-  constructor() {
-    super('cpu', PAGE, 2 ** 32 - PAGE);
+  constructor(wasm = makeMemory()) {
+    super('cpu', TASK_ARGS.at + 4 * TASK_ARGS.most, 2 ** 32 - PAGE);
+    this.wasm = wasm;
+    this.shared = !(wasm.buffer instanceof ArrayBuffer);
   }
 
-  protected get buffer(): ArrayBuffer {
+  protected get buffer(): ArrayBufferLike {
     return this.wasm.buffer;
   }
 

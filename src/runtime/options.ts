@@ -12,7 +12,10 @@ export interface CreateOptions {
   readonly device?: string | Device;
   /** Told while C is compiled. */
   readonly progress?: Progress;
-  /** Threads of native code; results do not depend on it. Default: the processor's cores. */
+  /**
+   * How many threads kernels on `native` and `cpu` share their work among; results do not depend on it. Default: on `native`
+   * as many as there are cores, on `cpu` one, since each other is a worker that the process has to start.
+   */
   readonly threads?: number;
   /** How many rounds a `while` may take before it is a `LoopError`. Default 100,000. */
   readonly while_limit?: number;

@@ -16,13 +16,16 @@ import type { Step } from '../../src/runtime/artifact.ts';
 import { hasRelaxedSimd } from '../../src/runtime/features.ts';
 import { readElements, writeElements } from '../support/elements.ts';
 import { LENGTH, RandomKernels, STORAGE } from '../support/random-kernels.ts';
+import { ONE_THREAD } from '../../src/runtime/threads.ts';
 
 type Driver = (frame: number) => number;
 
 function instantiate(kernels: readonly Kernel[], programs: readonly WasmProgram[], relaxed: boolean) {
   const bytes = printWasm({ kernels, programs }, { relaxed });
   const memory = new WebAssembly.Memory({ initial: 4 });
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(bytes)), { env: { memory } });
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(bytes)), {
+    env: { memory, ...ONE_THREAD },
+  });
   return { memory, exports: exports as Record<string, Driver> };
 }
 

@@ -3,14 +3,14 @@ import { interpret } from '../../src/ir/interpret.ts';
 import { parseModule } from '../../src/ir/parse.ts';
 import { close } from '../support/close.ts';
 import { CONTROL_CASES } from '../support/control-cases.ts';
-import { NativeBatch, onNative } from '../support/native.ts';
+import { nativeBatch, onNative } from '../support/native.ts';
 
 const run = await onNative();
 
 for (const c of CONTROL_CASES) {
   run(c.title, async (t) => {
     const module = parseModule(c.text);
-    const batch = await NativeBatch.open();
+    const batch = await nativeBatch();
     const compiled = batch.add(module, 'main', { roles: c.roles });
     const want = interpret(module, 'main', c.inputs, { round: true });
     const got = await compiled.run(c.inputs);

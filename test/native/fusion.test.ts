@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { interpret } from '../../src/ir/interpret.ts';
 import { decompose } from '../../src/ir/passes/decompose.ts';
 import { expectClose } from '../support/compare.ts';
-import { NativeBatch, onNative } from '../support/native.ts';
+import { nativeBatch, onNative } from '../support/native.ts';
 import { randomGraph } from '../support/random-graph.ts';
 
 const run = await onNative();
@@ -12,7 +12,7 @@ run('fused graphs agree with unfused ones', async (t) => {
   t.timeout(300_000);
   const seed = Math.floor(Math.random() * 2 ** 31);
   t.log(`seed ${seed}`);
-  const batch = await NativeBatch.open({ lanes: 8, registers: 16, fma: true });
+  const batch = await nativeBatch({ lanes: 8, registers: 16, fma: true });
   // Smooth: no comparison that a last bit decides.
   const members = fc.sample(randomGraph({ smooth: true }), { numRuns: 50, seed }).map(({ module, inputs }) => {
     const plain = decompose(module);

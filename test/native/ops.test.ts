@@ -3,12 +3,12 @@ import { interpret } from '../../src/ir/interpret.ts';
 import { opDef, OPS } from '../../src/ir/ops/table.ts';
 import { decompose } from '../../src/ir/passes/decompose.ts';
 import { close } from '../support/close.ts';
-import { NativeBatch, onNative } from '../support/native.ts';
+import { nativeBatch, onNative } from '../support/native.ts';
 import { casesOf } from '../support/op-cases.ts';
 import { opModule } from '../support/op-func.ts';
 
 const run = await onNative();
-const batch = await NativeBatch.open();
+const batch = await nativeBatch();
 
 for (const kind of Object.keys(OPS)) {
   if (opDef(kind).lower.kind === 'control') continue;

@@ -1,5 +1,6 @@
 /** Ways to run a network behind one face: the float64 interpreter of its IR, and the compiled kernels of a device through the public API. */
 import { compile, type TargetName } from '../../src/compile.ts';
+import { cpuDevice } from '../../src/runtime/devices.ts';
 import { Tensor, tensor, thisMachine, type Model, type ModelClass, type Result } from '../../src/runtime/index.ts';
 import { elaborated } from './elaborated.ts';
 import { Interpreted } from './interpreted.ts';
@@ -52,11 +53,12 @@ const classes = new Map<string, ModelClass>();
 const machine = await thisMachine();
 
 /** Compiling is the slow part, and several tests load the same source. */
-function classOf(source: string, targets: readonly TargetName[]): ModelClass {
-  const key = `${targets.join()}\n${source}`;
+export function classOf(source: string, targets: readonly TargetName[], sharedFrom?: number): ModelClass {
+  const key = `${targets.join()} ${sharedFrom}\n${source}`;
   let made = classes.get(key);
   if (!made) {
-    const { blocks, diagnostics } = compile(source, { verify: true, targets, ...(machine && { machine }) });
+    const threads = sharedFrom === undefined ? {} : { sharedFrom };
+    const { blocks, diagnostics } = compile(source, { verify: true, targets, ...(machine && { machine }), ...threads });
     made = Object.values(blocks)[0];
     if (!made) throw new Error(diagnostics.map((d) => `${d.code} ${d.message}`).join('\n'));
     classes.set(key, made);
@@ -64,11 +66,13 @@ function classOf(source: string, targets: readonly TargetName[]): ModelClass {
   return made;
 }
 
-/** On a device; its own memory for arguments there. */
+/** On a device; its own memory for arguments there. Several threads share whatever they can. */
 const compiledFor =
-  (targets: readonly TargetName[], device: string): Maker =>
+  (targets: readonly TargetName[], device: string, threads = 1): Maker =>
   async (source) => {
-    const model: Model = await classOf(source, targets).create({ device });
+    const sharedFrom = threads > 1 ? 0 : undefined;
+    const model: Model = await classOf(source, targets, sharedFrom).create({ device, threads });
+    if (device === 'cpu' && threads > 1) await cpuDevice().threads().ready();
     const named = new Map([...model.named_parameters(), ...model.named_buffers(), ...model.named_constants()]);
     const argsOf = (method: string, args: Args): Promise<Tensor[]> => {
       const entry = model.artifact.methods.find((m) => m.name === method)!;
@@ -97,6 +101,7 @@ const compiledFor =
   };
 
 export const compiled = compiledFor(['wasm'], 'cpu');
+export const compiledThreads = compiledFor(['wasm'], 'cpu', 2);
 export const compiledC = compiledFor(['wasm', 'native'], 'native');
 export const onWebGpu = compiledFor(['wasm', 'webgpu'], 'webgpu');
 

@@ -6,6 +6,7 @@ import type { DimLike } from '../../src/ir/dim.ts';
 import * as D from '../../src/ir/dim.ts';
 import type { ElemType, Value } from '../../src/ir/ir.ts';
 import type { Step } from '../../src/runtime/artifact.ts';
+import { ONE_THREAD } from '../../src/runtime/threads.ts';
 
 export type Words = Float32Array | Int32Array | Uint32Array | Uint16Array;
 
@@ -58,7 +59,9 @@ export function prepare(
   for (const [v, words] of data) place(v, words.byteLength);
   const bytes = printWasm({ kernels, programs: [{ name: 'main', steps }] }, { relaxed });
   const memory = new WebAssembly.Memory({ initial: Math.ceil(top / 65536) + 1 });
-  const instance = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(bytes)), { env: { memory } });
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(bytes)), {
+    env: { memory, ...ONE_THREAD },
+  });
   new Float32Array(memory.buffer).fill(NaN, SCRATCH_BYTES / 4);
   new Int32Array(memory.buffer, frameAt, frame.length).set(frame);
   for (const [v, words] of data)

@@ -10,6 +10,7 @@ import { ndarray, sizeOf, type NdArray } from '../../src/ir/ndarray.ts';
 import { fuse } from '../../src/ir/passes/fuse.ts';
 import { bindSymbols } from '../../src/ir/symbols.ts';
 import type { Step } from '../../src/runtime/artifact.ts';
+import { ONE_THREAD } from '../../src/runtime/threads.ts';
 
 export interface RunOptions {
   /** false: one kernel for each op. */
@@ -123,7 +124,9 @@ export function runFused(func: Func, inputs: readonly NdArray[], options: RunOpt
 
   const bytes = printWasm({ kernels, programs: [{ name: 'main', steps }] }, { relaxed: options.relaxed ?? false });
   const memory = new WebAssembly.Memory({ initial: Math.ceil(top / 65536) + 1 });
-  const instance = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(bytes)), { env: { memory } });
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(bytes)), {
+    env: { memory, ...ONE_THREAD },
+  });
   // What a kernel does not write must show.
   new Float32Array(memory.buffer).fill(NaN, SCRATCH_BYTES / 4);
   new Int32Array(memory.buffer, frameAt, frame.length).set(frame);

@@ -1,9 +1,9 @@
 /** Finds the variables of a kernel that only ever say where something lies, and so may be as wide as an address. */
-import type { Kernel, KExpr, KStmt, KVar } from '../kernel.ts';
+import type { KExpr, KStmt, KVar } from '../kernel.ts';
 import { operandsOf } from '../walk.ts';
 
 /** Immutable i32 scalars that are used in nothing but indices, bounds of loops, and each other. */
-export function indexVars(kernel: Kernel): ReadonlySet<KVar> {
+export function indexVars(body: readonly KStmt[]): ReadonlySet<KVar> {
   const found = new Set<KVar>();
   // Uses come after what they use: from the end, a variable is known before the expression that defines it.
   const value = (e: KExpr): void => {
@@ -18,8 +18,8 @@ export function indexVars(kernel: Kernel): ReadonlySet<KVar> {
       index(e.b);
     } else value(e);
   };
-  const backwards = (body: readonly KStmt[]): void => {
-    for (const s of body.toReversed()) {
+  const backwards = (block: readonly KStmt[]): void => {
+    for (const s of block.toReversed()) {
       switch (s.s) {
         case 'let':
         case 'set':
@@ -49,8 +49,8 @@ export function indexVars(kernel: Kernel): ReadonlySet<KVar> {
       }
     }
   };
-  declare(kernel.body, found);
-  backwards(kernel.body);
+  declare(body, found);
+  backwards(body);
   return found;
 }
 

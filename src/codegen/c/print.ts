@@ -5,11 +5,11 @@
 import { isHalf, narrow, widen } from '../half.ts';
 import { INFIX } from '../infix.ts';
 import type { BinOp, KBuffer, Kernel, KElem, KExpr, KStmt, KType, KVar, StorageElem, UnOp } from '../kernel.ts';
-import { vec } from '../kernel.ts';
+import { PART, PARTS, vec } from '../kernel.ts';
 import { Names } from '../names.ts';
+import { readsPart, shared, type SharedKernel } from '../threads.ts';
 import { arraysOf, walk } from '../walk.ts';
 import { indexVars } from './index-vars.ts';
-import { isShared, workLines, WORTH_SHARING } from './parallel.ts';
 import { reservedInC, prelude } from './prelude.ts';
 
 export interface COptions {
@@ -20,8 +20,8 @@ export interface COptions {
    * one type now and of another later.
    */
   readonly portable?: boolean;
-  /** Kernels share their parallel loops among the threads of the pool (`pool.ts`). */
-  readonly threads?: boolean;
+  /** From how many statements on the threads of the pool (`pool.ts`) share a kernel. Default: none is shared. */
+  readonly sharedFrom?: number;
 }
 
 /** A translation unit with one function per kernel, under the kernel's name. */
@@ -110,59 +110,60 @@ class CKernel {
   private readonly names = new Names(reservedInC);
   private readonly lines: string[] = [];
   private readonly indices: ReadonlySet<KVar>;
-  /** The names of a thread's number and of how many there are, where threads share the work. */
-  private inParallel = false;
-  private readonly part: { readonly number: string; readonly of: string } | null;
+  private readonly shared: SharedKernel | null;
 
   constructor(kernel: Kernel, name: string, options: COptions) {
     this.kernel = kernel;
     this.name = name;
     this.options = options;
-    this.indices = indexVars(kernel);
-    const shared = options.threads === true && isShared(kernel);
-    this.part = shared ? { number: this.names.fresh('part'), of: this.names.fresh('parts') } : null;
+    this.shared = options.sharedFrom === undefined ? null : shared(kernel, options.sharedFrom);
+    this.indices = indexVars(this.shared?.body ?? kernel.body);
   }
 
   print(): string {
     const params = this.kernel.params.map((p) =>
       p.kind === 'buffer' ? `${pointer(p)}${this.names.of(p)}` : `${typeName(p.type)} ${this.names.of(p)}`,
     );
-    if (this.part) return this.shared(params, this.part);
+    if (this.shared) return this.task(params, this.shared);
     this.lines.push(`${this.options.portable ? 'static ' : ''}void ${this.name}(${params.join(', ') || 'void'}) {`);
     for (const p of this.kernel.params) this.lines.push(`  (void)${this.names.of(p)};`);
-    return this.body();
+    if (readsPart(this.kernel))
+      this.lines.push(`  LET int32_t ${this.names.of(PART)} = 0, ${this.names.of(PARTS)} = 1;`);
+    return this.body(this.kernel.body);
   }
 
-  private body(): string {
+  private body(body: readonly KStmt[]): string {
     for (const a of arraysOf(this.kernel)) this.lines.push(`  ${MEMORY[a.elem]} ${this.names.of(a)}[${a.length}];`);
-    this.statements(this.kernel.body, '  ');
+    this.statements(body, '  ');
     this.lines.push('}', '');
     return this.lines.join('\n');
   }
 
   /** The function that every thread runs, on arguments that lie in a struct, after the one that weighs the work and calls it. */
-  private shared(params: readonly string[], part: { readonly number: string; readonly of: string }): string {
+  private task(params: readonly string[], { weigh, body }: SharedKernel): string {
     const names = this.kernel.params.map((p) => this.names.of(p));
-    const [args, all, work] = ['args', 'all', 'work'].map((n) => this.names.fresh(n));
+    const [args, all] = ['args', 'all'].map((n) => this.names.fresh(n));
+    const [part, parts] = [PART, PARTS].map((v) => this.names.of(v));
     const struct = `struct ${this.name}_args`;
     const task = `${this.name}_part`;
-    const lines = workLines(this.kernel, work!, this.names);
     this.lines.push(
       `${struct} { ${params.map((p) => `${p};`).join(' ')} };`,
       `static void ${task}(const void *, int, int);`,
       `void ${this.name}(${params.join(', ')}) {`,
       `  const ${struct} ${args} = { ${names.join(', ')} };`,
       '  if (netwright_threads > 1) {',
-      ...lines.map((l) => `    ${l}`),
-      `    if (${work} > ${WORTH_SHARING}) { netwright_share(${task}, &${args}); return; }`,
+    );
+    this.statements(weigh.body, '    ');
+    this.lines.push(
+      `    if (${this.expr(weigh.worth)}) { netwright_share(${task}, &${args}); return; }`,
       '  }',
       `  ${task}(&${args}, 0, 1);`,
       '}',
-      `static void ${task}(const void *${all}, int ${part.number}, int ${part.of}) {`,
+      `static void ${task}(const void *${all}, int ${part}, int ${parts}) {`,
       `  const ${struct} *const ${args} = ${all};`,
       ...params.map((p, i) => `  LET ${p} = ${args}->${names[i]};`.replace(/LET (.*\*)/, 'VAR $1')),
     );
-    return this.body();
+    return this.body(body);
   }
 
   private statements(body: readonly KStmt[], indent: string): void {
@@ -185,27 +186,11 @@ class CKernel {
       case 'set':
         return put(`${this.names.of(s.var)} = ${this.expr(s.value)};`);
       case 'store':
-        if (this.part && !this.inParallel && s.buf.space === 'global')
-          return put(`if (${this.part.number} == 0) { ${this.store(s.buf, this.index(s.index), s.value)} }`);
         return put(this.store(s.buf, this.index(s.index), s.value));
       case 'for': {
         const i = this.names.of(s.var);
         const end = this.names.fresh('end');
         const type = this.indices.has(s.var) ? 'ptrdiff_t' : 'int32_t';
-        if (this.part && s.axis === 'parallel' && !this.inParallel) {
-          const { number, of } = this.part;
-          const cut = (part: string): string =>
-            `netwright_cut(${this.index(s.from)}, ${this.index(s.to)}, ${s.step}, ${part}, ${of})`;
-          this.inParallel = true;
-          block(
-            `for (${type} ${i} = ${cut(number)}, ${end} = ${cut(`${number} + 1`)}; ${i} < ${end}; ${i} += ${s.step})`,
-            s.body,
-          );
-          this.inParallel = false;
-          // The task's end is a meeting of its own.
-          if (s !== this.kernel.body.at(-1)) put(`if (${of} > 1) netwright_barrier();`);
-          return;
-        }
         const init = `${type} ${i} = ${this.index(s.from)}, ${end} = ${this.index(s.to)}`;
         return block(`for (${init}; ${i} < ${end}; ${i} += ${s.step})`, s.body);
       }
@@ -216,6 +201,7 @@ class CKernel {
         if (s.else.length > 0) block('else', s.else);
         return;
       case 'barrier':
+        if (this.shared && s.space === 'threads') put(`if (${this.names.of(PARTS)} > 1) netwright_barrier();`);
         return;
       case 'note':
         return put(`/* ${s.text.replace(/[^ -~]/g, '?').replaceAll('*/', '* /')} */`);

@@ -6,6 +6,7 @@
 import type { Step } from '../../runtime/artifact.ts';
 import type { Kernel } from '../kernel.ts';
 import { Names } from '../names.ts';
+import { WORTH_SHARING } from '../threads.ts';
 import { POOL, POOL_HEADER } from './pool.ts';
 import { reservedInC } from './prelude.ts';
 import { preludeFor, printFunction, prototype, type COptions } from './print.ts';
@@ -27,7 +28,7 @@ export function printUnits(
 ): { units: readonly string[]; functions: readonly string[]; declarations: readonly string[] } {
   const names = new Names(reservedInC);
   const functions = programs.map((p) => names.fresh(`run_${p.name}`));
-  const bodies = kernels.map((k) => printFunction(k, names.of(k), { ...options, threads: true }));
+  const bodies = kernels.map((k) => printFunction(k, names.of(k), { sharedFrom: WORTH_SHARING, ...options }));
   const prototypes = kernels.map((k) => prototype(k, names.of(k)));
   const declarations = kernels.map(
     (k) => `void ${names.of(k)}(${k.params.map((p) => (p.kind === 'buffer' ? 'intptr_t' : 'int32_t')).join(', ')})`,

@@ -27,18 +27,26 @@ const SECTION = { custom: 0, type: 1, import: 2, function: 3, global: 6, export:
 const KIND = { func: 0, memory: 2, global: 3 } as const;
 const END = 0x0b;
 
+/** A function of the host. */
+export type WasmImport = Pick<WasmFunction, 'name' | 'params' | 'result'>;
+
 /**
- * Imports `env.memory` (one page at least, growable), exports each exported function and each global (mutable i32)
- * under its name.
+ * Imports `env.memory` (one page at least, growable) and functions of `env`, whose indices come before those of `functions`;
+ * exports each exported function and each global (mutable i32) under its name.
  */
-export function encodeModule(functions: readonly WasmFunction[], globals: readonly WasmGlobal[]): Uint8Array {
+export function encodeModule(
+  imports: readonly WasmImport[],
+  functions: readonly WasmFunction[],
+  globals: readonly WasmGlobal[],
+): Uint8Array {
   const types = new Map<string, number>();
-  const typeOf = (f: WasmFunction): number => {
+  const typeOf = (f: WasmImport): number => {
     const key = `${f.params.join()} ${f.result ?? ''}`;
     const index = types.get(key) ?? types.size;
     types.set(key, index);
     return index;
   };
+  const importTypes = imports.map(typeOf);
   const typeIndices = functions.map(typeOf);
 
   const out = new Bytes().u8(0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00);
@@ -60,7 +68,11 @@ export function encodeModule(functions: readonly WasmFunction[], globals: readon
       }
     }),
   );
-  section(SECTION.import, 1, [(b) => b.name('env').name('memory').u8(KIND.memory, 0x00).u32(1)]);
+  // Memory comes first: the runtime finds it there to make it shared.
+  section(SECTION.import, 1 + imports.length, [
+    (b) => b.name('env').name('memory').u8(KIND.memory, 0x00).u32(1),
+    ...imports.map((f, i) => (b: Bytes) => b.name('env').name(f.name).u8(KIND.func).u32(importTypes[i]!)),
+  ]);
   section(
     SECTION.function,
     functions.length,
@@ -72,7 +84,9 @@ export function encodeModule(functions: readonly WasmFunction[], globals: readon
     globals.map((g) => (b: Bytes) => b.u8(I32_TYPE, 1, 0x41).s32(g.init).u8(END)),
   );
   const exports = [
-    ...functions.flatMap((f, i) => (f.exportName === null ? [] : [{ name: f.exportName, kind: KIND.func, index: i }])),
+    ...functions.flatMap((f, i) =>
+      f.exportName === null ? [] : [{ name: f.exportName, kind: KIND.func, index: imports.length + i }],
+    ),
     ...globals.map((g, i) => ({ name: g.name, kind: KIND.global, index: i })),
   ];
   section(
@@ -85,7 +99,7 @@ export function encodeModule(functions: readonly WasmFunction[], globals: readon
     functions.length,
     functions.map((f) => (b: Bytes) => b.sized(body(f))),
   );
-  out.u8(SECTION.custom).sized(nameSection(functions));
+  out.u8(SECTION.custom).sized(nameSection([...imports, ...functions]));
   return out.finish();
 }
 
@@ -102,7 +116,7 @@ function body(f: WasmFunction): Bytes {
 }
 
 /** Function names, so that stack traces and profiles show kernels. */
-function nameSection(functions: readonly WasmFunction[]): Bytes {
+function nameSection(functions: readonly WasmImport[]): Bytes {
   const names = new Bytes().u32(functions.length);
   functions.forEach((f, i) => names.u32(i).name(f.name));
   return new Bytes().name('name').u8(1).sized(names);

@@ -3,11 +3,16 @@
  * arguments of its kernels from the frame and calls them in order; it gives 0, or 1 and the number of the `while` that did not
  * end. Kernels are exported too: a profile calls them one by one.
  *
- * Memory: the first page (64 KiB) belongs to the kernels' private and shared arrays, at the exported global `sp`; data
- * starts above it. Threads would each have their own `sp`.
+ * Memory: the first page (64 KiB) belongs to the kernels' private and shared arrays, at the exported global `sp`, of which every
+ * thread has its own; data starts above it.
+ *
+ * A kernel that threads share is three functions: the one that is called weighs the work, and if the exported global
+ * `threads` says that there are several and it is worth it, leaves the arguments in memory and asks the host to `share` the
+ * task; the exported task (part, parts) takes them from there; both run the third, which is the kernel.
  */
-import { kernelExport, type Step } from '../../runtime/artifact.ts';
-import type { KBuffer, Kernel, KStmt } from '../kernel.ts';
+import { kernelExport, TASK_ARGS, taskExport, type Step } from '../../runtime/artifact.ts';
+import { PART, PARTS, type KBuffer, type Kernel, type KStmt } from '../kernel.ts';
+import { readsPart, shared, type SharedKernel } from '../threads.ts';
 import { arraysOf } from '../walk.ts';
 import type { WasmFunction } from './encoder.ts';
 import { encodeModule, I32_TYPE } from './encoder.ts';
@@ -31,16 +36,49 @@ export interface WasmInput {
 }
 
 const VOID = 0x40;
-const SP = 0;
+const GLOBALS = [
+  { name: 'sp', init: 0 },
+  { name: 'threads', init: 1 },
+] as const;
+const [SP, THREADS] = [0, 1];
+const IMPORTS = [
+  { name: 'share', params: [I32_TYPE], result: null },
+  { name: 'barrier', params: [], result: null },
+] as const;
+const [SHARE, BARRIER] = [0, 1];
 
-/** `relaxed`: `fma` is one relaxed instruction; otherwise a multiplication and an addition. */
-export function printWasm(input: WasmInput, options: { readonly relaxed: boolean }): Uint8Array {
-  const kernels = input.kernels.map((k, i) => printKernel(k, kernelExport(i), options.relaxed));
-  const drivers = input.programs.map((p) => printDriver(p, input.kernels));
-  return encodeModule([...kernels, ...drivers], [{ name: 'sp', init: 0 }]);
+export interface WasmOptions {
+  /** `fma` is one relaxed instruction; otherwise a multiplication and an addition. */
+  readonly relaxed: boolean;
+  /** From how many statements on threads share a kernel. */
+  readonly sharedFrom?: number | undefined;
 }
 
-function printKernel(kernel: Kernel, exportName: string, relaxed: boolean): WasmFunction {
+export function printWasm(input: WasmInput, options: WasmOptions): Uint8Array {
+  const { kernels, programs } = input;
+  const tasks = kernels.flatMap((kernel, index) => {
+    const found = shared(kernel, options.sharedFrom);
+    return found && kernel.params.length <= TASK_ARGS.most ? [{ kernel, index, ...found }] : [];
+  });
+  // Bodies of shared kernels and their tasks come after everything that is there in any case.
+  const bodyOf = new Map(tasks.map((t, i) => [t.kernel, IMPORTS.length + kernels.length + programs.length + i]));
+  const callers = new Map(tasks.map((t) => [t.kernel, printCaller(t.kernel, t.index, t.weigh, bodyOf.get(t.kernel)!)]));
+  const functions = [
+    ...kernels.map((k, i) => callers.get(k) ?? printKernel(k, k.body, kernelExport(i), options.relaxed)),
+    ...programs.map((p) => printDriver(p, kernels)),
+    ...tasks.map((t) => printKernel(t.kernel, t.body, null, options.relaxed)),
+    ...tasks.map((t) => printTask(t.kernel, t.index, bodyOf.get(t.kernel)!)),
+  ];
+  return encodeModule(IMPORTS, functions, GLOBALS);
+}
+
+/** With `exportName` null it takes the number of its thread and of all threads after its parameters. */
+function printKernel(
+  kernel: Kernel,
+  body: readonly KStmt[],
+  exportName: string | null,
+  relaxed: boolean,
+): WasmFunction {
   const f = new FunctionWriter();
   const params = new Map<KBuffer, number>();
   const arrays = placeArrays(kernel);
@@ -56,12 +94,67 @@ function printKernel(kernel: Kernel, exportName: string, relaxed: boolean): Wasm
     if (p.kind === 'buffer') params.set(p, f.param(I32_TYPE));
     else e.bind(p, f.param(valueType(p.type)));
   }
+  if (exportName === null) for (const v of [PART, PARTS]) e.bind(v, f.param(I32_TYPE));
+  else if (readsPart(kernel)) f.i32(1).set(e.localOf(PARTS));
   if (arrays.size > 0) {
     sp = f.local(I32_TYPE);
     f.op(OP.globalGet, SP).set(sp);
   }
-  statements(e, kernel.body);
+  statements(e, body);
   return { name: kernel.name, params: f.params, result: null, locals: f.locals, code: f.code, exportName };
+}
+
+/** Weighs the work of a shared kernel and calls its body, or has it shared. */
+function printCaller(kernel: Kernel, index: number, weigh: SharedKernel['weigh'], body: number): WasmFunction {
+  const f = new FunctionWriter();
+  const e = new ExpressionPrinter(f, false, () => {
+    throw new Error(`${kernel.name}: its work depends on memory`);
+  });
+  const params = kernel.params.map((p) => {
+    const type = p.kind === 'buffer' ? I32_TYPE : valueType(p.type);
+    const local = f.param(type);
+    if (p.kind === 'var') e.bind(p, local);
+    return { local, type };
+  });
+  f.op(OP.globalGet, THREADS).i32(1).op(OP.i32GtS, OP.if, VOID);
+  statements(e, weigh.body);
+  e.expr(weigh.worth);
+  f.op(OP.if, VOID);
+  params.forEach(({ local, type }, i) =>
+    f
+      .i32(TASK_ARGS.at)
+      .get(local)
+      .op(type === I32_TYPE ? OP.i32Store : OP.f32Store)
+      .memarg(2, 4 * i),
+  );
+  f.i32(index).op(OP.call).code.u32(SHARE);
+  f.op(OP.return, OP.end, OP.end);
+  for (const { local } of params) f.get(local);
+  f.i32(0).i32(1).op(OP.call).code.u32(body);
+  return {
+    name: kernel.name,
+    params: f.params,
+    result: null,
+    locals: f.locals,
+    code: f.code,
+    exportName: kernelExport(index),
+  };
+}
+
+/** What a thread calls with its number and that of all. */
+function printTask(kernel: Kernel, index: number, body: number): WasmFunction {
+  const f = new FunctionWriter();
+  const parts = [f.param(I32_TYPE), f.param(I32_TYPE)];
+  kernel.params.forEach((p, i) =>
+    f
+      .i32(TASK_ARGS.at)
+      .op(p.kind === 'buffer' || valueType(p.type) === I32_TYPE ? OP.i32Load : OP.f32Load)
+      .memarg(2, 4 * i),
+  );
+  for (const local of parts) f.get(local);
+  f.op(OP.call).code.u32(body);
+  const name = `${kernel.name}_task`;
+  return { name, params: f.params, result: null, locals: f.locals, code: f.code, exportName: taskExport(index) };
 }
 
 /** Offsets of the kernel's own arrays in the scratch page. */
@@ -110,7 +203,13 @@ function statement(e: ExpressionPrinter, s: KStmt): void {
       }
       f.op(OP.end);
       return;
-    case 'barrier': // one invocation at a time
+    case 'barrier':
+      // Elsewhere one invocation comes after the other.
+      if (s.space === 'threads') {
+        f.get(e.localOf(PARTS)).i32(1).op(OP.i32GtS, OP.if, VOID, OP.call).code.u32(BARRIER);
+        f.op(OP.end);
+      }
+      return;
     case 'note':
       return;
   }
@@ -165,7 +264,7 @@ function printDriver(program: WasmProgram, kernels: readonly Kernel[]): WasmFunc
           const p = params[i]!;
           slot(index, p.kind === 'var' && p.type.elem === 'f32' ? OP.f32Load : OP.i32Load);
         });
-        f.op(OP.call).code.u32(s.kernel);
+        f.op(OP.call).code.u32(IMPORTS.length + s.kernel);
         return;
       }
       case 'copy':

@@ -2,7 +2,7 @@
 import type { Artifact, NativeCode } from '../artifact.ts';
 import type { ExecutorOptions, InputSource } from '../backend.ts';
 import { cpuDevice } from '../devices.ts';
-import { DeviceError, UsageError } from '../errors.ts';
+import { DeviceError } from '../errors.ts';
 import { cpuExecutor, HostExecutor } from '../executor.ts';
 import type { Binding } from '../sizes.ts';
 import type { Tensor } from '../tensor.ts';
@@ -48,9 +48,7 @@ export class NativeExecutor extends HostExecutor {
   }
 
   static async create(artifact: Artifact, on: NativeDevice, options: ExecutorOptions = {}): Promise<NativeExecutor> {
-    const { progress, threads } = options;
-    if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1))
-      throw new UsageError(`threads is a whole number from 1, not ${threads}`);
+    const { progress } = options;
     const code = artifact.native;
     if (!code) {
       throw new DeviceError(

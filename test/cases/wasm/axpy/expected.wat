@@ -1,8 +1,12 @@
 (module
-  (type (;0;) (func (param i32 i32 i32)))
-  (type (;1;) (func (param i32) (result i32)))
+  (type (;0;) (func (param i32)))
+  (type (;1;) (func))
+  (type (;2;) (func (param i32 i32 i32)))
+  (type (;3;) (func (param i32) (result i32)))
   (import "env" "memory" (memory (;0;) 1))
-  (func $axpy (export "#0") (type 0) (param i32 i32 i32)
+  (import "env" "share" (func $share (type 0)))
+  (import "env" "barrier" (func $barrier (type 1)))
+  (func $axpy (export "#0") (type 2) (param i32 i32 i32)
     (local i32 i32 i32)
     i32.const 0
     local.set 3
@@ -39,13 +43,14 @@
         br_if 0 (;@2;)
       end
     end)
-  (func $main (export "main") (type 1) (param i32) (result i32)
+  (func $main (export "main") (type 3) (param i32) (result i32)
     local.get 0
     i32.load
     local.get 0
     i32.load offset=4
     local.get 0
     i32.load offset=8
-    call 0
+    call 2
     i32.const 0)
-  (global (;0;) (export "sp") (mut i32) (i32.const 0)))
+  (global (;0;) (export "sp") (mut i32) (i32.const 0))
+  (global (;1;) (export "threads") (mut i32) (i32.const 1)))

@@ -1,0 +1,183 @@
+/**
+ * How threads share a kernel, decided in kernel IR so that every printer shares alike. All threads run the whole body; a loop
+ * marked `parallel` is cut into a range for each, and they meet at its end. No sum is split: bits do not depend on their number.
+ */
+import type { Arg } from './builder.ts';
+import { add, bin, bool, cast, div, eq, f32, ge, i32, KernelBuilder, max, min, mul, rem, sub } from './builder.ts';
+import { PART, PARTS, type BinOp, type Kernel, type KExpr, type KStmt, type KVar } from './kernel.ts';
+import { walk } from './walk.ts';
+
+/** Statements below which sharing them costs more than it brings. */
+export const WORTH_SHARING = 40_000;
+
+/** How often a loop runs whose end depends on data. */
+const UNKNOWN = 8;
+
+const read = (v: KVar): KExpr => ({ k: 'var', var: v, type: v.type });
+
+/** It divides its work itself. */
+export function readsPart(kernel: Kernel): boolean {
+  let found = false;
+  walk(
+    kernel.body,
+    () => undefined,
+    (e) => (found ||= e.k === 'var' && (e.var === PART || e.var === PARTS)),
+  );
+  return found;
+}
+
+/** It has a parallel loop, and nothing outside of those writes what threads read again: other stores are left to the first. */
+function hasIndependentLoops(kernel: Kernel): boolean {
+  let loops = 0;
+  const allowed = (body: readonly KStmt[], inside: Set<KVar> | null): boolean =>
+    body.every((s) => {
+      switch (s.s) {
+        case 'store':
+          return inside !== null || s.buf.space !== 'global' || s.buf.access === 'write';
+        case 'let':
+          inside?.add(s.var);
+          return true;
+        case 'set':
+          return inside === null || inside.has(s.var);
+        case 'for': {
+          if (s.axis !== 'parallel' || inside) return allowed(s.body, inside);
+          loops++;
+          return allowed(s.body, new Set());
+        }
+        case 'while':
+          return allowed(s.body, inside);
+        case 'if':
+          return allowed(s.then, inside) && allowed(s.else, inside);
+        case 'barrier':
+        case 'note':
+          return true;
+      }
+    });
+  return allowed(kernel.body, null) && loops > 0;
+}
+
+export interface SharedKernel {
+  /** What decides, before a call, whether it is worth sharing: a bool after some statements. */
+  readonly weigh: { readonly body: readonly KStmt[]; readonly worth: KExpr };
+  /** What each thread runs: loops over its own ranges, and barriers. It reads PART and PARTS. */
+  readonly body: readonly KStmt[];
+}
+
+/** null where threads cannot share it, or where it is known to be too small: below `from` statements. */
+export function shared(kernel: Kernel, from = WORTH_SHARING): SharedKernel | null {
+  if (!readsPart(kernel) && !hasIndependentLoops(kernel)) return null;
+  const weight = weigh(kernel, from);
+  if (weight.worth.k === 'const' && weight.worth.value === 0) return null;
+  return { weigh: weight, body: threadBody(kernel) };
+}
+
+function threadBody(kernel: Kernel): readonly KStmt[] {
+  const divided = readsPart(kernel);
+  const first = eq(read(PART), 0);
+  const visit = (body: readonly KStmt[]): readonly KStmt[] =>
+    body.flatMap((s): readonly KStmt[] => {
+      switch (s.s) {
+        case 'store':
+          if (divided || s.buf.space !== 'global') return [s];
+          return [{ s: 'if', cond: first, then: [s], else: [] }];
+        case 'for': {
+          if (s.axis !== 'parallel') return [{ ...s, body: visit(s.body) }];
+          // The end of the kernel is a meeting of its own.
+          const last = s === kernel.body.at(-1);
+          return [...rangeOf(s), ...(last ? [] : [{ s: 'barrier', space: 'threads' } as const])];
+        }
+        case 'while':
+          return [{ ...s, body: visit(s.body) }];
+        case 'if':
+          return [{ ...s, then: visit(s.then), else: visit(s.else) }];
+        default:
+          return [s];
+      }
+    });
+  return visit(kernel.body);
+}
+
+/** A thread's range of a loop. */
+function rangeOf(s: KStmt & { s: 'for' }): readonly KStmt[] {
+  const k = new KernelBuilder();
+  const { from, to } = cut(k, s.from, s.to, s.step);
+  return [...k.finish('', []).body, { ...s, from, to, axis: 'serial' }];
+}
+
+/** The iterations of a loop that are this thread's: equal numbers of neighbours, the first threads one more. */
+export function cut(k: KernelBuilder, from: Arg, to: Arg, step = 1): { readonly from: KExpr; readonly to: KExpr } {
+  const start = k.let(typeof from === 'number' ? i32(from) : from, 'start');
+  const end = k.let(typeof to === 'number' ? i32(to) : to, 'end');
+  const count = k.let(div(add(max(sub(end, start), 0), step - 1), step), 'count');
+  const each = k.let(div(count, read(PARTS)), 'each');
+  const left = k.let(rem(count, read(PARTS)), 'left');
+  const at = (part: KExpr): KExpr => add(start, mul(add(mul(each, part), min(part, left)), step));
+  return { from: k.let(at(read(PART)), 'from'), to: k.let(min(at(add(read(PART), 1)), end), 'to') };
+}
+
+const FLOATS: ReadonlySet<BinOp> = new Set(['add', 'sub', 'mul', 'div', 'min', 'max']);
+
+/** Of floats that are never NaN, folded where both are known. */
+function calculate(op: BinOp, a: KExpr, b: KExpr): KExpr {
+  const [x, y] = [a, b].map((e) => (e.k === 'const' ? e.value : null)) as [number | null, number | null];
+  if (x !== null && y !== null) {
+    if (op === 'add') return f32(x + y);
+    if (op === 'sub') return f32(x - y);
+    if (op === 'mul') return f32(x * y);
+    if (op === 'div') return f32(x / y);
+    return f32(op === 'min' ? Math.min(x, y) : Math.max(x, y));
+  }
+  if (y === 0 && (op === 'add' || op === 'sub')) return a;
+  if (y === 1 && (op === 'mul' || op === 'div')) return a;
+  if (x === 1 && op === 'mul') return b;
+  if (x === 0 && op === 'add') return b;
+  return bin(op === 'min' || op === 'max' ? `p${op}` : op, a, b);
+}
+
+/**
+ * Whether a call is worth sharing, after statements that weigh it: how many statements it executes, about. Loops are
+ * taken to run as often as in the first iteration of those around them.
+ */
+function weigh(kernel: Kernel, enough: number): SharedKernel['weigh'] {
+  const k = new KernelBuilder();
+  const known = new Map<KVar, () => KExpr>([
+    [PART, () => f32(0)],
+    [PARTS, () => f32(1)],
+  ]);
+  // Most variables are places, and never asked for.
+  const learn = (v: KVar, value: () => KExpr): void => {
+    let found: KExpr | null = null;
+    known.set(v, () => (found ??= k.let(value(), 'w')));
+  };
+  for (const p of kernel.params) if (p.kind === 'var') learn(p, () => cast(read(p), 'f32'));
+  const estimate = (e: KExpr): KExpr => {
+    if (e.k === 'const') return f32(e.value);
+    if (e.k === 'var') return known.get(e.var)?.() ?? f32(UNKNOWN);
+    if (e.k !== 'bin') return f32(UNKNOWN);
+    if (FLOATS.has(e.op)) return calculate(e.op, estimate(e.a), estimate(e.b));
+    return e.op === 'and' ? estimate(e.a) : f32(UNKNOWN);
+  };
+  let total: KExpr = f32(0);
+  const visit = (body: readonly KStmt[], times: KExpr): void => {
+    let statements = 0;
+    for (const s of body) {
+      if (s.s === 'for') {
+        const from = k.let(estimate(s.from), 'w');
+        known.set(s.var, () => from);
+        const trips = calculate('div', calculate('sub', estimate(s.to), from), f32(s.step));
+        visit(s.body, k.let(calculate('mul', times, calculate('max', trips, f32(0))), 'w'));
+      } else if (s.s === 'while') visit(s.body, k.let(calculate('mul', times, f32(UNKNOWN)), 'w'));
+      else if (s.s === 'if') {
+        visit(s.then, times);
+        visit(s.else, times);
+      } else if (s.s !== 'note') {
+        statements++;
+        if (s.s === 'let' && s.var.type.elem === 'i32') learn(s.var, () => estimate(s.value));
+      }
+    }
+    if (statements > 0) total = k.let(calculate('add', total, calculate('mul', times, f32(statements))), 'w');
+  };
+  visit(kernel.body, f32(1));
+  const worth = total.k === 'const' ? bool(total.value >= enough) : ge(total, enough);
+  return { body: k.finish('', []).body, worth };
+}
