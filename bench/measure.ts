@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { chooseDevice } from '../src/cli/device.ts';
 import { diskHost } from '../src/cli/host.ts';
 import { compile } from '../src/compile.ts';
+import { cpuDevice } from '../src/runtime/devices.ts';
 import { tensor, type Model, type Tensor } from '../src/runtime/index.ts';
 import { dataOf, uniform, WORKLOADS, type Workload } from './spec.ts';
 import { timed, type Times } from './timing.ts';
@@ -37,7 +38,9 @@ async function create(file: string, block: string, hyper: Readonly<Record<string
   const found = blocks[block];
   if (!found) throw new Error(diagnostics.map((d) => d.message).join('\n'));
   const device = await chosen.open(artifacts[0]!);
-  return found.create({ device, ...(device.kind === 'native' && { threads: Number(values.threads) }) });
+  const model = await found.create({ device, threads: Number(values.threads) });
+  if (device.kind === 'cpu') await cpuDevice().threads().ready();
+  return model;
 }
 
 async function workload(w: Workload): Promise<Measured> {

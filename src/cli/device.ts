@@ -13,6 +13,8 @@ import {
 export const DEVICE_HELP =
   'cpu, native (compiled C), webgpu, webgpu:1 (see netwright devices), or auto: a GPU in hardware, native code that was built before, or the cpu';
 
+export const THREADS_HELP = 'of native code and WebAssembly, by default the cores; results do not depend on it';
+
 export interface ChosenDevice {
   readonly compile: Pick<CompileOptions, 'targets' | 'machine'>;
   /** The device. `auto` says on stderr what it chose and why. */

@@ -4,9 +4,10 @@ import pc from 'picocolors';
 import type { StaticValue } from '../../check/elaborated.ts';
 import type { MethodEntry, Spec } from '../../runtime/artifact.ts';
 import { modelClass, tensor, Tensor, type Device } from '../../runtime/index.ts';
-import { chooseDevice, DEVICE_HELP, sayBuild } from '../device.ts';
+import { cores } from '../../runtime/node/cores.ts';
+import { chooseDevice, DEVICE_HELP, sayBuild, THREADS_HELP } from '../device.ts';
 import { fault } from '../fault.ts';
-import { setting, wholeNumber } from '../options.ts';
+import { positiveInt, setting, wholeNumber } from '../options.ts';
 import { compileBlock } from '../program.ts';
 
 interface GenerateOptions {
@@ -18,6 +19,7 @@ interface GenerateOptions {
   readonly arg?: Record<string, StaticValue>;
   readonly seed: number;
   readonly device: string;
+  readonly threads?: number;
 }
 
 export function generateCommand(): Command {
@@ -34,6 +36,7 @@ export function generateCommand(): Command {
     .option('--set <name=value>', 'a hyper-parameter of the block (repeatable)', setting)
     .option('--seed <n>', 'of random draws', wholeNumber, 0)
     .option('--device <name>', DEVICE_HELP, 'auto')
+    .option('--threads <n>', THREADS_HELP, positiveInt)
     .addHelpText(
       'after',
       '\nExample:\n  netwright generate examples/char_gpt.net --weights char_gpt.safetensors --prompt "In the" --arg N=40 --arg temperature=0.8',
@@ -51,7 +54,12 @@ export function generateCommand(): Command {
       const given = options.arg ?? {};
       checkArguments(method, given);
       const device = await chosen.open(artifact);
-      const model = await modelClass(artifact).create({ seed: options.seed, device, progress: sayBuild });
+      const model = await modelClass(artifact).create({
+        seed: options.seed,
+        device,
+        progress: sayBuild,
+        threads: options.threads ?? cores(),
+      });
       await model.load(options.weights);
       const bytes = new TextEncoder().encode(options.prompt);
       const ids = tensor(Int32Array.from(bytes), { shape: [1, bytes.length], device });

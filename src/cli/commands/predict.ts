@@ -7,13 +7,14 @@ import type { StaticValue } from '../../check/elaborated.ts';
 import { UsageError } from '../../runtime/errors.ts';
 import { modelClass, Tensor, type Model } from '../../runtime/index.ts';
 import type { MethodEntry } from '../../runtime/artifact.ts';
+import { cores } from '../../runtime/node/cores.ts';
 import { writeFileAtomic } from '../../runtime/node/files.ts';
 import { writeSafetensors } from '../../runtime/safetensors.ts';
 import { split, type DataSet } from '../data/dataset.ts';
 import { dataFiles, loadData } from '../data/index.ts';
 import { BatchLoader, matchColumns } from '../data/loader.ts';
 import { count } from '../../diagnostics/words.ts';
-import { chooseDevice, DEVICE_HELP, sayBuild } from '../device.ts';
+import { chooseDevice, DEVICE_HELP, sayBuild, THREADS_HELP } from '../device.ts';
 import { fault } from '../fault.ts';
 import { fraction, positiveInt, setting, wholeNumber } from '../options.ts';
 import { checkOutput } from '../output.ts';
@@ -58,7 +59,7 @@ export function predictCommand(): Command {
     .option('--batch <n>', 'samples per call', positiveInt, 256)
     .option('--holdout <fraction>', 'use only this held-out part of the data', fraction, 0)
     .option('--seed <n>', 'of initial values and random draws', wholeNumber, 0)
-    .option('--threads <n>', 'of native code (default: the cores); results do not depend on it', positiveInt)
+    .option('--threads <n>', THREADS_HELP, positiveInt)
     .option('--while-limit <n>', 'rounds that a `while` may take before it is a fault (default: 100000)', positiveInt)
     .option('--show <n>', 'how many results to print', positiveInt, 10)
     .option('-o, --out <file>', 'save all results as safetensors (tensor "result")')
@@ -96,7 +97,7 @@ export function predictCommand(): Command {
         seed: options.seed,
         device,
         progress: sayBuild,
-        ...(options.threads !== undefined && { threads: options.threads }),
+        threads: options.threads ?? cores(),
         ...(options.whileLimit !== undefined && { while_limit: options.whileLimit }),
       });
       if (options.weights !== undefined) await readWeights(model, options.weights, true);

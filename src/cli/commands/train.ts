@@ -5,10 +5,11 @@ import pc from 'picocolors';
 import type { StaticValue } from '../../check/elaborated.ts';
 import { count } from '../../diagnostics/words.ts';
 import { modelClass, loadRun, type Model, type RunPosition } from '../../runtime/index.ts';
+import { cores } from '../../runtime/node/cores.ts';
 import { readBytes } from '../../runtime/node/files.ts';
 import { split } from '../data/dataset.ts';
 import { dataFiles, loadData } from '../data/index.ts';
-import { chooseDevice, DEVICE_HELP, sayBuild } from '../device.ts';
+import { chooseDevice, DEVICE_HELP, sayBuild, THREADS_HELP } from '../device.ts';
 import { EXIT, fault } from '../fault.ts';
 import { fraction, positiveInt, positiveNumber, setting, trainSetting, wholeNumber } from '../options.ts';
 import { checkOutput } from '../output.ts';
@@ -69,7 +70,7 @@ export function trainCommand(): Command {
       ).conflicts('resume'),
     )
     .option('--seed <n>', 'of initial values, shuffling and dropout', wholeNumber)
-    .option('--threads <n>', 'of native code (default: the cores); results do not depend on it', positiveInt)
+    .option('--threads <n>', THREADS_HELP, positiveInt)
     .option('--while-limit <n>', 'rounds that a `while` may take before it is a fault (default: 100000)', positiveInt)
     .option('--holdout <fraction>', 'part kept apart for the metric, where the data has no test part', fraction, 0.1)
     .option('-o, --out <file>', 'where the weights go (default: NAME.safetensors)')
@@ -114,7 +115,7 @@ export function trainCommand(): Command {
         seed: options.seed ?? entry.seed ?? 0,
         device: await chosen.open(artifact),
         progress: sayBuild,
-        ...(options.threads !== undefined && { threads: options.threads }),
+        threads: options.threads ?? cores(),
         ...(options.whileLimit !== undefined && { while_limit: options.whileLimit }),
       });
       if (options.weights !== undefined) await startFrom(model, options.weights);
