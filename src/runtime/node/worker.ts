@@ -1,6 +1,8 @@
 /** Starts a thread of Node that does not keep its process alive. */
-import { Worker } from 'node:worker_threads';
 import type { ThreadWorker } from '../threads.ts';
+
+// Not imported: bundlers for the browser would look for this module.
+const { Worker } = process.getBuiltinModule('node:worker_threads');
 
 /** `program` is given how a thread of Node listens for messages. */
 export function nodeWorker(program: (listen: string) => string): ThreadWorker {
