@@ -5,7 +5,7 @@
  * in memory anyway. So two scalings of one product cost one tensor, and a residual stream is saved as such.
  */
 import type { Op, Value } from '../../ir.ts';
-import { allOps } from '../../clone.ts';
+import { allOps, captures } from '../../clone.ts';
 import { opDef } from '../../ops/table.ts';
 
 export interface Residuals {
@@ -23,13 +23,26 @@ const isView = (op: Op): boolean => opDef(op.kind).lower.kind === 'view';
 export const isCheap = (op: Op): boolean =>
   op.regions.length === 0 && (GENERATORS.has(op.kind) || opDef(op.kind).lower.kind === 'elementwise' || isView(op));
 
+/** What an op reads, regions included. */
+const reads = (op: Op): readonly Value[] =>
+  op.regions.length === 0 ? op.operands : [...op.operands, ...op.regions.flatMap((r) => [...captures(r)])];
+
+export interface ResidualOptions {
+  /** What is computed again rather than saved. */
+  readonly cheap?: (op: Op) => boolean;
+  /** Saved in any case. */
+  readonly keep?: readonly Value[];
+}
+
 export function planResiduals(
-  params: readonly Value[],
+  params: Iterable<Value>,
   ops: readonly Op[],
   results: readonly Value[],
   used: ReadonlySet<Value>,
+  { cheap = isCheap, keep = [] }: ResidualOptions = {},
 ): Residuals {
-  const plan = new Plan(ops, results);
+  const plan = new Plan(ops, results, cheap);
+  for (const v of keep) plan.keep(v);
   for (const p of params) plan.reach(p);
   const wanted = ops.flatMap((op) => op.results.filter((r) => used.has(r)));
   for (const v of wanted) if (!plan.isCheap(v)) plan.keep(v);
@@ -47,7 +60,7 @@ class Plan {
   private readonly atHand = new Set<Value>();
   private readonly kept = new Set<Value>();
 
-  constructor(ops: readonly Op[], results: readonly Value[]) {
+  constructor(ops: readonly Op[], results: readonly Value[], isCheap: (op: Op) => boolean) {
     this.ops = ops;
     for (const op of ops) for (const r of op.results) this.producer.set(r, op);
     for (const op of allOps({ params: [], ops, results })) {
@@ -57,10 +70,11 @@ class Plan {
     for (const v of results) this.use(v);
     const cheap = ops.filter(isCheap);
     for (const op of cheap) {
-      this.missing.set(op, op.operands.length);
-      for (const v of op.operands) this.users.set(v, [...(this.users.get(v) ?? []), op]);
+      const from = reads(op);
+      this.missing.set(op, from.length);
+      for (const v of from) this.users.set(v, [...(this.users.get(v) ?? []), op]);
     }
-    for (const op of cheap) if (op.operands.length === 0) op.results.forEach((r) => this.reach(r));
+    for (const op of cheap) if (this.missing.get(op) === 0) op.results.forEach((r) => this.reach(r));
   }
 
   private use(v: Value): void {
@@ -94,7 +108,7 @@ class Plan {
   provide(v: Value): void {
     for (let at = v; !this.atHand.has(at);) {
       const op = this.producer.get(at)!;
-      const sources = isCheap(op) ? [...new Set(op.operands.filter((o) => !this.atHand.has(o)))] : [];
+      const sources = this.isCheap(at) ? [...new Set(reads(op).filter((o) => !this.atHand.has(o)))] : [];
       const busy = !isView(op) && (this.uses.get(at) ?? 0) > 1;
       if (sources.length === 1 && !busy) at = sources[0]!;
       else this.keep(at);
@@ -108,7 +122,7 @@ class Plan {
       const op = this.producer.get(v);
       if (!op || this.kept.has(v) || again.has(op)) continue;
       again.add(op);
-      open.push(...op.operands);
+      open.push(...reads(op));
     }
     return {
       saved: this.ops.flatMap((op) => op.results.filter((r) => this.kept.has(r))),

@@ -5,9 +5,11 @@ import { opDef } from '../../ops/table.ts';
 import { bindSymbols, substituteType } from '../../symbols.ts';
 import { value } from '../../builder.ts';
 import type { Activity } from './activity.ts';
-import { reverseFor, reverseIf } from './control.ts';
+import { reverseIf } from './control.ts';
 import { copyOps } from './forward.ts';
+import { reverseFor } from './for.ts';
 import { AutodiffFault } from './fault.ts';
+import { sideBySide } from './side-by-side.ts';
 import { reverseWhile } from './while.ts';
 
 /** How a called function is differentiated for one set of active arguments and results. */
@@ -120,7 +122,7 @@ function noGradient(kind: string): string {
 /** sum + g. What was scattered for this alone is added to its slices only: a loop that reads a slice per turn stays linear. */
 export function plus(b: IrBuilder, sum: Value, g: Value): Value {
   const made = b.ops.findLast((op) => op.results[0] === g);
-  if (made?.kind !== 'scatter_add') return b.one('add', [sum, g]);
+  if (made?.kind !== 'scatter_add') return sideBySide(b, sum, g) ?? b.one('add', [sum, g]);
   return b.one('index_add', [sum, ...made.operands], { axis: made.attrs['axis']! });
 }
 
