@@ -116,6 +116,96 @@ export fn gumbel_softmax(x: f32[...S], tau: float = 1.0, hard: bool = false, dim
   if hard { f32(soft == amax(soft, dim, keepdim: true)) + (soft - stop_gradient(soft)) } else { soft }
 }
 
+// Pools to a given size: window i of n along a side of size s is floor(i s / n) .. ceil((i + 1) s / n). A size \`none\` leaves its side as it is.
+
+/// Means over windows that tile the image into output_size parts.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.adaptive_avg_pool2d.html
+export fn adaptive_avg_pool2d(x: f32[N, C, H, W], output_size: (int?, int?)) {
+  if output_size.0 == none or output_size.1 == none {
+    averaged(averaged(x, 2, output_size.0), 3, output_size.1)
+  } else {
+    op.adaptive_avg_pool2d(x, output: output_size)
+  }
+}
+
+/// adaptive_avg_pool2d of sequences [N, C, L]; https://pytorch.org/docs/stable/generated/torch.nn.functional.adaptive_avg_pool1d.html
+export fn adaptive_avg_pool1d(x: f32[N, C, L], output_size: int) =>
+  squeeze(adaptive_avg_pool2d(unsqueeze(x, 2), (1, output_size)), 2)
+
+/// Means over windows that tile the volume into output_size parts: of means along each side, as its windows are equally large.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.adaptive_avg_pool3d.html
+export fn adaptive_avg_pool3d(x: f32[N, C, D, H, W], output_size: (int?, int?, int?)) => unflatten(
+  averaged(flatten(adaptive_avg_planes(x, (output_size.1, output_size.2)), 3, 4), 2, output_size.0),
+  3,
+  [for i in 1..3: if output_size[i] == none { shape(x)[i + 2] } else { output_size[i] }]
+)
+
+fn adaptive_avg_planes(x: f32[N, C, D, H, W], output_size: (int?, int?)) =>
+  unflatten(adaptive_avg_pool2d(flatten(x, 1, 2), output_size), 1, [C, D])
+
+/// Means along one side.
+fn averaged(x: f32[...S], dim: int, count: int?) {
+  if count == none {
+    x
+  } else {
+    last = transpose(x, dim, -1)
+    lines = op.reshape(last, shape: [1, prod(S) / S[dim], 1, S[dim]])
+    means = op.adaptive_avg_pool2d(lines, output: [1, count])
+    transpose(
+      op.reshape(means, shape: [for a in 0..len(S): if a + 1 < len(S) { shape(last)[a] } else { count }]),
+      dim,
+      -1
+    )
+  }
+}
+
+/// Maxima over windows that tile the image into output_size parts; the gradient goes to the first of equals. With \`return_indices\` also
+/// where they lie in their plane, row * W + column: (values, indices).
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.adaptive_max_pool2d.html
+export fn adaptive_max_pool2d(x: f32[N, C, H, W], output_size: (int?, int?), return_indices: bool = false) {
+  (y, places) = tops(x, stop_gradient(x), [2, 3], [output_size.0, output_size.1])
+  if return_indices { (y, places) } else { y }
+}
+
+/// adaptive_max_pool2d of sequences [N, C, L]; https://pytorch.org/docs/stable/generated/torch.nn.functional.adaptive_max_pool1d.html
+export fn adaptive_max_pool1d(x: f32[N, C, L], output_size: int, return_indices: bool = false) {
+  (y, places) = tops(x, stop_gradient(x), [2], [output_size])
+  if return_indices { (y, places) } else { y }
+}
+
+/// adaptive_max_pool2d of volumes [N, C, D, H, W]: indices are (depth * H + row) * W + column.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.adaptive_max_pool3d.html
+export fn adaptive_max_pool3d(x: f32[N, C, D, H, W], output_size: (int?, int?, int?), return_indices: bool = false) {
+  (y, places) = tops(x, stop_gradient(x), [2, 3, 4], [output_size.0, output_size.1, output_size.2])
+  if return_indices { (y, places) } else { y }
+}
+
+/// Maxima and their places, side by side from the last to the first: of equal ones the first in row-major order wins, as in PyTorch.
+fn tops(x: f32[...S], seen: f32[...S], dims: [int], counts: [int?]) {
+  y = seen
+  places = op.broadcast_to(op.constant(value: 0.0, elem: "i32", shape: []), shape: S)
+  for i in [for i in 0..len(dims): len(dims) - 1 - i] {
+    dim = dims[i]
+    at = if counts[i] == none {
+      op.iota(shape: shape(y), axis: dim, elem: "i32")
+    } else {
+      cat([for k in 0..counts[i]: first_top(y, dim, k, counts[i])], dim)
+    }
+    y = gather(y, dim, at)
+    places = gather(places, dim, at) + at * i32(prod([for a in dim + 1..len(S): S[a]]))
+  }
+  kept = shape(y)
+  flat = op.reshape(x, shape: [S[0], S[1], prod([for a in 2..len(S): S[a]])])
+  (op.reshape(gather(flat, 2, flatten(places, 2, -1)), shape: kept), places)
+}
+
+/// Where along \`dim\` the largest element of window k of \`count\` lies.
+fn first_top(x: f32[...S], dim: int, k: int, count: int) {
+  start = k * S[dim] / count
+  stop = ((k + 1) * S[dim] + count - 1) / count
+  argmax(narrow(x, dim, start, stop - start), dim, keepdim: true) + i32(start)
+}
+
 // Convolutions as functions of their weights. All rest on the 2-d primitive and its gradient.
 
 /// Cross-correlation of NCHW images with kernels [out, in / groups, height, width], zeros around the image.
@@ -1364,30 +1454,27 @@ export fn avg_pool2d(
   divisor: divisor_override
 )
 
-/// Means over windows that tile the image into output_size parts: window i is floor(i H / out) .. ceil((i + 1) H / out).
-/// https://pytorch.org/docs/stable/generated/torch.nn.functional.adaptive_avg_pool2d.html
-export fn adaptive_avg_pool2d(x: f32[N, C, H, W], output_size: (int, int)) =>
-  op.adaptive_avg_pool2d(x, output: output_size)
-
-/// The largest element of each window of a sequence; https://pytorch.org/docs/stable/generated/torch.nn.functional.max_pool1d.html
+/// max_pool2d of sequences [N, C, L]; https://pytorch.org/docs/stable/generated/torch.nn.functional.max_pool1d.html
 export fn max_pool1d(
   x: f32[N, C, L],
   kernel_size: int,
   stride: int = kernel_size,
   padding: int = 0,
   dilation: int = 1,
-  ceil_mode: bool = false
-) => squeeze(
-  max_pool2d(
+  ceil_mode: bool = false,
+  return_indices: bool = false
+) {
+  y = max_pool2d(
     unsqueeze(x, 2),
     (1, kernel_size),
     stride: (1, stride),
     padding: (0, padding),
     dilation: (1, dilation),
-    ceil_mode: ceil_mode
-  ),
-  2
-)
+    ceil_mode: ceil_mode,
+    return_indices: return_indices
+  )
+  if return_indices { (squeeze(y.0, 2), squeeze(y.1, 2)) } else { squeeze(y, 2) }
+}
 
 /// The mean of each window of a sequence; https://pytorch.org/docs/stable/generated/torch.nn.functional.avg_pool1d.html
 export fn avg_pool1d(
@@ -1408,27 +1495,6 @@ export fn avg_pool1d(
   ),
   2
 )
-
-/// adaptive_avg_pool2d of a sequence; https://pytorch.org/docs/stable/generated/torch.nn.functional.adaptive_avg_pool1d.html
-export fn adaptive_avg_pool1d(x: f32[N, C, L], output_size: int) =>
-  squeeze(adaptive_avg_pool2d(unsqueeze(x, 2), (1, output_size)), 2)
-
-/// The largest element of windows that tile the dim: window i is floor(i n / count) .. ceil((i + 1) n / count). Windows may
-/// overlap; equal maxima share the gradient.
-fn adaptive_amax(x: f32[...S], dim: int, count: int) =>
-  cat([for i in 0..count: amax(adaptive_window(x, dim, i, count), dim, keepdim: true)], dim)
-
-fn adaptive_window(x: f32[...S], dim: int, i: int, count: int) =>
-  narrow(x, dim, i * S[dim] / count, ((i + 1) * S[dim] + count - 1) / count - i * S[dim] / count)
-
-/// Maxima over windows that tile the image into output_size parts.
-/// https://pytorch.org/docs/stable/generated/torch.nn.functional.adaptive_max_pool2d.html
-export fn adaptive_max_pool2d(x: f32[N, C, H, W], output_size: (int, int)) =>
-  adaptive_amax(adaptive_amax(x, 2, output_size.0), 3, output_size.1)
-
-/// Maxima over windows that tile the sequence into output_size parts.
-/// https://pytorch.org/docs/stable/generated/torch.nn.functional.adaptive_max_pool1d.html
-export fn adaptive_max_pool1d(x: f32[N, C, L], output_size: int) => adaptive_amax(x, 2, output_size)
 
 /// (sum of x^p)^(1/p) over each window, p being norm_type; https://pytorch.org/docs/stable/generated/torch.nn.functional.lp_pool2d.html
 export fn lp_pool2d(
@@ -1886,6 +1952,156 @@ export fn triu(x: f32[...S], diagonal: int = 0) -> f32[...S] => select(column(x)
 fn row(x: f32[...S]) -> i32[...S] => op.iota(shape: S, axis: len(S) - 2, elem: "i32")
 fn column(x: f32[...S]) -> i32[...S] => op.iota(shape: S, axis: len(S) - 1, elem: "i32")
 
+// What undoes max pooling, and pools whose windows lie at random.
+
+/// Puts the values of a max pool back where they were, zeros elsewhere; \`indices\` are those that max_pool2d returns. Without \`output_size\`
+/// (height, width) a side of size n becomes (n - 1) stride - 2 padding + kernel.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.max_unpool2d.html
+export fn max_unpool2d(
+  x: f32[N, C, H, W],
+  indices: i32[N, C, H, W],
+  kernel_size: (int, int),
+  stride: (int, int) = kernel_size,
+  padding: (int, int) = 0,
+  output_size: [int]? = none
+) => unpooled(
+  x,
+  indices,
+  output_size,
+  [(H - 1) * stride.0 - 2 * padding.0 + kernel_size.0, (W - 1) * stride.1 - 2 * padding.1 + kernel_size.1]
+)
+
+/// max_unpool2d of sequences [N, C, L]; https://pytorch.org/docs/stable/generated/torch.nn.functional.max_unpool1d.html
+export fn max_unpool1d(
+  x: f32[N, C, L],
+  indices: i32[N, C, L],
+  kernel_size: int,
+  stride: int = kernel_size,
+  padding: int = 0,
+  output_size: [int]? = none
+) => unpooled(x, indices, output_size, [(L - 1) * stride - 2 * padding + kernel_size])
+
+/// max_unpool2d of volumes [N, C, D, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.functional.max_unpool3d.html
+export fn max_unpool3d(
+  x: f32[N, C, D, H, W],
+  indices: i32[N, C, D, H, W],
+  kernel_size: (int, int, int),
+  stride: (int, int, int) = kernel_size,
+  padding: (int, int, int) = 0,
+  output_size: [int]? = none
+) => unpooled(
+  x,
+  indices,
+  output_size,
+  [
+    (D - 1) * stride.0 - 2 * padding.0 + kernel_size.0,
+    (H - 1) * stride.1 - 2 * padding.1 + kernel_size.1,
+    (W - 1) * stride.2 - 2 * padding.2 + kernel_size.2
+  ]
+)
+
+/// \`output_size\` may have the leading dims as well, as PyTorch's may.
+fn unpooled(x: f32[N, C, ...S], indices: i32[N, C, ...S], output_size: [int]?, usual: [int]) {
+  sizes = if output_size == none {
+    usual
+  } else {
+    [for i in 0..len(S): output_size[len(output_size) - len(S) + i]]
+  }
+  placed = put_at(reshape(x, [N * C, prod(S)]), reshape(indices, [N * C, prod(S)]), prod(sizes))
+  op.reshape(placed, shape: [N, C] + sizes)
+}
+
+/// Rows of n with x at the indices. What overlapping windows put at one place is the same value: the mean of them.
+fn put_at(x: f32[R, L], index: i32[R, L], n: int) -> f32[R, n] {
+  empty = full([R, n], 0.0)
+  scatter_add(empty, 1, index, x) / maximum(scatter_add(empty, 1, index, full([R, L], 1.0)), 1.0)
+}
+grad (dy) => gather(dy, 1, index)
+
+/// Max pooling over windows of kernel_size that lie at random, so that there are output_size of them, or output_ratio times the size of
+/// the image; Graham 2014. With u = \`_random_samples\` [N, C, 2], drawn if not given, window i of n along a side of s elements begins at
+/// floor((i + u) a) - floor(u a), a being (s - kernel) / (n - 1), the last one at s - kernel; u has the columns' number first.
+/// With \`return_indices\` also the places of the maxima in their plane: (values, indices).
+/// https://pytorch.org/docs/stable/generated/torch.nn.FractionalMaxPool2d.html
+export fn fractional_max_pool2d(
+  x: f32[N, C, H, W],
+  kernel_size: (int, int),
+  output_size: (int, int)? = none,
+  output_ratio: (float, float)? = none,
+  return_indices: bool = false,
+  _random_samples: f32[N, C, 2]? = none
+) {
+  require output_size != none or output_ratio != none, "output_size or output_ratio is needed"
+  (height, width) = if output_size == none {
+    (int(floor(float(H) * output_ratio.0)), int(floor(float(W) * output_ratio.1)))
+  } else {
+    output_size
+  }
+  u = if _random_samples == none { rand_like(full([N, C, 2], 0.0)) } else { _random_samples }
+  rows = starts(u[:, :, 1], H, height, kernel_size.0)
+  columns = starts(u[:, :, 0], W, width, kernel_size.1)
+  corner = unsqueeze(rows, 3) * i32(W) + unsqueeze(columns, 2)
+  taps = [for t in 0..prod(kernel_size): t / kernel_size.1 * W + t % kernel_size.1]
+  best_of_taps(x, corner, taps, return_indices)
+}
+
+/// fractional_max_pool2d of volumes [N, C, D, H, W]; \`_random_samples\` [N, C, 3] are for depth, rows and columns.
+/// https://pytorch.org/docs/stable/generated/torch.nn.FractionalMaxPool3d.html
+export fn fractional_max_pool3d(
+  x: f32[N, C, D, H, W],
+  kernel_size: (int, int, int),
+  output_size: (int, int, int)? = none,
+  output_ratio: (float, float, float)? = none,
+  return_indices: bool = false,
+  _random_samples: f32[N, C, 3]? = none
+) {
+  require output_size != none or output_ratio != none, "output_size or output_ratio is needed"
+  (depth, height, width) = if output_size == none {
+    (
+      int(floor(float(D) * output_ratio.0)),
+      int(floor(float(H) * output_ratio.1)),
+      int(floor(float(W) * output_ratio.2))
+    )
+  } else {
+    output_size
+  }
+  u = if _random_samples == none { rand_like(full([N, C, 3], 0.0)) } else { _random_samples }
+  planes = starts(u[:, :, 0], D, depth, kernel_size.0)
+  rows = starts(u[:, :, 1], H, height, kernel_size.1)
+  columns = starts(u[:, :, 2], W, width, kernel_size.2)
+  line = unsqueeze(planes, 3) * i32(H) + unsqueeze(rows, 2)
+  corner = unsqueeze(line, 4) * i32(W) + unsqueeze(unsqueeze(columns, 2), 2)
+  area = kernel_size.1 * kernel_size.2
+  taps = [for t in 0..prod(kernel_size): (t / area * H + t % area / kernel_size.2) * W + t % kernel_size.2]
+  best_of_taps(x, corner, taps, return_indices)
+}
+
+/// Where the windows begin, for one number per channel.
+fn starts(u: f32[N, C], size: int, count: int, kernel: int) -> i32[N, C, count] {
+  step = if count > 1 { f32(size - kernel) / f32(count - 1) } else { f32(0) }
+  at = unsqueeze(u, 2)
+  i = arange(count)
+  select(i == count - 1, i32(size - kernel), i32((f32(i) + at) * step) - i32(at * step))
+}
+
+/// The first largest element (the last NaN before all) among those at corner + tap, in row-major order, and its place.
+fn best_of_taps(x: f32[N, C, ...S], corner: i32[N, C, ...T], taps: [int], return_indices: bool) {
+  flat = op.reshape(x, shape: [N, C, prod(S)])
+  seen = stop_gradient(flat)
+  first = flatten(corner, 2, -1)
+  best = gather(seen, 2, first)
+  index = first
+  for tap in [for i in 1..len(taps): taps[i]] {
+    at = first + i32(tap)
+    here = gather(seen, 2, at)
+    better = here > best or is_nan(here)
+    index = select(better, at, index)
+    best = select(better, here, best)
+  }
+  y = op.reshape(gather(flat, 2, index), shape: shape(corner))
+  if return_indices { (y, op.reshape(index, shape: shape(corner))) } else { y }
+}
+
 // Convolutions and pools over volumes [N, C, D, H, W], in steps along the depth of what is done with images.
 
 /// Cross-correlation of volumes [N, C, D, H, W] with kernels [out, in / groups, depth, height, width]: the sum over the kernel's
@@ -1980,7 +2196,8 @@ export fn conv_transpose3d(
 fn along_depth(x: f32[N, D, C, H, W], first: int, step: int, n: int) =>
   op.pad(x, low: [0, first, 0, 0, 0], high: [0, n - first - (D - 1) * step - 1, 0, 0, 0], gap: [0, step - 1, 0, 0, 0])
 
-/// The largest element of each window: of the largest of its planes. NaN passes through.
+/// The largest element of each window: of the largest of its planes. NaN passes through. With \`return_indices\` also where it lies in its
+/// volume, (depth * H + row) * W + column: (values, indices).
 /// https://pytorch.org/docs/stable/generated/torch.nn.functional.max_pool3d.html
 export fn max_pool3d(
   x: f32[N, C, D, H, W],
@@ -1988,7 +2205,8 @@ export fn max_pool3d(
   stride: (int, int, int) = kernel_size,
   padding: (int, int, int) = 0,
   dilation: (int, int, int) = 1,
-  ceil_mode: bool = false
+  ceil_mode: bool = false,
+  return_indices: bool = false
 ) {
   planes = max_pool2d(
     flatten(x, 1, 2),
@@ -1996,21 +2214,29 @@ export fn max_pool3d(
     stride: (stride.1, stride.2),
     padding: (padding.1, padding.2),
     dilation: (dilation.1, dilation.2),
-    ceil_mode: ceil_mode
+    ceil_mode: ceil_mode,
+    return_indices: return_indices
   )
-  across_depth(
-    planes,
-    C,
-    D,
-    y => max_pool2d(
-      y,
-      (kernel_size.0, 1),
-      stride: (stride.0, 1),
-      padding: (padding.0, 0),
-      dilation: (dilation.0, 1),
-      ceil_mode: ceil_mode
-    )
+  deep = y => max_pool2d(
+    y,
+    (kernel_size.0, 1),
+    stride: (stride.0, 1),
+    padding: (padding.0, 0),
+    dilation: (dilation.0, 1),
+    ceil_mode: ceil_mode,
+    return_indices: return_indices
   )
+  if return_indices {
+    (tops, places) = planes
+    (values, chosen) = deep(as_depth(tops, C, D))
+    sizes = shape(tops)
+    // The chosen plane, and the place in it; both are read at the same (depth, row * columns + column).
+    plane = chosen / i32(sizes[2] * sizes[3])
+    place = gather(as_depth(places, C, D), 2, plane)
+    (unflatten(values, 3, [sizes[2], sizes[3]]), unflatten(plane * i32(H * W) + place, 3, [sizes[2], sizes[3]]))
+  } else {
+    across_depth(planes, C, D, deep)
+  }
 }
 
 /// The mean of each window: the mean of the means of its planes, which all hold the same number of elements.
@@ -2051,21 +2277,10 @@ export fn avg_pool3d(
 
 /// Pools the depth of [N, C * D, H, W], as images of height D and width H * W.
 fn across_depth(x: f32[N, P, H, W], channels: int, depth: int, pool: (f32[...S]) -> f32[...S]) =>
-  unflatten(pool(reshape(x, [N, channels, depth, H * W])), 3, [H, W])
+  unflatten(pool(as_depth(x, channels, depth)), 3, [H, W])
 
-/// Means over windows that tile the volume into output_size parts.
-/// https://pytorch.org/docs/stable/generated/torch.nn.functional.adaptive_avg_pool3d.html
-export fn adaptive_avg_pool3d(x: f32[N, C, D, H, W], output_size: (int, int, int)) => across_depth(
-  adaptive_avg_pool2d(flatten(x, 1, 2), (output_size.1, output_size.2)),
-  C,
-  D,
-  y => op.adaptive_avg_pool2d(y, output: [output_size.0, output_size.1 * output_size.2])
-)
-
-/// Maxima over windows that tile the volume into output_size parts.
-/// https://pytorch.org/docs/stable/generated/torch.nn.functional.adaptive_max_pool3d.html
-export fn adaptive_max_pool3d(x: f32[N, C, D, H, W], output_size: (int, int, int)) =>
-  adaptive_amax(adaptive_amax(adaptive_amax(x, 2, output_size.0), 3, output_size.1), 4, output_size.2)
+/// [N, C * D, H, W] as [N, C, D, H * W].
+fn as_depth(x: E[N, P, H, W], channels: int, depth: int) => op.reshape(x, shape: [N, channels, depth, H * W])
 `,
   'std/init': `// Initialisers of torch.nn.init: the shape \`S\` is that of the parameter to be filled.
 
@@ -3658,10 +3873,18 @@ export block MaxPool2d(
   stride: (int, int) = kernel_size,
   padding: (int, int) = 0,
   dilation: (int, int) = 1,
+  return_indices: bool = false,
   ceil_mode: bool = false
 ) {
-  forward(x: f32[B, C, H, W]) =>
-    max_pool2d(x, kernel_size, stride: stride, padding: padding, dilation: dilation, ceil_mode: ceil_mode)
+  forward(x: f32[B, C, H, W]) => max_pool2d(
+    x,
+    kernel_size,
+    stride: stride,
+    padding: padding,
+    dilation: dilation,
+    ceil_mode: ceil_mode,
+    return_indices: return_indices
+  )
 }
 
 /// The mean of each window; https://pytorch.org/docs/stable/generated/torch.nn.AvgPool2d.html.
@@ -3687,8 +3910,8 @@ export block AvgPool2d(
 
 /// Means over windows that tile the image into output_size parts;
 /// https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool2d.html.
-export block AdaptiveAvgPool2d(output_size: (int, int)) {
-  forward(x: f32[B, C, H, W]) -> f32[B, C, output_size.0, output_size.1] => adaptive_avg_pool2d(x, output_size)
+export block AdaptiveAvgPool2d(output_size: (int?, int?)) {
+  forward(x: f32[B, C, H, W]) => adaptive_avg_pool2d(x, output_size)
 }
 
 /// The largest element of each window of [N, C, L]; https://pytorch.org/docs/stable/generated/torch.nn.MaxPool1d.html.
@@ -3697,10 +3920,18 @@ export block MaxPool1d(
   stride: int = kernel_size,
   padding: int = 0,
   dilation: int = 1,
+  return_indices: bool = false,
   ceil_mode: bool = false
 ) {
-  forward(x: f32[B, C, L]) =>
-    max_pool1d(x, kernel_size, stride: stride, padding: padding, dilation: dilation, ceil_mode: ceil_mode)
+  forward(x: f32[B, C, L]) => max_pool1d(
+    x,
+    kernel_size,
+    stride: stride,
+    padding: padding,
+    dilation: dilation,
+    ceil_mode: ceil_mode,
+    return_indices: return_indices
+  )
 }
 
 /// The mean of each window of [N, C, L]; https://pytorch.org/docs/stable/generated/torch.nn.AvgPool1d.html.
@@ -3724,19 +3955,19 @@ export block AvgPool1d(
 /// Means over windows that tile the sequence into output_size parts;
 /// https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool1d.html.
 export block AdaptiveAvgPool1d(output_size: int) {
-  forward(x: f32[B, C, L]) -> f32[B, C, output_size] => adaptive_avg_pool1d(x, output_size)
+  forward(x: f32[B, C, L]) => adaptive_avg_pool1d(x, output_size)
 }
 
 /// Maxima over windows that tile the sequence into output_size parts;
 /// https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool1d.html.
-export block AdaptiveMaxPool1d(output_size: int) {
-  forward(x: f32[B, C, L]) -> f32[B, C, output_size] => adaptive_max_pool1d(x, output_size)
+export block AdaptiveMaxPool1d(output_size: int, return_indices: bool = false) {
+  forward(x: f32[B, C, L]) => adaptive_max_pool1d(x, output_size, return_indices)
 }
 
 /// Maxima over windows that tile the image into output_size parts;
 /// https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool2d.html.
-export block AdaptiveMaxPool2d(output_size: (int, int)) {
-  forward(x: f32[B, C, H, W]) -> f32[B, C, output_size.0, output_size.1] => adaptive_max_pool2d(x, output_size)
+export block AdaptiveMaxPool2d(output_size: (int?, int?), return_indices: bool = false) {
+  forward(x: f32[B, C, H, W]) => adaptive_max_pool2d(x, output_size, return_indices)
 }
 
 /// The p-norm of each window (norm_type 2: the root of the sum of squares);
@@ -3771,10 +4002,18 @@ export block MaxPool3d(
   stride: (int, int, int) = kernel_size,
   padding: (int, int, int) = 0,
   dilation: (int, int, int) = 1,
+  return_indices: bool = false,
   ceil_mode: bool = false
 ) {
-  forward(x: f32[B, C, D, H, W]) =>
-    max_pool3d(x, kernel_size, stride: stride, padding: padding, dilation: dilation, ceil_mode: ceil_mode)
+  forward(x: f32[B, C, D, H, W]) => max_pool3d(
+    x,
+    kernel_size,
+    stride: stride,
+    padding: padding,
+    dilation: dilation,
+    ceil_mode: ceil_mode,
+    return_indices: return_indices
+  )
 }
 
 /// The mean of each window of volumes [N, C, D, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.AvgPool3d.html
@@ -3798,13 +4037,13 @@ export block AvgPool3d(
 }
 
 /// Means over windows that tile the volume into output_size parts; https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool3d.html
-export block AdaptiveAvgPool3d(output_size: (int, int, int)) {
+export block AdaptiveAvgPool3d(output_size: (int?, int?, int?)) {
   forward(x: f32[B, C, D, H, W]) => adaptive_avg_pool3d(x, output_size)
 }
 
 /// Maxima over windows that tile the volume into output_size parts; https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool3d.html
-export block AdaptiveMaxPool3d(output_size: (int, int, int)) {
-  forward(x: f32[B, C, D, H, W]) => adaptive_max_pool3d(x, output_size)
+export block AdaptiveMaxPool3d(output_size: (int?, int?, int?), return_indices: bool = false) {
+  forward(x: f32[B, C, D, H, W]) => adaptive_max_pool3d(x, output_size, return_indices)
 }
 
 // Positions as layers without parameters.
@@ -3883,12 +4122,7 @@ block Recurrent(
   }
 
   /// All layers over x [T, B, input_size]: the outputs, the last h and the last c of each.
-  batch(
-    x: f32[T, B, input_size],
-    h0: f32[states, B, out_size]?,
-    c0: f32[states, B, hidden_size]?,
-    lengths: i32[B]?
-  ) {
+  batch(x: f32[T, B, input_size], h0: f32[states, B, out_size]?, c0: f32[states, B, hidden_size]?, lengths: i32[B]?) {
     y = x
     hs = []
     cs = []
@@ -4284,6 +4518,64 @@ export block Transformer(
     tgt_is_causal,
     memory_is_causal
   )
+}
+
+// What undoes max pooling, and pools whose windows lie at random.
+
+/// Values of MaxPool1d back at the places that it returns with \`return_indices\`, y[n, c, indices[n, c, i]] = x[n, c, i], zeros elsewhere:
+/// [N, C, L] to [N, C, (L - 1) stride - 2 padding + kernel_size], or to \`output_size\`;
+/// https://pytorch.org/docs/stable/generated/torch.nn.MaxUnpool1d.html
+export block MaxUnpool1d(kernel_size: int, stride: int = kernel_size, padding: int = 0) {
+  forward(x: f32[B, C, L], indices: i32[B, C, L], output_size: [int]? = none) =>
+    max_unpool1d(x, indices, kernel_size, stride, padding, output_size)
+}
+
+/// Values of MaxPool2d back at the places that it returns with \`return_indices\`, y[n, c, indices[n, c, i, j]] = x[n, c, i, j] with indices
+/// row * width + column, zeros elsewhere: [N, C, H, W] to sides (n - 1) stride - 2 padding + kernel_size, or to \`output_size\`; Zeiler &
+/// Fergus 2013, https://pytorch.org/docs/stable/generated/torch.nn.MaxUnpool2d.html
+export block MaxUnpool2d(kernel_size: (int, int), stride: (int, int) = kernel_size, padding: (int, int) = 0) {
+  forward(x: f32[B, C, H, W], indices: i32[B, C, H, W], output_size: [int]? = none) =>
+    max_unpool2d(x, indices, kernel_size, stride, padding, output_size)
+}
+
+/// Values of MaxPool3d back at the places that it returns with \`return_indices\`, y[n, c, indices[n, c, i, j, k]] = x[n, c, i, j, k] with
+/// indices (depth * height + row) * width + column, zeros elsewhere: [N, C, D, H, W] to sides (n - 1) stride - 2 padding + kernel_size, or
+/// to \`output_size\`; https://pytorch.org/docs/stable/generated/torch.nn.MaxUnpool3d.html
+export block MaxUnpool3d(
+  kernel_size: (int, int, int),
+  stride: (int, int, int) = kernel_size,
+  padding: (int, int, int) = 0
+) {
+  forward(x: f32[B, C, D, H, W], indices: i32[B, C, D, H, W], output_size: [int]? = none) =>
+    max_unpool3d(x, indices, kernel_size, stride, padding, output_size)
+}
+
+/// Max pooling over windows that lie at random, [N, C, H, W] to [N, C, ...output_size], or to floor(output_ratio (H, W)): window i of n along
+/// a side of s elements begins at floor((i + u) a) - floor(u a) with a = (s - kernel_size) / (n - 1) and a random u in [0, 1) for each channel;
+/// Graham 2014, https://pytorch.org/docs/stable/generated/torch.nn.FractionalMaxPool2d.html. Every call draws, in evaluation too.
+export block FractionalMaxPool2d(
+  kernel_size: (int, int),
+  output_size: (int, int)? = none,
+  output_ratio: (float, float)? = none,
+  return_indices: bool = false
+) {
+  require output_size != none or output_ratio != none, "output_size or output_ratio is needed"
+
+  forward(x: f32[B, C, H, W]) => fractional_max_pool2d(x, kernel_size, output_size, output_ratio, return_indices)
+}
+
+/// Max pooling over windows that lie at random, [N, C, D, H, W] to [N, C, ...output_size], or to floor(output_ratio (D, H, W)): window i of n
+/// along a side of s elements begins at floor((i + u) a) - floor(u a) with a = (s - kernel_size) / (n - 1) and a random u in [0, 1) for each
+/// channel; Graham 2014, https://pytorch.org/docs/stable/generated/torch.nn.FractionalMaxPool3d.html. Every call draws, in evaluation too.
+export block FractionalMaxPool3d(
+  kernel_size: (int, int, int),
+  output_size: (int, int, int)? = none,
+  output_ratio: (float, float, float)? = none,
+  return_indices: bool = false
+) {
+  require output_size != none or output_ratio != none, "output_size or output_ratio is needed"
+
+  forward(x: f32[B, C, D, H, W]) => fractional_max_pool3d(x, kernel_size, output_size, output_ratio, return_indices)
 }
 `,
   'std/optim': `// Optimizers of torch.optim. A \`float\` hyper-parameter may change while training runs; the others are compiled in.

@@ -72,7 +72,9 @@ export function coerce(cx: Cx, type: TypeExpr, given: Val, m: Meeting): Val {
 }
 
 const isNumberType = (t: TypeExpr): boolean =>
-  t.kind === 'namedType' && (t.name.name === 'int' || t.name.name === 'float');
+  t.kind === 'optionalType'
+    ? isNumberType(t.item)
+    : t.kind === 'namedType' && (t.name.name === 'int' || t.name.name === 'float');
 
 function coerceNamed(cx: Cx, name: string, v: Val, span: Span, m: Meeting): Val {
   switch (name) {

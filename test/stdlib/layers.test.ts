@@ -92,8 +92,8 @@ for (const c of cases) {
 test('every layer with parameters or options has a case', (t) => {
   const layers = [...STDLIB['std/nn']!.matchAll(/^export (?:block|fn) (\w+)/gm)].map((m) => m[1]!);
   const covered = new Set(cases.flatMap((c) => blocksIn(c.net)));
-  // These draw in training: see random.test.ts.
-  const elsewhere = /^(RReLU|(Alpha|FeatureAlpha)?Dropout([123]d)?)$/;
+  // These draw in training (random.test.ts), or take places of maxima (pools.test.ts).
+  const elsewhere = /^(RReLU|(Alpha|FeatureAlpha)?Dropout([123]d)?|MaxUnpool[123]d|FractionalMaxPool[23]d)$/;
   t.deepEqual(
     layers.filter((l) => !covered.has(l) && !elsewhere.test(l)),
     [],

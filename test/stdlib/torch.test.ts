@@ -24,13 +24,13 @@ const ABSENT: Readonly<Record<string, string>> = {
   mask_check: 'a fast path of PyTorch that changes no result',
   options: 'a choice of PyTorch about memory that changes no result',
   recompute_scale_factor: 'sizes are always computed from the size of the result',
-  return_indices: 'the places of maxima are not a result, as no unpooling layer reads them',
+  _random_samples: 'given to the function: a tensor is no hyper-parameter',
 };
 
 /** `Block.parameter`: ours, where it is another one, with the reason. */
 const DIFFERENT: Readonly<Record<string, string>> = {
   ...Object.fromEntries(
-    ['MaxPool', 'AvgPool', 'LPPool'].flatMap((pool) =>
+    ['MaxPool', 'AvgPool', 'LPPool', 'MaxUnpool'].flatMap((pool) =>
       [1, 2, 3].map((d) => [`${pool}${d}d.stride`, 'says what the `none` of PyTorch stands for: kernel_size']),
     ),
   ),
