@@ -1,10 +1,11 @@
 /** `netwright train`: trains a block by its own `train` block. */
+import { existsSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { Command, Option } from 'commander';
 import pc from 'picocolors';
 import type { StaticValue } from '../../check/elaborated.ts';
 import { count } from '../../diagnostics/words.ts';
-import { modelClass, loadRun, type Model, type RunPosition } from '../../runtime/index.ts';
+import { DeviceLostError, modelClass, loadRun, type Model, type RunPosition } from '../../runtime/index.ts';
 import { cores } from '../../runtime/node/cores.ts';
 import { readBytes } from '../../runtime/node/files.ts';
 import { split } from '../data/dataset.ts';
@@ -176,6 +177,10 @@ export function trainCommand(): Command {
             `  netwright predict ${file}${options.block === undefined ? '' : ` --block ${artifact.name}`} --weights ${out} --data ${source}\n  netwright build ${file}          # a typed module for your program\n`,
         );
         await profiling?.finish();
+      } catch (e) {
+        if (!(e instanceof DeviceLostError) || !existsSync(runFile)) throw e;
+        const help = `the run up to its last epoch is in ${runFile}; go on with: netwright ${resumeArguments()}`;
+        throw fault('runtime_fault', { problem: e.message }, help);
       } finally {
         progress.stop();
         stop.close();
