@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { chart } from './chart.ts';
 import { ceilings } from './ceiling.ts';
+import { benchFiles } from './files.ts';
 import type { Measured } from './measure.ts';
 import { implementations, type Implementation } from './implementations.ts';
 import { WORKLOADS } from './spec.ts';
@@ -27,6 +28,9 @@ const { values } = parseArgs({
     device: { type: 'string', default: 'cpu' },
     small: { type: 'boolean', default: false },
     startup: { type: 'boolean', default: false },
+    files: { type: 'boolean', default: false },
+    gigabytes: { type: 'string', default: '1' },
+    folder: { type: 'string' },
     'peak-gflops': { type: 'string' },
     'peak-gbs': { type: 'string' },
     help: { type: 'boolean' },
@@ -37,6 +41,7 @@ if (values.help) {
   console.log(`npm run bench -- [--only REGEX] [--peers REGEX] [--threads 1,2] [--seconds 2.5] [--rounds 1] [--out bench/out]
 npm run bench -- --device webgpu [--small] [--peak-gflops N] [--peak-gbs N] [--seconds 2.5]
 npm run bench -- --startup      compile time, bytes of a page, process start to first output
+npm run bench -- --files [--gigabytes 1] [--rounds 5] [--folder DIR]
 
 workloads: W1_64 ... W1_1024 ${Object.keys(WORKLOADS).join(' ')}   (bench/README.md says what each is)
 peers: ${implementations(1)
@@ -48,6 +53,12 @@ PyTorch needs NETWRIGHT_PYTHON, a Python with torch==2.13.0 and numpy.`);
 
 if (values.startup) {
   benchStartup();
+  process.exit(0);
+}
+
+if (values.files) {
+  const { gigabytes, rounds, folder = null } = values;
+  benchFiles({ gigabytes: Number(gigabytes), rounds: Number(rounds), folder });
   process.exit(0);
 }
 

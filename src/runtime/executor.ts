@@ -223,7 +223,8 @@ export class HostExecutor implements Executor {
     return {
       visible: true,
       fetch: async (at, length) => memory.bytes(base() + at, length).slice(),
-      read: (at, length) => memory.bytes(base() + at, length).slice(),
+      read: (at, length) => memory.bytes(base() + at, length),
+      live: () => memory.bytes(base(), bytes),
       write: (at, data) => {
         if (at + data.length > bytes) throw new RangeError('write past the end of a parameter');
         memory.bytes(base() + at, data.length).set(data);

@@ -10,9 +10,10 @@ import type { Model } from './model.ts';
 import { runNumbers } from './run-numbers.ts';
 import { readSafetensorsFile } from './formats/safetensors-file.ts';
 import { writeSafetensors } from './safetensors.ts';
+import { fromStored, toStored } from './stored.ts';
 import { windowOf, type Storage } from './storage.ts';
 import { Tensor } from './tensor.ts';
-import { fromStored, isRun, RUN_KIND, toStored } from './weights.ts';
+import { isRun, RUN_KIND } from './weights.ts';
 
 /** Where a run stands, beside the tensors. */
 export interface RunPosition {

@@ -152,14 +152,45 @@ export function writeSafetensors(
   return [head, ...order.map((t) => t.bytes)];
 }
 
-/** The same, each tensor fetched when its turn comes: no more than one is in memory. */
+/**
+ * The same, each tensor fetched when its turn comes: no more than one is in memory, and of one that lies in a file on a disk
+ * only a part. A piece is valid until the next is asked for.
+ */
 export async function* streamSafetensors(
   tensors: ReadonlyMap<string, FileTensor>,
   metadata: ReadonlyMap<string, string> = new Map(),
 ): AsyncGenerator<Uint8Array> {
   const { head, order } = layout(tensors, metadata);
   yield head;
-  for (const t of order) yield await t.bytes();
+  for (const t of order) {
+    if (t.place) yield* inParts(t.place, t.nbytes);
+    else yield await t.bytes();
+  }
+}
+
+/** Of the order of a processor's second cache, from which a part is then written. */
+const PART = 1 << 20;
+
+/** Two buffers take turns: one is read while the other is written. */
+async function* inParts(
+  { disk, offset }: NonNullable<FileTensor['place']>,
+  length: number,
+): AsyncGenerator<Uint8Array> {
+  const [a, b] = [0, 1].map(() => new Uint8Array(Math.min(PART, length))) as [Uint8Array, Uint8Array];
+  const read = async (at: number): Promise<Uint8Array> => {
+    const part = ((at / PART) % 2 === 0 ? a : b).subarray(0, length - at);
+    await disk.fill(offset + at, part);
+    return part;
+  };
+  let next = read(0);
+  for (let at = 0; at < length; at += PART) {
+    const now = await next;
+    if (at + PART < length) {
+      next = read(at + PART);
+      next.catch(() => undefined); // thrown when its turn comes, if it does
+    }
+    yield now;
+  }
 }
 
 interface Sized {

@@ -8,10 +8,11 @@ import type { Saved } from './values.ts';
  * Throws FileError where the file cannot be written, UsageError for what cannot be saved. Node only.
  */
 export async function save(path: string, value: Saved): Promise<void> {
-  const { savedPieces } = await import('./values.ts');
-  const pieces = await savedPieces(path, value);
-  const { writeFileAtomic } = await import('./node/files.ts');
-  await writeFileAtomic(path, pieces);
+  const [{ savedNow, savedPieces }, { writeFileAtomic }] = await Promise.all([
+    import('./values.ts'),
+    import('./node/files.ts'),
+  ]);
+  await writeFileAtomic(path, savedNow(path, value) ?? (await savedPieces(path, value)));
 }
 
 /**

@@ -8,6 +8,8 @@ export interface Storage {
   /** As `read`, wherever the bytes are. */
   fetch(start: number, length: number): Promise<Uint8Array>;
   write(start: number, bytes: Uint8Array): void;
+  /** The memory itself where it is the host's, to be written before anything else runs: it may move later. */
+  live?(): Uint8Array;
   /** Address in the device's memory, where it lies there and a program may read it in place; else null. */
   address(): number | null;
   /** What copies all of `source` here without the host, where both lie on one device and that can be done; else null. */
@@ -43,6 +45,10 @@ export class HostStorage implements Storage {
 
   write(start: number, bytes: Uint8Array): void {
     this.bytes.set(bytes, start);
+  }
+
+  live(): Uint8Array {
+    return this.bytes;
   }
 
   address(): null {

@@ -7,9 +7,11 @@ import type { TorchFile } from './formats/torch.ts';
 import { torchTensor, writeTorch } from './formats/torch-write.ts';
 import { formatOf, writeTensors } from './formats/write.ts';
 import { JsonFault, parseJson, type Json } from './json.ts';
+import { writeSafetensors } from './safetensors.ts';
 import type { OpenOptions, ReadFrom } from './sources/open.ts';
 import { Tensor } from './tensor.ts';
-import { fromStored, openWeights, toStored } from './weights.ts';
+import { inMemory, toStored } from './stored.ts';
+import { openWeights, readEach } from './weights.ts';
 
 /** What can be saved: tensors, lists and dictionaries of them, to any depth, with plain values between. */
 export type Saved =
@@ -18,6 +20,14 @@ export type Saved =
 const MAX_DEPTH = 100;
 /** The note of a safetensors file that says how its tensors were nested. */
 const NESTING = 'netwright.nesting';
+
+/** What `savedPieces` gives, at once and as views of the tensors' memory; null where it has to be made. */
+export function savedNow(path: string, value: Saved): Uint8Array[] | null {
+  const paths = tensorsIn(value);
+  if (!isSafetensors(path) || [...paths.keys()].some((t) => !t.storage.visible)) return null;
+  const named = new Map([...paths].map(([t, name]) => [name, inMemory(t, null)]));
+  return writeSafetensors(named, nestingNote(value, paths));
+}
 
 /** The file in pieces, by the ending of its name: `.pt` and `.pth` as PyTorch nests the same, anything else as safetensors. */
 export async function savedPieces(path: string, value: Saved): Promise<AsyncIterable<Uint8Array>> {
@@ -30,8 +40,7 @@ export async function savedPieces(path: string, value: Saved): Promise<AsyncIter
     return writeTorch(toPython(value, made));
   }
   const named = new Map([...paths].map(([t, name]) => [name, stored.get(t)!]));
-  if (format === 'safetensors')
-    return writeTensors('safetensors', named, new Map([[NESTING, JSON.stringify(nesting(value, paths))]]));
+  if (format === 'safetensors') return writeTensors('safetensors', named, nestingNote(value, paths));
   const flat = isDict(value) && Object.values(value).every((v) => v instanceof Tensor);
   if (!flat && !(value instanceof Tensor))
     throw new UsageError(`${path} holds arrays by name and no nesting: save it as .pt or .safetensors`);
@@ -45,11 +54,7 @@ export async function savedPieces(path: string, value: Saved): Promise<AsyncIter
 export async function load(from: ReadFrom, options: OpenOptions = {}): Promise<Saved> {
   const file = await openWeights(from, options);
   try {
-    const tensors = new Map<FileTensor, Tensor>();
-    for (const [name, t] of file.tensors) {
-      const { dtype, shape } = t;
-      if (!tensors.has(t)) tensors.set(t, fromStored({ dtype, shape, bytes: await t.bytes() }, name, file.file));
-    }
+    const tensors = await readEach(file.tensors, file.file);
     if (file.format === 'torch' || file.format === 'torch-legacy')
       return fromPython((file as TorchFile).root, tensors, file.file);
     const named = new Map([...file.tensors].map(([name, t]) => [name, tensors.get(t)!]));
@@ -60,6 +65,11 @@ export async function load(from: ReadFrom, options: OpenOptions = {}): Promise<S
     await file.close();
   }
 }
+
+const isSafetensors = (path: string): boolean => (formatOf(path) ?? 'safetensors') === 'safetensors';
+
+const nestingNote = (value: Saved, paths: ReadonlyMap<Tensor, string>): Map<string, string> =>
+  new Map([[NESTING, JSON.stringify(nesting(value, paths))]]);
 
 const isDict = (v: Saved): v is { readonly [key: string]: Saved } =>
   typeof v === 'object' && v !== null && !Array.isArray(v) && !(v instanceof Tensor);

@@ -1,23 +1,13 @@
 /** Weights to and from files: a model's state dict with PyTorch's names and element types. */
-import type { Elem } from './artifact.ts';
-import { cpuDevice } from './devices.ts';
 import type { Weights } from './ema.ts';
 import { CheckpointError, DTypeError, UsageError } from './errors.ts';
 import type { CheckpointFile, FileTensor } from './formats/checkpoint.ts';
-import { valuesOf } from './formats/dtypes.ts';
-import { writeSafetensors, type TensorBytes } from './safetensors.ts';
+import { writeSafetensors } from './safetensors.ts';
 import { openSource, type OpenOptions, type ReadFrom } from './sources/open.ts';
 import { assign, compareKeys, type KeyReport } from './state-dict.ts';
-import { Tensor, tensor } from './tensor.ts';
-
-const NAMES: Readonly<Record<Elem, string>> = {
-  f32: 'F32',
-  f16: 'F16',
-  bf16: 'BF16',
-  i32: 'I32',
-  u32: 'U32',
-  bool: 'BOOL',
-};
+import { inPlace } from './in-place.ts';
+import { inMemory, readOne, toStored } from './stored.ts';
+import type { Tensor } from './tensor.ts';
 
 /**
  * The state dict as a file, in pieces. Tied names are written once, under the first name; each dropped name stands in the
@@ -27,33 +17,38 @@ export async function weightsToBytes(
   model: Weights,
   metadata: ReadonlyMap<string, string> = new Map(),
 ): Promise<Uint8Array[]> {
-  const tensors = new Map<string, Promise<TensorBytes>>();
+  const { tensors, notes } = savedOnce(model, metadata);
+  const read = [...tensors].map(async ([name, { data, stored }]) => [name, await toStored(data, stored)] as const);
+  return writeSafetensors(new Map(await Promise.all(read)), notes);
+}
+
+/** The same at once, as views of the model's memory; null where a device has to be waited for. */
+export function weightsNow(model: Weights): Uint8Array[] | null {
+  const { tensors, notes } = savedOnce(model, new Map());
+  if ([...tensors.values()].some(({ data }) => !data.storage.visible)) return null;
+  return writeSafetensors(new Map([...tensors].map(([name, t]) => [name, inMemory(t.data, t.stored)])), notes);
+}
+
+interface SavedOnce {
+  readonly tensors: ReadonlyMap<string, { readonly data: Tensor; readonly stored: 'i64' | null }>;
+  readonly notes: ReadonlyMap<string, string>;
+}
+
+function savedOnce(model: Weights, metadata: ReadonlyMap<string, string>): SavedOnce {
+  const tensors = new Map<string, { data: Tensor; stored: 'i64' | null }>();
   const first = new Map<string, string>();
   const notes = new Map([['format', 'pt'], ...metadata]);
   const state = model.state_dict();
   for (const e of model.artifact.stateDict) {
-    const info = model.artifact.tensors[e.tensor]!;
     const id = `${e.tensor} ${e.transposed}`;
     const kept = first.get(id);
     if (kept !== undefined) notes.set(e.name, kept);
     else {
       first.set(id, e.name);
-      tensors.set(e.name, toStored(state.get(e.name)!, info.stored));
+      tensors.set(e.name, { data: state.get(e.name)!, stored: model.artifact.tensors[e.tensor]!.stored });
     }
   }
-  const read = await Promise.all([...tensors].map(async ([name, t]) => [name, await t] as const));
-  return writeSafetensors(new Map(read), notes);
-}
-
-/** The tensor as it lies in a file; `stored` is the wider type that PyTorch gives counters. */
-export async function toStored(t: Tensor, stored: 'i64' | null): Promise<TensorBytes> {
-  const { shape } = t;
-  if (stored === 'i64') {
-    const wide = BigInt64Array.from((await t.read()) as Int32Array, BigInt);
-    return { dtype: 'I64', shape, bytes: new Uint8Array(wide.buffer) };
-  }
-  if (t.dtype === 'bool') return { dtype: 'BOOL', shape, bytes: Uint8Array.from(await t.read()) };
-  return { dtype: NAMES[t.dtype], shape, bytes: (await t.storage.fetch(0, t.nbytes)).slice() };
+  return { tensors, notes };
 }
 
 /**
@@ -93,18 +88,23 @@ const isOpen = (from: ReadFrom | CheckpointFile): from is CheckpointFile =>
 /** A server takes its time for each answer. */
 const AT_ONCE = 4;
 
-/** A tensor that stands under several names is read once, and is one. */
 async function readAll(tensors: ReadonlyMap<string, FileTensor>, file: string): Promise<Map<string, Tensor>> {
+  const made = await readEach(tensors, file);
+  return new Map([...tensors].map(([name, t]) => [name, made.get(t)!]));
+}
+
+/** A tensor that stands under several names is read once, and is one. */
+export async function readEach(
+  tensors: ReadonlyMap<string, FileTensor>,
+  file: string,
+): Promise<Map<FileTensor, Tensor>> {
   const made = new Map<FileTensor, Tensor>();
   const next = new Map([...tensors].map(([name, t]) => [t, name])).entries();
   const worker = async (): Promise<void> => {
-    for (const [t, name] of next) {
-      const { dtype, shape } = t;
-      made.set(t, fromStored({ dtype, shape, bytes: await t.bytes() }, name, file));
-    }
+    for (const [t, name] of next) made.set(t, await readOne(t, name, file));
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
-  return new Map([...tensors].map(([name, t]) => [name, made.get(t)!]));
+  return made;
 }
 
 /** The tensors, names dropped for ties included: the same object under both names. */
@@ -115,36 +115,6 @@ export function withTies({ tensors, metadata }: Pick<CheckpointFile, 'tensors' |
     if (t && !out.has(dropped)) out.set(dropped, t);
   }
   return out;
-}
-
-/** Element types of files, as the runtime holds them. */
-const HELD: ReadonlyMap<string, Elem> = new Map<string, Elem>([
-  ...['F32', 'F64', 'F8_E4M3', 'F8_E5M2', 'F8_E4M3FNUZ', 'F8_E5M2FNUZ', 'F8_E8M0', 'F4'].map(
-    (d) => [d, 'f32'] as const,
-  ),
-  ...['I64', 'I32', 'I16', 'I8', 'U16', 'U8'].map((d) => [d, 'i32'] as const),
-  ...['U64', 'U32'].map((d) => [d, 'u32'] as const),
-  ['F16', 'f16'],
-  ['BF16', 'bf16'],
-  ['BOOL', 'bool'],
-]);
-
-/** The tensor of a file, of the nearest element type that the runtime has. Throws where a value does not fit. */
-export function fromStored(t: TensorBytes, name: string, file: string): Tensor {
-  const dtype = HELD.get(t.dtype);
-  // As it lies in the file; copied, because that may be somebody's memory.
-  if (dtype && NAMES[dtype] === t.dtype && dtype !== 'bool') {
-    const on = cpuDevice();
-    return new Tensor<Elem>(dtype, t.shape, on.store(new Uint8Array(t.bytes)), on);
-  }
-  const values = dtype && valuesOf(t.dtype, t.bytes);
-  if (!dtype || !values)
-    throw new CheckpointError(file, `${JSON.stringify(name)} is ${t.dtype}, which no parameter can hold`);
-  try {
-    return tensor<Elem>(values, { shape: t.shape, dtype });
-  } catch (e) {
-    throw e instanceof DTypeError ? new CheckpointError(file, `${name}: ${e.message}`) : e;
-  }
 }
 
 /**
@@ -195,7 +165,9 @@ export async function loadWeights(
     const [own, part] = sides(model, read);
     try {
       const report = compareKeys(model.artifact.name, own, part, options.strict ?? true);
-      assign(own, await readAll(new Map([...part].filter(([name]) => own.has(name))), file));
+      const { rest, put } = await inPlace(own, part);
+      assign(own, await readAll(rest, file));
+      put();
       return report;
     } catch (e) {
       throw e instanceof UsageError || e instanceof DTypeError ? new CheckpointError(file, e.message) : e;

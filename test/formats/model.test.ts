@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { CheckpointError, compile, type Model } from '../../src/index.ts';
 import { PyDict } from '../../src/runtime/formats/pickle-values.ts';
 import { torchTensor, writeTorch } from '../../src/runtime/formats/torch-write.ts';
-import { toStored } from '../../src/runtime/weights.ts';
+import { toStored } from '../../src/runtime/stored.ts';
 import { writeSharded } from '../../src/runtime/formats/sharded.ts';
 import { inFile } from '../../src/runtime/formats/checkpoint.ts';
 import { collect } from './corpus.ts';

@@ -1,11 +1,13 @@
 /** Atomic writes: whatever happens, a path holds the old content or the new one. */
 import test from 'ava';
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { FileError } from '../../src/runtime/errors.ts';
 import { writeFileAtomic } from '../../src/runtime/node/files.ts';
+import { absent } from '../support/absent.ts';
 
 async function withFolder(use: (folder: string) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'netwright-files-'));
@@ -84,43 +86,73 @@ test(`of ${KILLS} processes killed while they write, each leaves a whole file, a
   });
 });
 
-/** Tries to write 1 MB over a file of 3 bytes in a process that is limited as `setup` says. Gives what the process was told. */
-function limited(folder: string, setup: string): string {
+/**
+ * Tries to write 1 MB over a file of 3 bytes in a process that `setup` prepares and `wrapper` starts. Gives what the process was
+ * told, what the file holds then, and what the folder has.
+ */
+function limited(folder: string, setup: string, wrapper: readonly string[] = []): string[] {
   const path = join(folder, 'a.bin');
   const script = `
+    import { readdirSync, readFileSync } from 'node:fs';
     import { writeFileAtomic } from ${URL};
     await writeFileAtomic(${JSON.stringify(path)}, 'old');
-    await writeFileAtomic(${JSON.stringify(path)}, [new Uint8Array(1_000_000)]).catch((e) => console.log(e.name, e.kind, e.message));`;
-  const run = ['-c', `${setup}; exec "$0" --input-type=module -e "$1"`, process.execPath, script];
-  return spawnSync('bash', run, { encoding: 'utf8' }).stdout.trim();
+    await writeFileAtomic(${JSON.stringify(path)}, [new Uint8Array(1_000_000)]).catch((e) => console.log(e.name, e.kind, e.message));
+    console.log(readFileSync(${JSON.stringify(path)}, 'utf8'));
+    console.log(String(readdirSync(${JSON.stringify(folder)})));`;
+  const run = [...wrapper, 'bash', '-c', `${setup}; exec "$0" --input-type=module -e "$1"`, process.execPath, script];
+  return spawnSync(run[0]!, run.slice(1), { encoding: 'utf8' }).stdout.trim().split('\n');
 }
 
-const posix = process.platform === 'linux' ? test : test.skip;
+const linux = process.platform === 'linux';
+const posix = linux ? test : test.skip;
 
 posix('a file that the system lets grow no further: the old one stays, and nothing beside it', async (t) => {
   await withFolder(async (folder) => {
-    t.regex(limited(folder, "trap '' XFSZ; ulimit -f 100"), /^FileError EFBIG .*a\.bin: cannot be written: /);
-    t.is(readFileSync(join(folder, 'a.bin'), 'utf8'), 'old');
-    t.deepEqual(readdirSync(folder), ['a.bin']);
+    const [told, ...left] = limited(folder, "trap '' XFSZ; ulimit -f 100");
+    t.regex(told ?? '', /^FileError EFBIG .*a\.bin: cannot be written: /);
+    t.deepEqual(left, ['old', 'a.bin']);
   });
 });
 
-posix('a full disk: the old file stays, and nothing beside it', async (t) => {
+const FULL = /^FileError ENOSPC .*a\.bin: cannot be written: the disk is full$/;
+
+/** A small disk of its own needs the right to mount one: root has it, others in a space of users where the system allows that. */
+const wrapper = [
+  ['unshare', '-m'],
+  ['unshare', '-Urm'],
+].find(([unshare, flags]) => spawnSync(unshare!, [flags!, 'mount', '-t', 'tmpfs', 'none', '/tmp']).status === 0);
+if (linux && !wrapper) test('skipped: no small disk can be mounted here', absent);
+const withDisk = wrapper ? posix : test.skip;
+
+withDisk('a full disk: the old file stays, and nothing beside it', async (t) => {
   await withFolder(async (folder) => {
-    const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=200k', 'none', folder]).status === 0;
-    if (!mounted) {
-      t.pass('only root may mount a small disk');
-      return;
-    }
-    try {
-      t.regex(limited(folder, ':'), /^FileError ENOSPC .*a\.bin: cannot be written: the disk is full$/);
-      t.is(readFileSync(join(folder, 'a.bin'), 'utf8'), 'old');
-      t.deepEqual(readdirSync(folder), ['a.bin']);
-    } finally {
-      spawnSync('umount', [folder]);
-    }
+    const [told, ...left] = limited(folder, `mount -t tmpfs -o size=200k none '${folder}'`, wrapper);
+    t.regex(told ?? '', FULL);
+    t.deepEqual(left, ['old', 'a.bin']);
   });
 });
+
+posix(
+  'a device that says it is full, where nothing can be mounted: the old file stays, and nothing beside it',
+  async (t) => {
+    await withFolder(async (folder) => {
+      const path = join(folder, 'a.bin');
+      await writeFileAtomic(path, 'old');
+      // The file beside the target is a name of /dev/full by the time that something is written to it.
+      const content = function* (): Generator<Uint8Array> {
+        throw new Error(readdirSync(folder).find((name) => name.endsWith('.tmp')));
+      };
+      const e = await t.throwsAsync(writeFileAtomic(path, content()));
+      const beside = /^(.*-)(\d+)(\.tmp)$/.exec(e.message)!;
+      symlinkSync('/dev/full', join(folder, `${beside[1]}${Number(beside[2]) + 1}${beside[3]}`));
+      const full = await t.throwsAsync(writeFileAtomic(path, [new Uint8Array(1_000_000)]));
+      t.true(full instanceof FileError);
+      t.regex(`FileError ${(full as FileError).kind} ${full.message}`, FULL);
+      t.is(readFileSync(path, 'utf8'), 'old');
+      t.deepEqual(readdirSync(folder), ['a.bin']);
+    });
+  },
+);
 
 posix('permission denied: the old file stays, and nothing beside it', async (t) => {
   await withFolder(async (folder) => {

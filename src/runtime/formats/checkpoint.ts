@@ -1,4 +1,5 @@
 /** What every reader of weights gives: named tensors in one layout, whatever the file is. Values are read when asked for. */
+import type { Disk } from '../sources/source.ts';
 
 export type Format = 'safetensors' | 'torch' | 'torch-legacy' | 'npy' | 'npz' | 'gguf';
 
@@ -13,6 +14,8 @@ export interface FileTensor {
    * Throws CheckpointError where the data turn out to be damaged.
    */
   bytes(): Promise<Uint8Array>;
+  /** Set where `bytes()` are a range of a file on a disk, which can be read in parts and into any memory. */
+  readonly place?: { readonly disk: Disk; readonly offset: number };
 }
 
 /** A tensor whose bytes are in memory already. */

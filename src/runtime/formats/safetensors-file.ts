@@ -18,7 +18,13 @@ export async function openSafetensors(source: ByteSource): Promise<CheckpointFil
     tensors: new Map(
       [...tensors].map(([name, { dtype, shape, start, end }]) => [
         name,
-        { dtype, shape, nbytes: end - start, bytes: () => source.read(start, end - start) },
+        {
+          dtype,
+          shape,
+          nbytes: end - start,
+          bytes: () => source.read(start, end - start),
+          ...(source.disk && { place: { disk: source.disk, offset: start } }),
+        },
       ]),
     ),
     metadata,

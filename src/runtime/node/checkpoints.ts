@@ -4,14 +4,15 @@ import type { FileTensor } from '../formats/checkpoint.ts';
 import { TorchTensor } from '../formats/torch-tensor.ts';
 import { torchTensor } from '../formats/torch-write.ts';
 import { formatOf, writeTensors } from '../formats/write.ts';
-import { toStored, weightsToBytes } from '../weights.ts';
+import { toStored } from '../stored.ts';
+import { weightsNow, weightsToBytes } from '../weights.ts';
 import { writeFileAtomic } from './files.ts';
 
-/** The weights as they are now: they are copied before anything is written, so that training may go on meanwhile. */
+/** The weights as they are now: training may go on while the disk is waited for. */
 export async function saveWeights(model: Weights, path: string): Promise<void> {
   const format = formatOf(path) ?? 'safetensors';
-  const content = format === 'safetensors' ? await weightsToBytes(model) : writeTensors(format, await stateOf(model));
-  await writeFileAtomic(path, content);
+  if (format !== 'safetensors') return writeFileAtomic(path, writeTensors(format, await stateOf(model)));
+  await writeFileAtomic(path, weightsNow(model) ?? (await weightsToBytes(model)));
 }
 
 /** The state dict as tensors of a file: tied names share one storage, and a transposed tie is a view of it. */

@@ -1,11 +1,12 @@
 /** Whole files, old or new: written beside the target, flushed, and renamed over it. Node only. */
-import type { FileHandle } from 'node:fs/promises';
 import { fileError } from './file-error.ts';
 
 // Not imported: bundlers for the browser would look for these modules.
-const { open, readdir, readFile, rename, unlink } = process.getBuiltinModule('node:fs/promises');
+const { closeSync, fsync, openSync, readdirSync, rmSync, write, writeSync } = process.getBuiltinModule('node:fs');
+const { open, readFile, rename } = process.getBuiltinModule('node:fs/promises');
 const { hostname } = process.getBuiltinModule('node:os');
 const { basename, dirname, join } = process.getBuiltinModule('node:path');
+const { promisify } = process.getBuiltinModule('node:util');
 
 let counter = 0;
 
@@ -15,22 +16,27 @@ export type Content = string | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 /**
  * Replaces the file's content. Whatever interrupts it, the path holds the old content or the new one, whole. What processes
  * that were killed left behind beside it is removed. Throws FileError, and whatever `content` throws.
+ *
+ * What is in memory is handed to the system before anything else runs, so that pieces may be views of what changes later; the
+ * disk is waited for afterwards.
  */
 export async function writeFileAtomic(path: string, content: Content): Promise<void> {
   const [folder, name] = [dirname(path), basename(path)];
   const temp = join(folder, `.${name}.${HOST}-${process.pid}-${counter++}.tmp`);
-  await sweep(folder, name);
   try {
-    const file = await open(temp, 'w');
+    sweep(folder, name);
+    const file = openSync(temp, 'w');
     try {
-      await writeAll(file, content);
-      await file.sync();
+      if (typeof content === 'string') writeNow(file, new TextEncoder().encode(content));
+      else if (Symbol.iterator in content) for (const part of content) writeNow(file, part);
+      else for await (const part of content) await writePart(file, part);
+      await promisify(fsync)(file);
     } finally {
-      await file.close();
+      closeSync(file);
     }
     await rename(temp, path);
   } catch (e) {
-    await unlink(temp).catch(() => undefined);
+    remove(temp);
     throw fileError(path, e, 'write');
   }
   // The rename itself is durable once the folder is flushed; not every system lets a folder be opened.
@@ -42,13 +48,20 @@ export async function writeFileAtomic(path: string, content: Content): Promise<v
 /** Measured: larger writes are slower, as the system copies what no longer is in the processor's cache. */
 const STEP = 1 << 19;
 
-async function writeAll(file: FileHandle, content: Content): Promise<void> {
-  if (typeof content === 'string') return file.writeFile(content);
-  for await (const part of content) {
-    for (let at = 0; at < part.length;) {
-      const { bytesWritten } = await file.write(part, at, Math.min(STEP, part.length - at));
-      at += bytesWritten;
-    }
+function writeNow(file: number, part: Uint8Array): void {
+  for (let at = 0; at < part.length;) at += writeSync(file, part, at, Math.min(STEP, part.length - at));
+}
+
+async function writePart(file: number, part: Uint8Array): Promise<void> {
+  for (let at = 0; at < part.length;)
+    at += (await promisify(write)(file, part, at, Math.min(STEP, part.length - at))).bytesWritten;
+}
+
+function remove(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // It stays: the next save of the same file tries again.
   }
 }
 
@@ -59,11 +72,20 @@ const HOST =
     .slice(0, 24) || 'host';
 
 /** Removes what writers of this file left that are no more. */
-async function sweep(folder: string, name: string): Promise<void> {
-  for (const other of await readdir(folder).catch(() => [])) {
+function sweep(folder: string, name: string): void {
+  for (const other of namesIn(folder)) {
     if (!other.startsWith(`.${name}.${HOST}-`)) continue;
     const pid = /^(\d+)-\d+\.tmp$/.exec(other.slice(`.${name}.${HOST}-`.length))?.[1];
-    if (pid !== undefined && !isAlive(Number(pid))) await unlink(join(folder, other)).catch(() => undefined);
+    if (pid !== undefined && !isAlive(Number(pid))) remove(join(folder, other));
+  }
+}
+
+/** A folder that may be written may be one that cannot be listed. */
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
   }
 }
 

@@ -11,8 +11,18 @@ export interface ByteSource {
    * for a range that is not inside.
    */
   read(offset: number, length: number): Promise<Uint8Array>;
+  /** Set where ranges can be read into memory that is there already. */
+  readonly disk?: Disk;
   /** Gives back what the source holds open. Nothing can be read afterwards. */
   close(): Promise<void>;
+}
+
+/** What a file on a disk can do beside. Both throw as `read` does. */
+export interface Disk {
+  /** Fills `target` with what begins at `offset`. */
+  fill(offset: number, target: Uint8Array): Promise<void>;
+  /** The same before it returns: quick where the system has read the range before. */
+  fillNow(offset: number, target: Uint8Array): void;
 }
 
 /** How far reading is: what has come so far, of all that the source has. */
