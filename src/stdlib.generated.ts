@@ -4578,7 +4578,7 @@ export block FractionalMaxPool3d(
   forward(x: f32[B, C, D, H, W]) => fractional_max_pool3d(x, kernel_size, output_size, output_ratio, return_indices)
 }
 `,
-  'std/optim': `// Optimizers of torch.optim. A \`float\` hyper-parameter may change while training runs; the others are compiled in.
+  'std/optim': `// Optimizers of torch.optim. Floats and tuples of floats may change while training runs; other hyper-parameters are compiled in.
 
 /// Stochastic gradient descent with momentum; https://pytorch.org/docs/stable/generated/torch.optim.SGD.html.
 /// d = g + weight_decay p;  v = momentum v + (1 - dampening) d (v = d in the first step);  p -= lr v, or lr (d + momentum v) with nesterov.

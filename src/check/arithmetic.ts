@@ -4,11 +4,13 @@ import type { Binary, BinaryOp, Expr, Span } from '../parser/ast.ts';
 import { isLibrary, report, type Cx } from './context.ts';
 import { describe } from './describe.ts';
 import { constantOf, emitOne, reshape, toTensor } from './tensor.ts';
+import { uniformOp } from './uniform.ts';
 import {
   boolVal,
   floatVal,
   intVal,
   hasPoison,
+  isNumber,
   isPoison,
   listVal,
   POISON,
@@ -44,6 +46,7 @@ export function unary(cx: Cx, op: '-' | '+' | 'not', given: Val, span: Span): Va
   } else {
     if (v.kind === 'int') return op === '+' ? v : intVal(D.neg(v.dim), v.from);
     if (v.kind === 'float') return op === '+' ? v : floatVal(-v.value);
+    if (v.kind === 'uniform') return op === '+' ? v : (uniformOp('neg', [v]) ?? POISON);
     if (v.kind === 'tensor') return op === '+' ? v : emitOne(cx, 'neg', [v], {}, span);
   }
   return report(cx, 'bad_operand', { op, found: describe(v) }, span);
@@ -52,6 +55,8 @@ export function unary(cx: Cx, op: '-' | '+' | 'not', given: Val, span: Span): Va
 export function binary(cx: Cx, op: BinaryOp, left: Val, right: Val, e: Binary): Val {
   if (hasPoison(left) || hasPoison(right)) return POISON;
   if (left.kind === 'tensor' || right.kind === 'tensor') return tensorBinary(cx, op, left, right, e);
+  const number = uniformOp(op, [left, right]);
+  if (number) return number;
   const known = staticBinary(cx, op, left, right, e);
   if (known) return known;
   return report(cx, 'bad_operands', { op, left: describe(left), right: describe(right) }, e.span);
@@ -75,8 +80,7 @@ export function adopt(cx: Cx, vals: readonly Val[], exprs: readonly Pick<Expr, '
   const out: TensorVal[] = [];
   vals.forEach((v, i) => {
     const span = exprs[i]!.span;
-    const made =
-      elem !== null && (v.kind === 'int' || v.kind === 'float') ? constantOf(cx, v, elem, span) : toTensor(cx, v, span);
+    const made = elem !== null && isNumber(v) ? constantOf(cx, v, elem, span) : toTensor(cx, v, span);
     if (made.kind === 'tensor') out.push(made);
   });
   return out.length === vals.length ? out : null;
@@ -107,8 +111,8 @@ function staticBinary(cx: Cx, op: BinaryOp, a: Val, b: Val, e: Binary): Val | nu
   if (a.kind === 'int' && b.kind === 'int') return intBinary(cx, op, a.dim, b.dim, e);
   const [x, y] = [asFloat(a), asFloat(b)];
   if (x !== null && y !== null) return floatBinary(op, x, y);
-  // A size of run time with a float is run-time arithmetic.
-  if ((a.kind === 'int' || a.kind === 'float') && (b.kind === 'int' || b.kind === 'float') && cx.fn) {
+  // A size of run time with a float is run-time arithmetic, and so is a comparison of hyper-parameters.
+  if (isNumber(a) && isNumber(b) && cx.fn) {
     const [p, q] = [toTensor(cx, a, e.left.span, 'f32'), toTensor(cx, b, e.right.span, 'f32')];
     return p.kind === 'tensor' && q.kind === 'tensor' ? emitOne(cx, OPS[op], [p, q], {}, e.span) : POISON;
   }

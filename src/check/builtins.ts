@@ -5,6 +5,7 @@ import { report, type Cx } from './context.ts';
 import { describe } from './describe.ts';
 import { itemsOf } from './evaluate.ts';
 import { castTo, constantOf } from './tensor.ts';
+import { uniformOp } from './uniform.ts';
 import { floatVal, intVal, hasPoison, listVal, numberOf, POISON, tupleVal, type Val } from './values.ts';
 
 const REAL: Readonly<Record<string, (x: number) => number>> = {
@@ -59,6 +60,8 @@ export function callBuiltin(cx: Cx, name: string, args: readonly Val[], span: Sp
   const wrong = (): Val =>
     report(cx, 'bad_builtin_call', { name, found: args.map(describe).join(', ') || 'nothing' }, span);
   if (!a) return wrong();
+  const number = uniformOp(name, args);
+  if (number) return number;
   switch (name) {
     case 'len':
       if (args.length !== 1) return wrong();
@@ -92,7 +95,7 @@ export function callBuiltin(cx: Cx, name: string, args: readonly Val[], span: Sp
     }
     case 'float':
       if (args.length !== 1) return wrong();
-      if (a.kind === 'float') return a;
+      if (a.kind === 'float' || a.kind === 'uniform') return a;
       if (a.kind === 'bool') return floatVal(a.value ? 1 : 0);
       if (a.kind === 'int')
         return a.dim.value !== null

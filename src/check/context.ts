@@ -10,6 +10,7 @@ import type { InstanceNode, TensorNode } from './instance.ts';
 import type { LoweredMethod } from './outline.ts';
 import type { Project } from './project.ts';
 import type { Scope } from './scope.ts';
+import type { Uniforms } from './uniform.ts';
 import { POISON, type Val } from './values.ts';
 import { CATALOGUE } from '../diagnostics/catalogue.generated.ts';
 
@@ -45,6 +46,8 @@ export interface FnState {
   /** Set whenever a draw asks for the key; loops reset it to learn whether their body draws. */
   keyUsed: boolean;
   readonly checks: DimCheck[];
+  /** Numbers of a run that the function takes; null where there are none. */
+  readonly uniforms: Uniforms | null;
   /** Calls so far per inlined path, to tell random streams apart. */
   readonly ordinals: Map<string, number>;
 }
@@ -132,7 +135,7 @@ export function idOf(world: World, x: object): number {
   return id;
 }
 
-export function newFn(root: InstanceNode | null, training: boolean): FnState {
+export function newFn(root: InstanceNode | null, training: boolean, uniforms: Uniforms | null = null): FnState {
   return {
     b: new IrBuilder(),
     root,
@@ -144,6 +147,7 @@ export function newFn(root: InstanceNode | null, training: boolean): FnState {
     key: null,
     keyUsed: false,
     checks: [],
+    uniforms,
     ordinals: new Map(),
   };
 }

@@ -171,7 +171,7 @@ function joinVals(
       ? x.value.type.elem
       : y.kind === 'tensor'
         ? y.value.type.elem
-        : x.kind === 'float' || y.kind === 'float'
+        : [x, y].some((v) => v.kind === 'float' || v.kind === 'uniform')
           ? 'f32'
           : null;
   const as = (v: Val, b: IrBuilder): Val =>
@@ -193,7 +193,7 @@ function joinVals(
   return first;
 }
 
-const isTensorish = (v: Val): boolean => ['tensor', 'int', 'float', 'bool'].includes(v.kind);
+const isTensorish = (v: Val): boolean => ['tensor', 'int', 'float', 'uniform', 'bool'].includes(v.kind);
 
 /** The same content as another value: results of regions are told apart by identity. */
 function copyOf(cx: Cx, v: TensorVal, span: Span): TensorVal {

@@ -10,6 +10,10 @@ export function describe(v: Val): string {
       return v.dim.value === null ? `the size ${v.dim}` : `the int ${v.dim}`;
     case 'float':
       return `the float ${floatText(v.value)}`;
+    case 'uniform':
+      return typeof v.expr === 'string'
+        ? `\`${v.expr}\`, which may change while training runs`
+        : 'a number that may change while training runs';
     case 'bool':
       return `the bool ${v.value}`;
     case 'string':

@@ -12,7 +12,7 @@ import { evaluate } from './evaluate.ts';
 import type { Binding, Scope } from './scope.ts';
 import { constantOf, fill, requireEqual } from './tensor.ts';
 import { mismatch, type Meeting } from './unify.ts';
-import { intVal, POISON, settle, tupleVal, type IntVal, type TensorVal, type Val } from './values.ts';
+import { intVal, POISON, settle, tupleVal, type IntVal, type TensorVal, type Val, isNumber } from './values.ts';
 
 export const ELEMS: readonly string[] = ['f32', 'f16', 'bf16', 'i32', 'u32', 'bool'];
 export const isElem = (s: string): s is ElemType => ELEMS.includes(s);
@@ -41,7 +41,7 @@ function spelledOut(type: TensorTypeExpr, scope: Scope): TensorTypeExpr {
 /** A tensor (or a number for a scalar) as a declared tensor type. */
 export function coerceTensor(cx: Cx, written: TensorTypeExpr, v: Val, m: Meeting): Val {
   const type = spelledOut(written, m.scope);
-  if (v.kind === 'int' || v.kind === 'float' || v.kind === 'bool') return scalarAs(cx, type, v, m);
+  if (isNumber(v) || v.kind === 'bool') return scalarAs(cx, type, v, m);
   if (v.kind !== 'tensor') return mismatch(cx, typeExprText(type), v, m);
   if (!bindElem(cx, type, v, m)) return POISON;
   return bindShape(cx, type, v, m) ? v : POISON;
@@ -54,7 +54,7 @@ function scalarAs(cx: Cx, type: TensorTypeExpr, v: Val, m: Meeting): Val {
   if (type.dims.length > 0 && !m.fills && !rankFree) return mismatch(cx, typeExprText(type), v, m);
   if (!cx.fn) return report(cx, 'tensor_at_compile_time', { what: m.what }, m.span);
   const bound = elemOf(type, m.scope);
-  const elem = bound ?? (v.kind === 'float' ? 'f32' : v.kind === 'bool' ? 'bool' : 'i32');
+  const elem = bound ?? (v.kind === 'int' ? 'i32' : v.kind === 'bool' ? 'bool' : 'f32');
   if (!bound) m.scope.bind(type.elem.name, 'dim', { kind: 'elem', elem }, m.span);
   if (rankFree && !m.fills) m.scope.bind(spread, 'dim', tupleVal([]), m.span);
   const made = constantOf(cx, v, elem, m.span);

@@ -2,7 +2,7 @@
  * What the checker makes of one exported block: its tree of instances, its tensors, and its methods as net IR functions.
  * Everything later (programs, code generation, the typed module, `summary`) reads this and never the AST.
  */
-import type { PlateauEntry, TrainNumber } from '../runtime/artifact.ts';
+import type { NumberExpr, PlateauEntry, TrainNumber } from '../runtime/artifact.ts';
 import type { Dim } from '../ir/dim.ts';
 import type { Module, Origin, TensorType } from '../ir/ir.ts';
 
@@ -140,7 +140,7 @@ export interface ScalerPlan {
 
 export interface OptimizerPlan {
   readonly name: string;
-  /** Float hyper-parameters: run-time uniforms, f32[] each. */
+  /** Hyper-parameters that are floats, and items of those that are tuples of floats (`betas.0`): numbers of the run. */
   readonly floats: readonly { readonly name: string; readonly default: number }[];
   /** State: like the parameter, or one scalar for the group. `init` is a function () -> f32[N] or f32[]. */
   readonly state: readonly {
@@ -150,11 +150,18 @@ export interface OptimizerPlan {
     readonly init: string;
   }[];
   /**
-   * (p, g, state..., floats...) -> (p', state'...). `flat` works on f32[N] with symbolic N, where every op of the step is
-   * elementwise; else `byShape` has a function for each shape (key: dims joined by "x").
+   * `flat` works on f32[N] with symbolic N, where every op of the step is elementwise; else `byShape` has a function for each
+   * shape (key: dims joined by "x").
    */
-  readonly flat: string | null;
-  readonly byShape: Readonly<Record<string, string>>;
+  readonly flat: StepFunc | null;
+  readonly byShape: Readonly<Record<string, StepFunc>>;
+}
+
+/** (p, g, state..., numbers...) -> (p', state'...). */
+export interface StepFunc {
+  readonly func: string;
+  /** Made of `floats`. */
+  readonly numbers: readonly NumberExpr[];
 }
 
 /** Symbols that a method's arguments bind, in order of first occurrence. */

@@ -2,6 +2,7 @@
 import { idOf, type World } from './context.ts';
 import { parts, type InstanceNode, type TensorNode } from './instance.ts';
 import { typeText } from '../ir/builder.ts';
+import { keyOfNumber } from './uniform.ts';
 import type { FnVal, Val } from './values.ts';
 
 /** Block, static hyper-parameters, structure of the children, and which tensors are one. Null while a `_` below is open. */
@@ -38,6 +39,8 @@ export function valueKey(world: World, v: Val): string {
       return v.dim.key;
     case 'float':
       return `${v.value}f`;
+    case 'uniform':
+      return keyOfNumber(v.expr);
     case 'bool':
       return String(v.value);
     case 'string':

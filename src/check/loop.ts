@@ -15,7 +15,7 @@ import type { TensorNode } from './instance.ts';
 import { assignedNames, inRegion, poisonAssigned, poisonNames, rewind, snapshot, within } from './region.ts';
 import { Scope } from './scope.ts';
 import { compareAtLeast, constantOf, emitOne, keyOf, readTensor, requireEqual, reshape, toTensor } from './tensor.ts';
-import { isPoison, mapTensors, POISON, tensorsIn, type TensorVal, type Val } from './values.ts';
+import { isPoison, mapTensors, POISON, tensorsIn, type TensorVal, type Val, isNumber } from './values.ts';
 
 export function execFor(cx: Cx, s: ForStmt): void {
   const over = evalValue(cx, s.iter);
@@ -129,6 +129,7 @@ function carried(cx: Cx, v: Val, name: string, span: Span): Val {
   switch (v.kind) {
     case 'int':
     case 'float':
+    case 'uniform':
     case 'bool':
     case 'tensor':
     case 'slot':
@@ -286,7 +287,7 @@ function carriedLike(cx: Cx, init: Val, now: Val, span: Span): Val | null {
   if (init.kind === 'tensor') {
     if (now.kind === 'tensor') return now;
     const elem = init.value.type.elem;
-    if (now.kind === 'int' || now.kind === 'float') return constantOf(cx, now, elem, span);
+    if (isNumber(now)) return constantOf(cx, now, elem, span);
     return now.kind === 'bool' || now.kind === 'slot' ? toTensor(cx, now, span) : null;
   }
   if ((init.kind === 'tuple' || init.kind === 'list') && (now.kind === 'tuple' || now.kind === 'list')) {

@@ -13,7 +13,8 @@ import { evalValue } from './evaluate.ts';
 import { streamKey } from './random.ts';
 import { constantOf, emit, toTensor } from './tensor.ts';
 import { isElem } from './dims.ts';
-import { hasPoison, POISON, tupleVal, type TensorVal, type Val } from './values.ts';
+import { uniformOp } from './uniform.ts';
+import { hasPoison, isNumber, POISON, tupleVal, type TensorVal, type Val } from './values.ts';
 
 /** Ops that exist only inside the compiler: they have regions or callees, which source text cannot write. */
 export const INTERNAL_OPS: readonly string[] = [
@@ -39,6 +40,9 @@ export function callOp(cx: Cx, kind: string, args: readonly Arg[], span: Span, w
   // `sqrt(5.0)`, `maximum(1, n)`: on compile-time numbers the op is arithmetic of the compiler.
   const plain = [...split.operands.values()].flat().map((g) => g.val);
   if (split.attrs.size === 0 && isStaticCall(kind, plain)) return callBuiltin(cx, kind, plain, span);
+  const number =
+    split.attrs.size === 0 ? uniformOp(kind === 'maximum' ? 'max' : kind === 'minimum' ? 'min' : kind, plain) : null;
+  if (number) return number;
   const operands = readOperands(cx, kind, def, split.operands, span);
   if (!operands) return POISON;
   const attrs = readAttrs(cx, kind, def, split.attrs, operands, span, wanted);
@@ -131,7 +135,7 @@ function readOperands(
   }
   for (const x of present) {
     const wanted = elem ?? defaultElem(x.spec);
-    const number = x.val.kind === 'int' || x.val.kind === 'float';
+    const number = isNumber(x.val);
     const made =
       number && wanted && !boolOnly(x.spec) ? constantOf(cx, x.val, wanted, x.span) : toTensor(cx, x.val, x.span);
     if (made.kind !== 'tensor') return null;

@@ -4,11 +4,11 @@ import { value } from '../ir/builder.ts';
 import { same, sym, type Dim } from '../ir/dim.ts';
 import type { Func, Value } from '../ir/ir.ts';
 import { opDef } from '../ir/ops/table.ts';
-import type { FnDecl, Member, TensorMember } from '../parser/ast.ts';
+import type { FnDecl, Member, TensorMember, TypeExpr } from '../parser/ast.ts';
 import { evalBody } from './body.ts';
 import { at, newFn, originOf, refuse, report, staticCx, type Cx } from './context.ts';
 import { describe } from './describe.ts';
-import type { OptimizerPlan } from './elaborated.ts';
+import type { OptimizerPlan, StepFunc } from './elaborated.ts';
 import { evaluate, evalValue } from './evaluate.ts';
 import type { InstanceNode, TensorNode } from './instance.ts';
 import { liveMembers } from './live-members.ts';
@@ -18,7 +18,8 @@ import { Scope } from './scope.ts';
 import { fill, toTensor } from './tensor.ts';
 import { bindWanted, tensorTypeOf } from './dims.ts';
 import { coerce } from './unify.ts';
-import { isPoison, tensorVal, type OptimizerVal, type TensorVal } from './values.ts';
+import { keyOfNumber, uniformArgument, type Uniforms } from './uniform.ts';
+import { isPoison, tensorVal, tupleVal, type Val, type OptimizerVal, type TensorVal } from './values.ts';
 
 /** A trained tensor's shape, with where to point when the optimizer cannot take it. */
 export interface Trained {
@@ -28,6 +29,7 @@ export interface Trained {
 
 interface Step {
   readonly func: Func;
+  readonly numbers: StepFunc['numbers'];
   readonly state: readonly State[];
 }
 
@@ -41,28 +43,44 @@ export function planOptimizer(cx: Cx, opt: OptimizerVal, trained: readonly Train
   const name = opt.decl.name.name;
   const stateOf = (made: Step): OptimizerPlan['state'] =>
     made.state.map((x) => ({ ...x, init: add(cx, `${name}_init_${x.name}`, x.init) }));
-  if (flat) return { name, floats, state: stateOf(flat), flat: add(cx, `${name}_step`, flat.func), byShape: {} };
-  const byShape: Record<string, string> = {};
+  const stepFunc = (made: Step): StepFunc => ({ func: add(cx, `${name}_step`, made.func), numbers: made.numbers });
+  if (flat) return { name, floats, state: stateOf(flat), flat: stepFunc(flat), byShape: {} };
+  const byShape: Record<string, StepFunc> = {};
   let first: Step | null = null;
   for (const t of trained) {
     const key = t.shape.map((d) => d.key).join('x');
     if (key in byShape) continue;
     const made = lowerStep(cx, opt, step, t.shape, t.name);
     if (!made) return null;
-    byShape[key] = add(cx, `${name}_step`, made.func);
+    byShape[key] = stepFunc(made);
     first ??= made;
   }
   return { name, floats, state: first ? stateOf(first) : [], flat: null, byShape };
 }
 
+/** Whether a hyper-parameter of that type is one of the run. */
+export const isOfRun = (t: TypeExpr | null): boolean =>
+  t?.kind === 'tupleType' ? t.items.every(isFloatType) : t !== null && isFloatType(t);
+
+const isFloatType = (t: TypeExpr): boolean => t.kind === 'namedType' && t.name.name === 'float';
+
+/** The numbers of a hyper-parameter, by name: `lr`, or `betas.0` and `betas.1`. */
+export function numbersOf(name: string, v: Val): { readonly name: string; readonly default: number }[] {
+  if (v.kind === 'tuple') return v.items.flatMap((x, i) => numbersOf(`${name}.${i}`, x));
+  return v.kind === 'float' ? [{ name, default: v.value }] : [];
+}
+
 /** Run-time hyper-parameters, with the values that the declaration is used with. */
 export function floatsOf(opt: OptimizerVal): { readonly name: string; readonly default: number }[] {
-  return opt.decl.params.flatMap((p) => {
-    const v = opt.hyper.get(p.name.name)?.val;
-    return p.type?.kind === 'namedType' && p.type.name.name === 'float' && v?.kind === 'float'
-      ? [{ name: p.name.name, default: v.value }]
-      : [];
-  });
+  return opt.decl.params.flatMap((p) =>
+    isOfRun(p.type) ? numbersOf(p.name.name, opt.hyper.get(p.name.name)!.val) : [],
+  );
+}
+
+/** What such a hyper-parameter is inside a step. Schedules change `lr` on the device, so it is an argument like any other scalar. */
+function inStep(name: string, v: Val, uniforms: Uniforms): Val {
+  if (v.kind === 'tuple') return tupleVal(v.items.map((x, i) => inStep(`${name}.${i}`, x, uniforms)));
+  return name === 'lr' ? uniformArgument(uniforms, name) : { kind: 'uniform', expr: name };
 }
 
 function add(cx: Cx, base: string, func: Func): string {
@@ -94,7 +112,8 @@ function lowerFlat(cx: Cx, opt: OptimizerVal, step: FnDecl): Step | null {
     return null;
   const matrix = lowerStep(quiet, opt, step, [sym('M'), sym('N')], '');
   const ops = (s: Step): string => s.func.body.ops.map((o) => `${o.kind}${String(o.attrs['value'] ?? '')}`).join();
-  if (!matrix || ops(matrix) !== ops(flat)) return null;
+  const numbers = (s: Step): string => s.numbers.map(keyOfNumber).join();
+  if (!matrix || ops(matrix) !== ops(flat) || numbers(matrix) !== numbers(flat)) return null;
   return lowerStep(cx, opt, step, [sym('N')], '');
 }
 
@@ -104,9 +123,10 @@ function isElementwise(kind: string, operands: readonly Value[]): boolean {
   return opDef(kind).lower.kind === 'elementwise';
 }
 
-/** (p, g, state..., floats...) -> (p', state'...) for one shape. */
+/** (p, g, state..., numbers...) -> (p', state'...) for one shape. */
 function lowerStep(cx: Cx, opt: OptimizerVal, step: FnDecl, shape: readonly Dim[], tensor: string): Step | null {
-  const fn = newFn(null, true);
+  const uniforms: Uniforms = new Map();
+  const fn = newFn(null, true, uniforms);
   const node = stateHolder(cx, opt);
   const scope = new Scope(node.methodScope, new Map(), true);
   const inner: Cx = { ...cx, scope, fn, self: node, path: '', trail: '', site: null, result: null, inDim: false };
@@ -125,12 +145,12 @@ function lowerStep(cx: Cx, opt: OptimizerVal, step: FnDecl, shape: readonly Dim[
   }
   if (step.params.length !== 2) return refuse(inner, 'optimizer_step', { name: opt.decl.name.name }, step.name.span);
 
-  const floats = floatsOf(opt).map((f) => {
-    const v = value({ elem: 'f32', shape: [] }, f.name);
-    node.hyper.set(f.name, { val: tensorVal(v, null), span: opt.span });
-    node.members.set(f.name, { kind: 'hyper', val: tensorVal(v, null), span: opt.span });
-    return v;
-  });
+  for (const p of opt.decl.params) {
+    if (!isOfRun(p.type)) continue;
+    const val = inStep(p.name.name, opt.hyper.get(p.name.name)!.val, uniforms);
+    node.hyper.set(p.name.name, { val, span: opt.span });
+    node.members.set(p.name.name, { kind: 'hyper', val, span: opt.span });
+  }
   const members = liveMembers(inner, hyperScope(opt, opt.scope), opt.decl.members);
   const state: (State | null)[] = [];
   const tensors: TensorNode[] = [];
@@ -179,13 +199,14 @@ function lowerStep(cx: Cx, opt: OptimizerVal, step: FnDecl, shape: readonly Dim[
     func: {
       name: '',
       body: {
-        params: [...params, ...uses, ...floats],
+        params: [...params, ...uses, ...[...uniforms.values()].map((u) => u.param)],
         ops: fn.b.ops,
         results: [checked.value, ...tensors.map((t) => fn.tensors.get(t)!.current)],
       },
       checks: fn.checks,
       origin: originOf(inner, step.name.span),
     },
+    numbers: [...uniforms.values()].map((u) => u.expr),
     state: state.map((s) => s!),
   };
 }

@@ -6,7 +6,7 @@ import { at, originOf, report, type Cx } from './context.ts';
 import { describe } from './describe.ts';
 import { evalValue, memberOf } from './evaluate.ts';
 import { addCheck, compareAtLeast, emitOne, fill, reshape, toTensor } from './tensor.ts';
-import { isPoison, POISON, tupleVal, listVal, type TensorVal, type Val } from './values.ts';
+import { isPoison, POISON, tupleVal, listVal, type TensorVal, type Val, isNumber } from './values.ts';
 
 export function evalIndex(cx: Cx, e: IndexExpr): Val {
   const object = evalValue(cx, e.object);
@@ -269,10 +269,7 @@ function inside(
 export function updateAt(cx: Cx, x: TensorVal, items: readonly Subscript[], given: Val, span: Span): Val {
   const cuts = readCuts(cx, x, items, span);
   if (!cuts) return POISON;
-  const made =
-    given.kind === 'int' || given.kind === 'float'
-      ? toTensor(cx, given, span, x.value.type.elem)
-      : toTensor(cx, given, span);
+  const made = isNumber(given) ? toTensor(cx, given, span, x.value.type.elem) : toTensor(cx, given, span);
   if (made.kind !== 'tensor') return POISON;
   if (cuts.some((c) => c.kind === 'new')) return report(cx, 'bad_index', { found: '`none` in an assignment' }, span);
   const shape = x.value.type.shape;

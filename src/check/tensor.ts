@@ -11,6 +11,7 @@ import type { Span } from '../parser/ast.ts';
 import { at, originOf, report, type Cx, type FnState } from './context.ts';
 import { describe } from './describe.ts';
 import type { Slot, TensorNode } from './instance.ts';
+import { uniformArgument } from './uniform.ts';
 import { POISON, type TensorVal, type Val } from './values.ts';
 
 const isFloat = (e: ElemType): boolean => e === 'f32' || e === 'f16' || e === 'bf16';
@@ -180,6 +181,14 @@ export function constantOf(cx: Cx, v: Val, elem: ElemType, span: Span): Val {
       );
     return emitOne(cx, 'constant', [], { value: v.value ? 1 : 0, elem, shape: [] }, span);
   }
+  if (v.kind === 'uniform') {
+    if (!cx.fn?.uniforms) return report(cx, 'not_static', { what: describe(v) }, span);
+    if (!isFloat(elem)) {
+      const wanted = `an integer (the tensor is ${elem})`;
+      return report(cx, 'type_mismatch', { what: 'this number', wanted, found: describe(v) }, span);
+    }
+    return castTo(cx, uniformArgument(cx.fn.uniforms, v.expr), elem, span);
+  }
   if (v.kind === 'int' && v.dim.value === null) {
     const size = emitOne(cx, 'size', [], { dim: v.dim }, span);
     return size.kind === 'tensor' ? castTo(cx, size, elem, span) : size;
@@ -201,7 +210,7 @@ export function toTensor(cx: Cx, v: Val, span: Span, elem: ElemType | null = nul
   if (v.kind === 'tensor' || v.kind === 'poison') return v;
   if (v.kind === 'slot') return readSlot(cx, v.slot, span);
   if (v.kind === 'int') return constantOf(cx, v, elem ?? 'i32', span);
-  if (v.kind === 'float') return constantOf(cx, v, elem ?? 'f32', span);
+  if (v.kind === 'float' || v.kind === 'uniform') return constantOf(cx, v, elem ?? 'f32', span);
   if (v.kind === 'bool') return constantOf(cx, v, 'bool', span);
   return report(cx, 'type_mismatch', { what: 'this value', wanted: 'a tensor', found: describe(v) }, span);
 }

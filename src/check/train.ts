@@ -11,13 +11,14 @@ import { nearSelector } from './init.ts';
 import { descendants, type InstanceNode, type TensorNode } from './instance.ts';
 import { liveMembers } from './live-members.ts';
 import type { Named } from './names.ts';
-import { floatsOf, planOptimizer } from './optimizer.ts';
+import { floatsOf, isOfRun, numbersOf, planOptimizer } from './optimizer.ts';
 import { withHyper, type Setting } from './outside.ts';
 import { precisionOf } from './precision.ts';
 import { planSchedule } from './schedule.ts';
 import { candidatesBelow, matches, type Candidate } from './selector.ts';
 import { pathText } from './ties.ts';
-import { isPoison, numberOf, settle, type OptimizerVal } from './values.ts';
+import { coerce } from './unify.ts';
+import { hasPoison, isPoison, numberOf, settle, type OptimizerVal } from './values.ts';
 
 const SETTINGS = [
   'loss',
@@ -248,25 +249,24 @@ function groupTensors(
   for (const o of train.overrides) {
     const hit = below.filter((c) => matches(o.selector, c));
     for (const s of o.settings) {
-      if (!(s.name.name in base)) {
-        const fixed = opt.hyper.has(s.name.name);
-        if (fixed) report(cx, 'override_fixed', { name: s.name.name, optimizer: opt.decl.name.name }, s.name.span);
-        else unknownSetting(cx, s.name, Object.keys(base));
-        continue;
-      }
-      const v = evaluate(inner, s.value);
-      const x = numberOf(v);
-      if (x === null) {
-        if (!isPoison(v))
-          report(
+      const { name } = s.name;
+      const p = opt.decl.params.find((x) => x.name.name === name);
+      if (!p?.type || !isOfRun(p.type)) {
+        if (p) report(cx, 'override_fixed', { name, optimizer: opt.decl.name.name }, s.name.span);
+        else
+          unknownSetting(
             cx,
-            'type_mismatch',
-            { what: `\`${s.name.name}\``, wanted: 'a float', found: describe(v) },
-            s.value.span,
+            s.name,
+            opt.decl.params.filter((x) => isOfRun(x.type)).map((x) => x.name.name),
           );
         continue;
       }
-      for (const c of hit) if (c.slot && own.has(c.slot.tensor)) own.get(c.slot.tensor)![s.name.name] = x;
+      const meeting = { scope: opt.scope, what: `\`${name}\``, span: s.value.span, fills: false };
+      const v = coerce(inner, p.type, evaluate(inner, s.value), meeting);
+      for (const c of hit) {
+        const hyper = c.slot && own.get(c.slot.tensor);
+        if (hyper && !hasPoison(v)) for (const n of numbersOf(name, v)) hyper[n.name] = n.default;
+      }
     }
   }
   const groups = new Map<string, { tensors: number[]; hyper: Record<string, number> }>();

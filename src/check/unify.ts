@@ -10,7 +10,7 @@ import { bindDim, coerceTensor } from './dims.ts';
 import { typeNamed } from './project.ts';
 import type { Scope } from './scope.ts';
 import { readSlot } from './tensor.ts';
-import { hasPoison, intVal, isPoison, POISON, settle, tupleVal, type Val } from './values.ts';
+import { hasPoison, intVal, isNumber, isPoison, POISON, settle, tupleVal, type Val } from './values.ts';
 
 /** Where a value meets a type: the names of the type live in `scope`, which collects what they are bound to. */
 export interface Meeting {
@@ -42,7 +42,7 @@ export function coerce(cx: Cx, type: TypeExpr, given: Val, m: Meeting): Val {
     }
     case 'tupleType': {
       // A single number stands for all of a tuple of numbers: kernel_size: 3.
-      if ((v.kind === 'int' || v.kind === 'float') && type.items.every(isNumberType)) {
+      if (isNumber(v) && type.items.every(isNumberType)) {
         const one = v;
         return tupleVal(type.items.map((t) => coerce(cx, t, one, m)));
       }
@@ -53,7 +53,7 @@ export function coerce(cx: Cx, type: TypeExpr, given: Val, m: Meeting): Val {
     case 'listType': {
       if (v.kind === 'instance' && v.inst.kind === 'list') return v;
       // A single number is a list of one: normalized_shape: 64, dim: 1.
-      if ((v.kind === 'int' || v.kind === 'float') && isNumberType(type.item) && !type.length)
+      if (isNumber(v) && isNumberType(type.item) && !type.length)
         return { kind: 'list', items: [coerce(cx, type.item, v, m)] };
       if (v.kind !== 'list' && v.kind !== 'tuple') return mismatch(cx, typeExprText(type), v, m);
       const items = v.items.map((x, i) => coerce(cx, type.item, x, { ...m, what: `item ${i} of ${m.what}` }));
@@ -81,7 +81,7 @@ function coerceNamed(cx: Cx, name: string, v: Val, span: Span, m: Meeting): Val 
     case 'int':
       return v.kind === 'int' || v.kind === 'infer' ? v : mismatch(cx, 'an int', v, m);
     case 'float':
-      if (v.kind === 'float') return v;
+      if (v.kind === 'float' || v.kind === 'uniform') return v;
       if (v.kind === 'int' && v.dim.value !== null) return { kind: 'float', value: v.dim.value };
       // A number of run time (an optimizer's learning rate) serves wherever arithmetic takes it.
       if (v.kind === 'tensor' && v.value.type.shape.length === 0) return v;

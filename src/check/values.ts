@@ -4,12 +4,15 @@ import type { Dim } from '../ir/dim.ts';
 import type { DimLike } from '../ir/dim.ts';
 import { dim } from '../ir/dim.ts';
 import type { ElemType, Value } from '../ir/ir.ts';
+import type { NumberExpr } from '../runtime/artifact.ts';
 import type { InstanceNode, Slot } from './instance.ts';
 import type { Scope } from './scope.ts';
 
 export type Val =
   | IntVal
   | { readonly kind: 'float'; readonly value: number }
+  /** A number that a run may change: see `uniform.ts`. */
+  | { readonly kind: 'uniform'; readonly expr: NumberExpr }
   | { readonly kind: 'bool'; readonly value: boolean }
   | { readonly kind: 'string'; readonly value: string }
   | { readonly kind: 'none' }
@@ -144,6 +147,9 @@ export const isPoison = (v: Val): boolean => v.kind === 'poison';
 export function hasPoison(v: Val): boolean {
   return v.kind === 'poison' || ((v.kind === 'list' || v.kind === 'tuple') && v.items.some(hasPoison));
 }
+
+/** A number of the compiler or of a run, but no tensor. */
+export const isNumber = (v: Val): boolean => v.kind === 'int' || v.kind === 'float' || v.kind === 'uniform';
 
 /** A number known now, or null. */
 export function numberOf(v: Val): number | null {

@@ -279,7 +279,7 @@ function trainEntry(programs: Programs): TrainEntry | null {
     optimizer: train.optimizer.name,
     groups: train.groups.map((g, i) => ({
       segment: `params.${i}`,
-      hyper: { ...Object.fromEntries(train.optimizer.floats.map((f) => [f.name, f.default])), ...g.hyper },
+      hyper: g.hyper,
       state: programs.state[i]!.optimizer,
       accumulated: programs.state[i]!.accumulated,
       ema: programs.state[i]!.ema,

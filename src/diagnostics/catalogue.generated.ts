@@ -627,7 +627,7 @@ export const CATALOGUE = {
     code: 'NW4035',
     severity: 'error',
     message: '`{name}` of {optimizer} cannot differ between parameters: it is compiled in',
-    help: 'only float hyper-parameters can be overridden',
+    help: 'only floats and tuples of floats can be overridden',
   },
   schedule_signature: {
     code: 'NW4036',

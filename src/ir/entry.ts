@@ -1,6 +1,6 @@
 /** A program before code generation: a function of the module and what each of its parameters and results is. */
 import type { Elaborated, ValueSpec } from '../check/elaborated.ts';
-import type { Elem, Segment, TensorEntry, TrainNumber } from '../runtime/artifact.ts';
+import type { Elem, NumberExpr, Segment, TensorEntry, TrainNumber } from '../runtime/artifact.ts';
 import type { DimCheck, Module } from './ir.ts';
 
 export type EntryInput =
@@ -8,7 +8,7 @@ export type EntryInput =
   | { readonly role: 'segment'; readonly segment: string }
   | { readonly role: 'key' }
   | { readonly role: 'step' }
-  | { readonly role: 'hyper'; readonly group: number; readonly name: string }
+  | { readonly role: 'hyper'; readonly group: number; readonly number: NumberExpr }
   /** i32[]: calls of `train_step` since the last update. */
   | { readonly role: 'microbatch' }
   | { readonly role: 'setting'; readonly name: TrainNumber };

@@ -146,7 +146,9 @@ function entryPoints(block: Elaborated): string[] {
     ...block.methods.flatMap((m: MethodInfo) => [m.eval.func, m.training.func]),
     ...block.tensors.map((t) => t.init),
     ...(block.train?.schedule ? [block.train.schedule] : []),
-    ...(optimizer ? [...(optimizer.flat ? [optimizer.flat] : []), ...Object.values(optimizer.byShape)] : []),
+    ...(optimizer
+      ? [...(optimizer.flat ? [optimizer.flat] : []), ...Object.values(optimizer.byShape)].map((s) => s.func)
+      : []),
     ...(optimizer?.state ?? []).map((s) => s.init),
   ];
   return [...new Set(names)];

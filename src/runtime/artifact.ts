@@ -3,10 +3,15 @@
  * exported block. The runtime evaluates sizes, places buffers and calls; it compiles nothing.
  */
 
+import type { NumberOp } from './numbers.ts';
+
 export type Elem = 'f32' | 'f16' | 'bf16' | 'i32' | 'u32' | 'bool';
 
 /** A size: a number, a symbol, or [operator, left, right]; `/` floors. */
 export type SizeExpr = number | string | readonly ['+' | '*' | '/' | '%' | 'min' | 'max', SizeExpr, SizeExpr];
+
+/** A number of double precision: a constant, a hyper-parameter (`lr`, `betas.1`), or an operation on such. */
+export type NumberExpr = number | string | readonly [NumberOp, NumberExpr, NumberExpr?];
 
 export interface TensorSpec {
   readonly elem: Elem;
@@ -183,8 +188,8 @@ export type ProgramInput =
   | { readonly role: 'key'; readonly buffer: number }
   /** i32[]: steps taken so far. */
   | { readonly role: 'step'; readonly buffer: number }
-  /** f32[]: a hyper-parameter of the optimizer for a group. */
-  | { readonly role: 'hyper'; readonly group: number; readonly name: string; readonly buffer: number }
+  /** f32[]: a number made of the optimizer's hyper-parameters as they are for a group. */
+  | { readonly role: 'hyper'; readonly group: number; readonly number: NumberExpr; readonly buffer: number }
   /** i32[]: calls of `train_step` since the last update. */
   | { readonly role: 'microbatch'; readonly buffer: number }
   /** f32[]: a number of the `train` block; for `ema` it is 1 - decay, rounded once. */
@@ -281,6 +286,7 @@ export interface TrainEntry {
   readonly optimizer: string;
   readonly groups: readonly {
     readonly segment: string;
+    /** Items of tuples have names of their own: `betas.0`. */
     readonly hyper: Readonly<Record<string, number>>;
     readonly state: readonly string[];
     /** Segments laid out as the parameters: the sum of gradients since the last update, the averaged weights. */

@@ -11,6 +11,7 @@ import { checkOptions, optionsOf, type CallOptions, type CreateOptions, type Ste
 import { Parameter } from './parameter.ts';
 import { Plateau } from './plateau.ts';
 import { KEY, keyBytes, keyOf } from './keys.ts';
+import { evaluateNumber } from './numbers.ts';
 import { foldIn, type Key } from './rng.ts';
 import type { OpenOptions, ReadFrom } from './sources/open.ts';
 import { loadInto, type KeyReport, type StateDict } from './state-dict.ts';
@@ -209,8 +210,11 @@ export class Model {
         }
         case 'hyper': {
           const group = this.optimizer!.groups[input.group]!;
-          const value = input.name === 'lr' && options.lr !== undefined ? options.lr : group[input.name];
-          return new Uint8Array(new Float32Array([value ?? NaN]).buffer);
+          const value = evaluateNumber(
+            input.number,
+            (name) => (name === 'lr' ? options.lr : undefined) ?? group[name] ?? NaN,
+          );
+          return new Uint8Array(new Float32Array([value]).buffer);
         }
         case 'segment':
           throw new Error('segments are bound by the executor');

@@ -3,6 +3,7 @@ import type { Entry, Programs } from '../../src/ir/entry.ts';
 import { interpret } from '../../src/ir/interpret.ts';
 import { ndarray, sizeOf, type NdArray } from '../../src/ir/ndarray.ts';
 import { vjp } from '../../src/ir/passes/autodiff.ts';
+import { evaluateNumber } from '../../src/runtime/numbers.ts';
 import { lossMethod } from '../../src/ir/programs.ts';
 import type { Stored } from './safetensors.ts';
 
@@ -70,9 +71,8 @@ export class Interpreted {
           return ndarray('f32', [], [role.name === 'ema' ? 1 - value : value]);
         }
         case 'hyper': {
-          const own = block.train?.groups[role.group]?.hyper[role.name];
-          const standard = block.train?.optimizer.floats.find((f) => f.name === role.name)?.default;
-          return ndarray('f32', [], [own ?? standard!]);
+          const { hyper } = block.train!.groups[role.group]!;
+          return ndarray('f32', [], [evaluateNumber(role.number, (name) => hyper[name]!)]);
         }
       }
     });

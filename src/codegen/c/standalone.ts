@@ -2,13 +2,14 @@
  * Writes a block as one C99 file that needs nothing but the C library: static memory planned for fixed sizes, initial values
  * from a seed, its methods and its training step as functions. For anything with a C compiler.
  */
-import type { Artifact, Program, ProgramInput, SizeExpr, TensorSpec } from '../../runtime/artifact.ts';
+import type { Artifact, Program, SizeExpr, TensorSpec } from '../../runtime/artifact.ts';
 import { WHILE_LIMIT } from '../../runtime/loops.ts';
 import { evaluateSize, type Binding } from '../../runtime/sizes.ts';
 import type { Kernel } from '../kernel.ts';
 import { Names } from '../names.ts';
 import { COPY_IN, RANDOM_KEYS } from './host.ts';
 import { layOut, type Layout } from './layout.ts';
+import { double, numberInC } from './numbers.ts';
 import { preludeFor, printFunction, halfFunctions } from './print.ts';
 import { reservedInC } from './prelude.ts';
 import { stepLines, type Slots } from './steps.ts';
@@ -194,7 +195,7 @@ extern const size_t ${this.prefix}_tensor_count;
 
 /* Draws the initial values; the same seed gives the same model. Call it first. */
 void ${this.prefix}_init(uint64_t seed);
-${this.loops ? `\n/* 0, or the line of a \`while\` whose condition still held after ${LIMIT} rounds (${WHILE_LIMIT}, unless defined): the last call wrote no results. */\nextern const char *${this.fault};\n` : ''}${this.hyper.map((h) => `extern float ${h.text};\n`).join('')}${specs.join('')}#endif
+${this.loops ? `\n/* 0, or the line of a \`while\` whose condition still held after ${LIMIT} rounds (${WHILE_LIMIT}, unless defined): the last call wrote no results. */\nextern const char *${this.fault};\n` : ''}${this.hyper.map((h) => `extern double ${h.text};\n`).join('')}${specs.join('')}#endif
 `;
   }
 
@@ -232,7 +233,7 @@ ${this.loops ? `\n/* 0, or the line of a \`while\` whose condition still held af
     return `static uint64_t seed_now;
 static uint32_t calls_done;
 static int32_t steps_done, parts_done;
-${this.loops ? `const char *${this.fault};\n` : ''}${this.hyper.map((h) => `float ${h.text} = ${float(h.value)};\n`).join('')}
+${this.loops ? `const char *${this.fault};\n` : ''}${this.hyper.map((h) => `double ${h.text} = ${double(h.value)};\n`).join('')}
 const ${this.prefix}_tensor ${this.prefix}_tensors[${Math.max(1, tensors.length)}] = {
 ${tensors.join('') || '  {"", 0, 0},\n'}};
 const size_t ${this.prefix}_tensor_count = ${tensors.length};
@@ -291,8 +292,10 @@ ${this.functions.map(({ program, head }) => this.function(program, head, train?.
           return [`copy_bytes(${to}, &steps_done, 4);`];
         case 'microbatch':
           return [`copy_bytes(${to}, &parts_done, 4);`];
-        case 'hyper':
-          return [`copy_bytes(${to}, &${this.hyperName(i)}, 4);`];
+        case 'hyper': {
+          const value = numberInC(i.number, (name) => this.hyperName(i.group, name));
+          return [`{ const float x = (float)${value}; copy_bytes(${to}, &x, 4); }`];
+        }
         case 'setting': {
           const value = this.input.artifact.train!.settings[i.name]!;
           return [`{ const float x = ${float(i.name === 'ema' ? 1 - value : value)}; copy_bytes(${to}, &x, 4); }`];
@@ -330,8 +333,8 @@ ${this.functions.map(({ program, head }) => this.function(program, head, train?.
     return `#include "${this.input.header}"\n#include <stdio.h>\n\nint main(void) {\n  ${this.prefix}_init(0);\n${blocks.join('')}  return 0;\n}\n`;
   }
 
-  private hyperName(i: ProgramInput & { role: 'hyper' }): string {
-    return this.hyper.find((h) => h.group === i.group && h.name === i.name)!.text;
+  private hyperName(group: number, name: string): string {
+    return this.hyper.find((h) => h.group === group && h.name === name)!.text;
   }
 }
 

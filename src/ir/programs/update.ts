@@ -1,5 +1,6 @@
 /** The optimizer's update, group by group over the arena. */
-import type { Elaborated, OptimizerPlan } from '../../check/elaborated.ts';
+import type { Elaborated, OptimizerPlan, StepFunc } from '../../check/elaborated.ts';
+import type { NumberExpr } from '../../runtime/artifact.ts';
 import { tensor } from '../builder.ts';
 import { dim } from '../dim.ts';
 import type { GroupState } from '../entry.ts';
@@ -28,13 +29,24 @@ export function updateGroups(
   const step = (): Value => (scaler ? d.scalar(UPDATES) : d.input({ role: 'step' }, tensor('i32', []), 'step'));
   const factor = schedule ? d.call(schedule, [step()])[0]! : null;
   return arena.groups.flatMap((group, g) => {
-    const floats = optimizer.floats.map((f) => {
-      const v = d.input({ role: 'hyper', group: g, name: f.name }, tensor('f32', []), `${f.name}_${g}`);
-      return f.name === 'lr' && factor ? d.b.one('mul', [v, factor]) : v;
-    });
+    const known = new Map<string, Value>();
+    const number = (n: NumberExpr): Value => {
+      const key = JSON.stringify(n);
+      let v = known.get(key);
+      if (!v) {
+        v = d.input(
+          { role: 'hyper', group: g, number: n },
+          tensor('f32', []),
+          `${typeof n === 'string' ? n : 'number'}_${g}`,
+        );
+        if (n === 'lr' && factor) v = d.b.one('mul', [v, factor]);
+        known.set(key, v);
+      }
+      return v;
+    };
     const segments = state[g]!.optimizer;
     const own = segments.map((name, i) => (optimizer.state[i]!.like === 'param' ? d.segment(name) : d.scalar(name)));
-    const next = updateGroup(d, block, optimizer, group, grads[g]!, own, floats);
+    const next = updateGroup(d, block, optimizer, group, grads[g]!, own, number);
     return [group.params, ...segments].map((segment, i) => ({
       segment,
       old: d.segment(segment),
@@ -51,18 +63,20 @@ function updateGroup(
   group: ArenaGroup,
   grad: Value,
   state: readonly Value[],
-  floats: readonly Value[],
+  number: (n: NumberExpr) => Value,
 ): readonly Value[] {
-  if (o.flat) return d.call(o.flat, [d.segment(group.params), grad, ...state, ...floats]);
+  const call = (step: StepFunc, operands: readonly Value[]): readonly Value[] =>
+    d.call(step.func, [...operands, ...step.numbers.map(number)]);
+  if (o.flat) return call(o.flat, [d.segment(group.params), grad, ...state]);
   const steps: (readonly Value[])[] = [];
   let offset = 0;
   for (const index of group.tensors) {
     const { shape } = block.tensors[index]!.type;
     const at = (v: Value): Value => d.b.one('view', [v], { offset: dim(offset), shape });
     const own = state.map((s, i) => (o.state[i]!.like === 'param' ? at(s) : s));
-    const func = o.byShape[shape.map((s) => s.key).join('x')];
-    if (func === undefined) throw new Error(`${o.name} has no step for [${shape.join(', ')}]`);
-    steps.push(d.call(func, [d.tensor(index), at(grad), ...own, ...floats]));
+    const step = o.byShape[shape.map((s) => s.key).join('x')];
+    if (step === undefined) throw new Error(`${o.name} has no step for [${shape.join(', ')}]`);
+    steps.push(call(step, [d.tensor(index), at(grad), ...own]));
     offset += lengthOf(block.tensors[index]!);
   }
   const [first = []] = steps;
