@@ -103,7 +103,7 @@ for (const name of ['SGD', 'Adam', 'AdamW', 'RAdam', 'LAMB']) {
       kernels: a.kernels.length,
       steps: stepOf(a).map((s) => (s.kind === 'kernel' ? [s.kernel, s.slots] : s.kind)),
       dispatches: a.webgpu!.programs.find((p) => p.name === 'train_step')!.steps.length,
-      wgsl: a.webgpu!.kernels.map((k) => k.code.replace(/^\/\/.*\n/gm, '')),
+      wgsl: a.webgpu!.kernels.map((k) => k.code.replace(/^ *\/\/.*\n/gm, '')),
       state: a.segments,
     });
     t.deepEqual(shape(own), shape(library));
