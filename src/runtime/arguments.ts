@@ -76,8 +76,10 @@ function formOf(
   const required = new Set(method.args.map((a) => a.name));
   const want = signature.map((n) => (required.has(n) ? n : `${n}?`)).join(', ');
   const least = required.size < signature.length ? `${required.size} to ` : '';
+  // A generated method passes all of its arguments on, those too that its caller left out.
+  const count = args.findLastIndex((a) => a !== undefined) + 1;
   throw new UsageError(
-    `${call}(${want}) takes ${least}${signature.length} argument${signature.length === 1 ? '' : 's'}, not ${args.length}`,
+    `${call}(${want}) takes ${least}${signature.length} argument${signature.length === 1 ? '' : 's'}, not ${count}`,
   );
 }
 
@@ -134,7 +136,7 @@ function checkTensor(call: string, name: string, spec: TensorSpec, value: unknow
     throw new DeviceError(`${call}: ${name} is on ${value.device.name} and the model is on ${device.name}`);
   if (value.dtype !== spec.elem) {
     throw new DTypeError(
-      `${call}: ${name} is ${typeText(value.dtype, value.shape)} and must be ${typeText(spec.elem, spec.shape)}`,
+      `${call}: ${name} is ${typeText(value.dtype, value.shape)} and must be ${typeText(spec.elem, spec.shape)}: tensor(values, { dtype: '${spec.elem}' })`,
     );
   }
   if (value.shape.length !== spec.shape.length) {

@@ -11,6 +11,8 @@ export type ValuesOf<E extends Elem> = E extends 'i32'
     ? Uint32Array
     : Float32Array;
 
+export const ELEMS: readonly Elem[] = ['f32', 'f16', 'bf16', 'i32', 'u32', 'bool'];
+
 export const widthOf = (e: Elem): number => (e === 'f16' || e === 'bf16' ? 2 : 4);
 
 export type NumberSource = ArrayLike<number> | ArrayLike<boolean> | ArrayLike<bigint> | BigInt64Array | BigUint64Array;

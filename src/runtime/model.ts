@@ -17,7 +17,8 @@ import type { OpenOptions, ReadFrom } from './sources/open.ts';
 import { loadInto, type KeyReport, type StateDict } from './state-dict.ts';
 import type { Storage } from './storage.ts';
 import type { Tensor } from './tensor.ts';
-import { attach, buildTree, countOf, ModuleNode, ownTensors } from './tree.ts';
+import { INSPECT } from './show.ts';
+import { attach, buildTree, countOf, ModuleNode, ownTensors, treeText } from './tree.ts';
 
 export type Result = Tensor | readonly Result[] | { readonly [name: string]: Result };
 
@@ -46,6 +47,7 @@ export class Model {
 
   /** Use `create`. */
   constructor(executor: Executor, artifact: Artifact, seed: number) {
+    if (!artifact) throw new UsageError(`a model is made by \`await ${new.target.name}.create({ seed: 0 })\``);
     this.artifact = artifact;
     this.#executor = executor;
     this.device = executor.device;
@@ -76,6 +78,7 @@ export class Model {
     artifact: Artifact,
     options: CreateOptions = {},
   ): Promise<M> {
+    checkOptions(`${artifact.name}.create`, options, ['seed', 'device', 'progress', 'threads', 'while_limit']);
     const executor = await createExecutor(artifact, await chosenDevice(artifact, options.device ?? 'cpu'), {
       progress: options.progress,
       threads: options.threads,
@@ -329,6 +332,11 @@ export class Model {
     if (this.artifact.train) this.#prepareState();
     const kept = this.artifact.segments.filter((s) => s.role === 'state');
     return new Map(kept.map((s) => [s.name, this.#segmentTensor(s.name)]));
+  }
+
+  [INSPECT](): string {
+    const count = this.num_parameters().toLocaleString('en-US');
+    return treeText(this.get_submodule(''), `${this.artifact.name}(${count} parameters, ${this.device.name})`);
   }
 
   #segmentTensor(name: string): Tensor {

@@ -53,5 +53,7 @@ export function optionsOf(call: string, method: MethodEntry, args: readonly unkn
 /** A misspelt option must not be ignored either. */
 export function checkOptions(call: string, options: object, known: readonly string[]): void {
   const unknown = Object.keys(options).find((k) => !known.includes(k));
-  if (unknown !== undefined) throw new UsageError(`${call} has no option "${unknown}"; it has ${known.join(', ')}`);
+  if (unknown === undefined) return;
+  const compiled = unknown === 'hyper' ? ' (hyper-parameters are compiled in: `netwright build --set name=value`)' : '';
+  throw new UsageError(`${call} has no option "${unknown}"; it has ${known.join(', ')}${compiled}`);
 }

@@ -2,6 +2,7 @@
 import type { Elem, TensorEntry } from './artifact.ts';
 import { widthOf } from './elem.ts';
 import type { Executor } from './backend.ts';
+import { INSPECT, tensorText } from './show.ts';
 import type { Storage } from './storage.ts';
 import { Tensor, type Shape } from './tensor.ts';
 
@@ -48,6 +49,10 @@ export class Parameter<E extends Elem = Elem, S extends Shape = Shape> {
   /** The same parameter seen as its transpose: what a transposed tie names. */
   transpose(): Parameter<E> {
     return new Parameter<E>(this.executor, this.entry, !this.transposed);
+  }
+
+  [INSPECT](): string {
+    return `Parameter(${this.name}: ${tensorText(this.data)}, ${this.device})`;
   }
 
   private window(segment: string): Tensor<E, S> {

@@ -2,8 +2,9 @@
 import type { Elem } from './artifact.ts';
 import type { Device } from './device.ts';
 import { cpuDevice, device, openDevice } from './devices.ts';
-import { decode, encode, widthOf, type ValuesOf } from './elem.ts';
+import { decode, ELEMS, encode, widthOf, type ValuesOf } from './elem.ts';
 import { DeviceError, DTypeError, ShapeError } from './errors.ts';
+import { INSPECT, tensorText } from './show.ts';
 import type { Storage } from './storage.ts';
 
 export type Shape = readonly number[];
@@ -91,8 +92,23 @@ export class Tensor<E extends Elem = Elem, S extends Shape = Shape> {
     return new Tensor(this.dtype, this.shape, target.store(bytes, this.dtype), target);
   }
 
+  /** Rows `start` up to, without, `end` of the first dim, copied: `images.slice(0, 64)` is a batch. Throws DeviceError as `readSync` does. */
+  slice(start: number, end: number): Tensor<E, Shape> {
+    const [rows, ...rest] = this.shape as Shape;
+    const whole = Number.isInteger(start) && Number.isInteger(end);
+    if (rows === undefined || !whole || start < 0 || end < start || end > rows)
+      throw new ShapeError(`slice(${start}, ${end}) lies outside the rows of [${this.shape.join(', ')}]`);
+    const width = rest.reduce((a, b) => a * b, widthOf(this.dtype));
+    const bytes = this.storage.read(start * width, (end - start) * width).slice();
+    return new Tensor<E, Shape>(this.dtype, [end - start, ...rest], this.device.store(bytes, this.dtype), this.device);
+  }
+
   toString(): string {
     return `Tensor(${this.dtype}[${this.shape.join(', ')}], ${this.device.name})`;
+  }
+
+  [INSPECT](): string {
+    return `Tensor(${tensorText(this)}, ${this.device.name})`;
   }
 }
 
@@ -154,7 +170,7 @@ export function tensor(values: TensorValues, options: TensorOptions = {}): Tenso
     shape = shapeOf(nested);
     flat = flatten(nested, shape);
   }
-  const dtype = options.dtype ?? defaultType(values, flat);
+  const dtype = elemFrom(options.dtype) ?? defaultType(values, flat);
   if (options.shape) {
     const size = checkedSize(options.shape);
     if (size !== flat.length) {
@@ -166,27 +182,45 @@ export function tensor(values: TensorValues, options: TensorOptions = {}): Tenso
 }
 
 type FilledOptions<E extends Elem> = Omit<TensorOptions<E>, 'shape'>;
+/** Without a `dtype` it is f32, whatever element type the place where the tensor goes would rather have. */
+type Plain = Omit<TensorOptions, 'shape' | 'dtype'> & { readonly dtype?: undefined };
+type Typed<E extends Elem> = FilledOptions<E> & { readonly dtype: E };
 
 /** All elements `value`; f32 unless `dtype` says otherwise. */
-export function full<const S extends Shape, E extends Elem = 'f32'>(
+export function full<const S extends Shape>(shape: S, value: number, options?: Plain): Tensor<'f32', ShapeType<S>>;
+export function full<const S extends Shape, E extends Elem>(
+  shape: S,
+  value: number,
+  options: Typed<E>,
+): Tensor<E, ShapeType<S>>;
+export function full<S extends Shape, E extends Elem>(
   shape: S,
   value: number,
   options: FilledOptions<E> = {},
 ): Tensor<E, ShapeType<S>> {
   const where = resolveDevice(options.device);
-  const dtype = options.dtype ?? ('f32' as E);
+  const dtype = elemFrom(options.dtype) ?? ('f32' as E);
   const bytes = encode(new Float32Array(checkedSize(shape)).fill(value), dtype);
   return new Tensor(dtype, [...shape] as readonly number[] as ShapeType<S>, where.store(bytes, dtype), where);
 }
 
-export const zeros = <const S extends Shape, E extends Elem = 'f32'>(
+export function zeros<const S extends Shape>(shape: S, options?: Plain): Tensor<'f32', ShapeType<S>>;
+export function zeros<const S extends Shape, E extends Elem>(shape: S, options: Typed<E>): Tensor<E, ShapeType<S>>;
+export function zeros<S extends Shape, E extends Elem>(
   shape: S,
   options: FilledOptions<E> = {},
-): Tensor<E, ShapeType<S>> => full(shape, 0, options);
-export const ones = <const S extends Shape, E extends Elem = 'f32'>(
+): Tensor<E, ShapeType<S>> {
+  return full(shape, 0, options as Typed<E>);
+}
+
+export function ones<const S extends Shape>(shape: S, options?: Plain): Tensor<'f32', ShapeType<S>>;
+export function ones<const S extends Shape, E extends Elem>(shape: S, options: Typed<E>): Tensor<E, ShapeType<S>>;
+export function ones<S extends Shape, E extends Elem>(
   shape: S,
   options: FilledOptions<E> = {},
-): Tensor<E, ShapeType<S>> => full(shape, 1, options);
+): Tensor<E, ShapeType<S>> {
+  return full(shape, 1, options as Typed<E>);
+}
 
 /** Whole numbers from `start` (0) up to, without, `end`, every `step`-th, as `torch.arange`: i32, or f32 where one of the three is no whole number. */
 export function arange(end: number, options?: FilledOptions<Elem>): Tensor<Elem, [number]>;
@@ -208,7 +242,14 @@ export function arange(...args: readonly (number | FilledOptions<Elem> | undefin
   return tensor<Elem, [number]>(values, { ...options, dtype, shape: [count] });
 }
 
+/** Programs without types write PyTorch's names, too. */
+function elemFrom<E extends Elem>(dtype: E | undefined): E | undefined {
+  if (dtype === undefined || ELEMS.includes(dtype)) return dtype;
+  throw new DTypeError(`there is no element type "${String(dtype)}"; there are ${ELEMS.join(', ')}`);
+}
+
 function checkedSize(shape: Shape): number {
+  if (!Array.isArray(shape)) throw new ShapeError(`a shape is a list, such as [4, 3], not ${String(shape)}`);
   const wrong = shape.find((n) => !Number.isInteger(n) || n < 0);
   if (wrong !== undefined)
     throw new ShapeError(`a dim is a whole number from 0; the shape [${shape.join(', ')}] has ${wrong}`);

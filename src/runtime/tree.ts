@@ -1,6 +1,7 @@
 /** The model's tree of layers as plain objects: `model.net[0].weight`. */
 import type { Artifact, TreeNode } from './artifact.ts';
 import type { Parameter } from './parameter.ts';
+import { INSPECT } from './show.ts';
 import { loadInto, type KeyReport, type StateDict } from './state-dict.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -14,6 +15,7 @@ type Named = [name: string, parameter: Parameter];
 export class ModuleNode {
   readonly #node: TreeNode;
   readonly #children: readonly ModuleNode[];
+  readonly #own: ReadonlyMap<string, Parameter>;
   readonly #named: () => readonly Named[];
 
   constructor(
@@ -24,6 +26,7 @@ export class ModuleNode {
   ) {
     this.#node = node;
     this.#children = children;
+    this.#own = own;
     this.#named = named;
     attach(this, node, children, own);
     if (node.kind === 'seq' || node.kind === 'list') {
@@ -69,6 +72,10 @@ export class ModuleNode {
     return loadInto(this.#node.path || this.#node.type, this.state_dict(), state, options.strict ?? true);
   }
 
+  [INSPECT](): string {
+    return treeText(this);
+  }
+
   static describe(m: ModuleNode): TreeNode {
     return m.#node;
   }
@@ -76,6 +83,21 @@ export class ModuleNode {
   static children(m: ModuleNode): readonly ModuleNode[] {
     return m.#children;
   }
+
+  static own(m: ModuleNode): ReadonlyMap<string, Parameter> {
+    return m.#own;
+  }
+}
+
+/** A layer and those below it, a line each, with the shapes of their own tensors. */
+export function treeText(m: ModuleNode, head = ModuleNode.describe(m).type, indent = ''): string {
+  const own = Array.from(ModuleNode.own(m), ([name, p]) => `${name} [${p.shape.join(', ')}]`);
+  const { children } = ModuleNode.describe(m);
+  const below = ModuleNode.children(m).map((child, i) => {
+    const inner = `${indent}  `;
+    return `\n${inner}${treeText(child, `${children[i]!.name}: ${ModuleNode.describe(child).type}`, inner)}`;
+  });
+  return [head, ...own].join('  ') + below.join('');
 }
 
 function* once(named: readonly Named[], kind: Parameter['kind']): Generator<Named> {
