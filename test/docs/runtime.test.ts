@@ -13,6 +13,7 @@ const PRINTED = [
   /^2 0$/m,
   /^\[ 'net.0.weight', 'net.2.weight' \]$/m,
   /^forward mul main\.net:1 1 /,
+  /^$/,
 ];
 
 const PAGE = readFileSync('docs/runtime.md', 'utf8');
