@@ -76,8 +76,13 @@ export function summaryCommand(): Command {
         }
         const work = (name: string): string => bytesText(planned.find((p) => p.name === name)?.bytes ?? null);
         const steps = (name: string): string => String(dispatches.find((p) => p.name === name)?.kernels ?? 0);
+        const rest = sum.params - sum.trainable;
+        const frozen = rest > 0 ? `, ${grouped(rest)} frozen` : '';
         const lines: [string, string][] = [
-          ['parameters', `${grouped(sum.params)} (${grouped(sum.trainable)} trainable), ${bytesText(sum.paramBytes)}`],
+          [
+            'parameters',
+            `${grouped(sum.params)} (${grouped(sum.trainable)} trainable${frozen}), ${bytesText(sum.paramBytes)}`,
+          ],
           [`FLOPs of ${options.method}`, flopsText(sum.flops)],
           [`working memory of ${options.method}`, `${work(options.method)} in ${steps(options.method)} steps`],
         ];

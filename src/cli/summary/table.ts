@@ -13,9 +13,12 @@ export interface SummaryRow {
   readonly name: string;
   readonly type: string;
   readonly output: string;
-  /** Trainable and other parameters of the layer itself; 0 where another row already counted a shared layer. */
+  /** Parameters of the layer and all below it, each counted in the row where it first stands and those above that. */
   readonly params: number;
-  readonly shared: boolean;
+  /** Those of them that are not frozen. */
+  readonly trainable: number;
+  /** Why a layer that has parameters counts none: the layer, or each tensor of it, stands further up. */
+  readonly counted: 'shared' | 'tied' | null;
   /** With the given sizes; null where one is not given. */
   readonly flops: number | null;
   readonly bytes: number | null;
@@ -37,34 +40,58 @@ export function summaryRows(
   const rows: SummaryRow[] = [];
   const firstPath = new Map<number, string>();
   const counted = new Set<number>();
-  const visit = (node: Instance, depth: number): void => {
+  const visit = (node: Instance, depth: number): { params: number; trainable: number } => {
     const shared = firstPath.has(node.id);
     if (!shared) firstPath.set(node.id, node.path);
     // Calls of a shared layer all stand under its first path.
     const cost = costs.get(firstPath.get(node.id)!);
-    let params = 0;
-    for (const { tensor } of node.own) {
+    const own = node.own.filter(({ tensor }) => block.tensors[tensor]!.role === 'param');
+    const first = own.filter(({ tensor }) => !counted.has(tensor));
+    let [params, trainable] = [0, 0];
+    for (const { tensor } of first) {
       const t = block.tensors[tensor]!;
-      if (t.role === 'param' && !counted.has(tensor)) params += lengthOf(t);
+      params += lengthOf(t);
+      if (t.trainable) trainable += lengthOf(t);
       counted.add(tensor);
     }
     const output = shared ? (cost?.output ?? []) : outputOf(node, costs);
-    rows.push({
+    const place = rows.push(NONE) - 1;
+    for (const c of node.children) {
+      const below = visit(c, depth + 1);
+      params += below.params;
+      trainable += below.trainable;
+    }
+    rows[place] = {
       depth,
       path: node.path,
       name: node.name === '' ? block.name : node.name,
       type: node.type,
       output: output.length > 0 ? output.map((t) => shapeText(t, sizes)).join(', ') : '--',
       params,
-      shared,
+      trainable,
+      counted: shared ? 'shared' : own.length > 0 && params === 0 && first.length === 0 ? 'tied' : null,
       flops: cost && !shared ? at(cost.flops, sizes) : 0,
       bytes: cost && node.children.length === 0 ? total(cost.output.map((t) => bytesOf(t, sizes))) : 0,
-    });
-    for (const c of node.children) visit(c, depth + 1);
+    };
+    return { params, trainable };
   };
   visit(block.tree, 0);
   return rows;
 }
+
+/** Holds the place of a row while those below it are made. */
+const NONE: SummaryRow = {
+  depth: 0,
+  path: '',
+  name: '',
+  type: '',
+  output: '',
+  params: 0,
+  trainable: 0,
+  counted: null,
+  flops: 0,
+  bytes: 0,
+};
 
 /** A `seq` has no call of its own: its last entry's result is its result. */
 function outputOf(node: Instance, costs: ReadonlyMap<string, LayerCost>): readonly TensorType[] {
@@ -79,7 +106,7 @@ export function totals(block: Elaborated, rows: readonly SummaryRow[]): Totals {
   return {
     params: count(params),
     trainable: count(params.filter((t) => t.trainable)),
-    paramBytes: 4 * count(params),
+    paramBytes: params.reduce((n, t) => n + lengthOf(t) * (WIDTHS[t.type.elem] ?? 4), 0),
     flops: total(rows.map((r) => r.flops)),
     activationBytes: total(rows.map((r) => r.bytes)),
   };
@@ -117,10 +144,11 @@ export function flopsText(n: number | null): string {
 }
 
 export function renderSummary(rows: readonly SummaryRow[]): string {
+  const frozen = rows.some((r) => r.trainable !== r.params);
   const table = new Table({
-    head: ['layer', 'output shape', 'parameters', 'FLOPs', 'memory'],
-    colAligns: ['left', 'left', 'right', 'right', 'right'],
-    style: { head: [], border: [], compact: true },
+    head: ['layer', 'output shape', 'parameters', ...(frozen ? ['trainable'] : []), 'FLOPs', 'memory'],
+    colAligns: ['left', 'left', 'right', ...(frozen ? ['right' as const] : []), 'right', 'right'],
+    style: { head: [], border: [], compact: true, 'padding-left': 0, 'padding-right': 0 },
     chars: PLAIN,
   });
   for (const r of rows) {
@@ -128,7 +156,8 @@ export function renderSummary(rows: readonly SummaryRow[]): string {
     table.push([
       label,
       r.output,
-      r.shared ? pc.dim('(shared)') : r.params === 0 ? '--' : grouped(r.params),
+      r.counted === null ? numberOr(r.params, '--') : pc.dim(`(${r.counted})`),
+      ...(frozen ? [numberOr(r.trainable, '--')] : []),
       flopsText(r.flops),
       r.bytes === 0 ? '--' : bytesText(r.bytes),
     ]);
@@ -136,19 +165,21 @@ export function renderSummary(rows: readonly SummaryRow[]): string {
   return table.toString();
 }
 
+const numberOr = (n: number, none: string): string => (n === 0 ? none : grouped(n));
+
 const PLAIN = {
   top: '─',
-  'top-mid': '─',
+  'top-mid': '──',
   'top-left': '',
   'top-right': '',
   bottom: '─',
-  'bottom-mid': '─',
+  'bottom-mid': '──',
   'bottom-left': '',
   'bottom-right': '',
   left: '',
   'left-mid': '',
   mid: '─',
-  'mid-mid': '─',
+  'mid-mid': '──',
   right: '',
   'right-mid': '',
   middle: '  ',
