@@ -208,36 +208,49 @@ fn first_top(x: f32[...S], dim: int, k: int, count: int) {
 
 // Convolutions as functions of their weights. All rest on the 2-d primitive and its gradient.
 
-/// Cross-correlation of NCHW images with kernels [out, in / groups, height, width], zeros around the image.
-/// https://pytorch.org/docs/stable/generated/torch.nn.functional.conv2d.html
+/// Elements before and after each side, as pairs from the first side on, of a padding that is given as numbers, "valid" (none) or "same" (the
+/// sides keep their size, where the stride is 1; an odd element goes to the end).
+export fn conv_padding(padding: [int] | "same" | "valid", kernel_size: [int], dilation: [int]) -> [int] => [
+  for i in 0..2 * len(kernel_size): if padding == "valid" {
+    0
+  } else if padding == "same" {
+    (dilation[i / 2] * (kernel_size[i / 2] - 1) + i % 2) / 2
+  } else {
+    padding[i / 2]
+  }
+]
+
+/// Cross-correlation of images [N, C, H, W] with kernels [out, in / groups, height, width], zeros around the image as \`conv_padding\` says:
+/// [N, out, (H + padding - dilation (height - 1) - 1) / stride + 1, ...]. https://pytorch.org/docs/stable/generated/torch.nn.functional.conv2d.html
 export fn conv2d(
   x: f32[N, C, H, W],
   weight: f32[O, CG, KH, KW],
   bias: f32[O]? = none,
   stride: (int, int) = 1,
-  padding: (int, int) = 0,
+  padding: (int, int) | "same" | "valid" = 0,
   dilation: (int, int) = 1,
   groups: int = 1
 ) {
+  require padding != "same" or (stride.0 == 1 and stride.1 == 1), "padding \\"same\\" needs stride 1"
   y = op.conv2d(
     x,
     weight,
     stride: stride,
-    padding: [padding.0, padding.0, padding.1, padding.1],
+    padding: conv_padding(padding, [KH, KW], dilation),
     dilation: dilation,
     groups: groups
   )
   if bias == none { y } else { y + op.reshape(bias, shape: [O, 1, 1]) }
 }
 
-/// Cross-correlation of sequences [N, C, L] with kernels [out, in / groups, length]: images of height 1.
+/// conv2d of sequences [N, C, L] with kernels [out, in / groups, length]: images of height 1.
 /// https://pytorch.org/docs/stable/generated/torch.nn.functional.conv1d.html
 export fn conv1d(
   x: f32[N, C, L],
   weight: f32[O, CG, K],
   bias: f32[O]? = none,
   stride: int = 1,
-  padding: int = 0,
+  padding: int | "same" | "valid" = 0,
   dilation: int = 1,
   groups: int = 1
 ) => squeeze(
@@ -246,12 +259,17 @@ export fn conv1d(
     unsqueeze(weight, 2),
     bias,
     stride: (1, stride),
-    padding: (0, padding),
+    padding: if padding == "same" or padding == "valid" { padding } else { (0, padding) },
     dilation: (1, dilation),
     groups: groups
   ),
   2
 )
+
+/// Convolution of sequences that are laid out [T, N, C] with kernels [length, in, out], \`pad\` zeros at both ends; the result is laid out so too.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.conv_tbc.html
+export fn conv_tbc(x: f32[T, N, C], weight: f32[K, C, O], bias: f32[O], pad: int = 0) =>
+  permute(conv1d(permute(x, [1, 2, 0]), permute(weight, [2, 1, 0]), bias, padding: pad), [2, 0, 1])
 
 /// The sum of tensors of one shape.
 fn total(parts: [tensor]) {
@@ -2104,20 +2122,24 @@ fn best_of_taps(x: f32[N, C, ...S], corner: i32[N, C, ...T], taps: [int], return
 
 // Convolutions and pools over volumes [N, C, D, H, W], in steps along the depth of what is done with images.
 
-/// Cross-correlation of volumes [N, C, D, H, W] with kernels [out, in / groups, depth, height, width]: the sum over the kernel's
-/// depth of 2-d convolutions of the slices that each of its planes meets; https://pytorch.org/docs/stable/generated/torch.nn.functional.conv3d.html
+/// Cross-correlation of volumes [N, C, D, H, W] with kernels [out, in / groups, depth, height, width], zeros around as \`conv_padding\` says: the
+/// sum over the kernel's depth of 2-d convolutions of the slices that each of its planes meets.
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.conv3d.html
 export fn conv3d(
   x: f32[N, C, D, H, W],
   weight: f32[O, CG, KD, KH, KW],
   bias: f32[O]? = none,
   stride: (int, int, int) = 1,
-  padding: (int, int, int) = 0,
+  padding: (int, int, int) | "same" | "valid" = 0,
   dilation: (int, int, int) = 1,
   groups: int = 1
 ) {
-  padded = pad(x, [0, 0, 0, 0, padding.0, padding.0])
-  depth = (D + 2 * padding.0 - dilation.0 * (KD - 1) - 1) / stride.0 + 1
-  planes = [for k in 0..KD: depth_plane(padded, weight, k, depth, stride, padding, dilation, groups)]
+  require padding != "same" or (stride.0 == 1 and stride.1 == 1 and stride.2 == 1), "padding \\"same\\" needs stride 1"
+  around = conv_padding(padding, [KD, KH, KW], dilation)
+  padded = pad(x, [0, 0, 0, 0, around[0], around[1]])
+  depth = (D + around[0] + around[1] - dilation.0 * (KD - 1) - 1) / stride.0 + 1
+  within = if padding == "same" or padding == "valid" { padding } else { (padding.1, padding.2) }
+  planes = [for k in 0..KD: depth_plane(padded, weight, k, depth, stride, within, dilation, groups)]
   y = total(planes)
   z = if bias == none { y } else { y + op.reshape(bias, shape: [O, 1, 1]) }
   images = unflatten(z, 0, [N, depth])
@@ -2131,7 +2153,7 @@ fn depth_plane(
   k: int,
   depth: int,
   stride: (int, int, int),
-  padding: (int, int, int),
+  padding: (int, int) | "same" | "valid",
   dilation: (int, int, int),
   groups: int
 ) {
@@ -2147,7 +2169,7 @@ fn depth_plane(
     images,
     squeeze(narrow(weight, 2, k, 1), 2),
     stride: (stride.1, stride.2),
-    padding: (padding.1, padding.2),
+    padding: padding,
     dilation: (dilation.1, dilation.2),
     groups: groups
   )
@@ -2637,6 +2659,64 @@ export block Softmax2d() {
   forward(x: f32[N, C, H, W]) -> f32[N, C, H, W] => softmax(x, 1)
 }
 
+// A classifier of very many classes.
+
+/// Log-probabilities of n_classes ordered from frequent to rare; Grave et al. 2016,
+/// https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveLogSoftmaxWithLoss.html. A linear \`head\` scores the classes below cutoffs[0] and one
+/// cluster for each further range between cutoffs (the last one ends at n_classes); inside cluster i two linear layers score its classes, through
+/// in_features / div_value^(i + 1) features: log p(c) = log softmax(head)[c] in the head, log softmax(head)[cluster] + log softmax(tail)[c] else.
+/// forward of input [N, in_features] and target [N] gives (log p(target) [N], its mean with a minus as the loss); log_prob gives [N, n_classes],
+/// predict the likeliest class [N]. Every cluster is computed for every row, as sizes cannot depend on targets.
+export block AdaptiveLogSoftmaxWithLoss(
+  in_features: int,
+  n_classes: int,
+  cutoffs: [int],
+  div_value: float = 4.0,
+  head_bias: bool = false
+) {
+  require len(cutoffs) > 0 and cutoffs[-1] < n_classes, "cutoffs must be increasing and below n_classes ({n_classes})"
+  require float(in_features) >=
+    pow(
+      div_value,
+      float(len(cutoffs))
+    ), "no feature is left for the last cluster: in_features ({in_features}) is below div_value^(number of cutoffs)"
+
+  const ends = cutoffs + [n_classes]
+  const clusters = len(cutoffs)
+
+  head = Linear(in_features, cutoffs[0] + clusters, bias: head_bias)
+  tail = [for i in 0..clusters: seq {
+    Linear(in_features, int(floor(float(in_features) / pow(div_value, float(i + 1)))), bias: false)
+    Linear(int(floor(float(in_features) / pow(div_value, float(i + 1)))), ends[i + 1] - ends[i], bias: false)
+  }]
+
+  forward(input: f32[N, in_features], target: i32[N]) -> (f32[N], f32[]) {
+    first = log_softmax(head(input), 1)
+    output = chosen(first, target)
+    for (i, scores) in enumerate(tail) {
+      inside = target >= ends[i] and target < ends[i + 1]
+      of_class = chosen(log_softmax(scores(input), 1), target - ends[i])
+      output = select(inside, first[:, ends[0] + i] + of_class, output)
+    }
+    (output, -mean(output))
+  }
+
+  log_prob(input: f32[N, in_features]) -> f32[N, n_classes] {
+    first = log_softmax(head(input), 1)
+    cat(
+      [first[:, :ends[0]]] +
+        [for (i, scores) in enumerate(tail): log_softmax(scores(input), 1) + unsqueeze(first[:, ends[0] + i], 1)],
+      1
+    )
+  }
+
+  predict(input: f32[N, in_features]) -> i32[N] => argmax(log_prob(input), 1)
+}
+
+/// The element of each row at an index; any other where the index is outside.
+fn chosen(x: f32[N, C], index: i32[N]) -> f32[N] =>
+  squeeze(gather(x, 1, unsqueeze(minimum(maximum(index, 0), i32(C - 1)), 1)), 1)
+
 // Attention.
 
 /// Attention in num_heads parallel heads of size d = embed_dim / num_heads: softmax(Q K^T / sqrt(d) + mask) V in each, then \`out_proj\` of the
@@ -2837,8 +2917,9 @@ export block Bilinear(in1_features: int, in2_features: int, out_features: int, b
 /// The bound of PyTorch's uniform bias for a layer with that many inputs per output.
 fn bias_init(fan_in: int) -> f32[...S] => uniform(-1.0 / sqrt(float(fan_in)), 1.0 / sqrt(float(fan_in)))
 
-/// Cross-correlation over sequences [N, C, L]; https://pytorch.org/docs/stable/generated/torch.nn.Conv1d.html.
-/// L becomes (L + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1, rounded down.
+/// Cross-correlation over sequences: y[n, o, i] = bias[o] + the sum over c and p of weight[o, c, p] x[n, c, i stride + p dilation - padding];
+/// https://pytorch.org/docs/stable/generated/torch.nn.Conv1d.html. [N, in_channels, L] gives [N, out_channels, ...], a side of
+/// size n becoming (n + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1, rounded down.
 export block Conv1d(
   in_channels: int,
   out_channels: int,
@@ -2854,41 +2935,29 @@ export block Conv1d(
   require out_channels % groups == 0, "groups ({groups}) must divide out_channels ({out_channels})"
   require padding != "same" or stride == 1, "padding \\"same\\" needs stride 1"
 
-  const before = if padding == "same" {
-    dilation * (kernel_size - 1) / 2
-  } else if padding == "valid" {
-    0
-  } else {
-    padding
-  }
-  const after = if padding == "same" { (dilation * (kernel_size - 1) + 1) / 2 } else { before }
-  const mode = if padding_mode == "zeros" { "constant" } else { padding_mode }
-  // The primitive pads with zeros, by the same number before and after.
-  const apart = padding == "same" or padding_mode != "zeros"
+  const around =
+    conv_padding(if padding == "same" or padding == "valid" { padding } else { [padding] }, [kernel_size], [dilation])
 
   param weight: f32[out_channels, in_channels / groups, kernel_size] ~ kaiming_uniform(a: sqrt(5.0))
-  if bias { param bias: f32[out_channels] ~ bias_init(in_channels / groups * kernel_size) }
+  if bias { param bias: f32[out_channels] ~ bias_init(in_channels / groups * prod([kernel_size])) }
 
-  forward(x: f32[B, in_channels, L]) -> f32[
-    B,
+  forward(x: f32[N, in_channels, L]) -> f32[
+    N,
     out_channels,
-    (L + before + after - dilation * (kernel_size - 1) - 1) / stride + 1
+    (L + around[0] + around[1] - dilation * (kernel_size - 1) - 1) / stride + 1
   ] {
-    padded = if apart { pad(x, [before, after], mode: mode) } else { x }
-    conv1d(
-      padded,
-      weight,
-      if bias { bias } else { none },
-      stride: stride,
-      padding: if apart { 0 } else { before },
-      dilation: dilation,
-      groups: groups
-    )
+    shift = if bias { bias } else { none }
+    if padding_mode == "zeros" {
+      conv1d(x, weight, shift, stride, padding, dilation, groups)
+    } else {
+      conv1d(pad(x, [around[0], around[1]], mode: padding_mode), weight, shift, stride, "valid", dilation, groups)
+    }
   }
 }
 
-/// Cross-correlation over images [N, C, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.Conv2d.html.
-/// Each side n becomes (n + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1, rounded down.
+/// Cross-correlation over images: y[n, o, i, j] = bias[o] + the sum over c, p and q of weight[o, c, p, q] x[n, c, i stride + p dilation - padding, j stride + q dilation - padding];
+/// https://pytorch.org/docs/stable/generated/torch.nn.Conv2d.html. [N, in_channels, H, W] gives [N, out_channels, ...], a side of
+/// size n becoming (n + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1, rounded down.
 export block Conv2d(
   in_channels: int,
   out_channels: int,
@@ -2904,50 +2973,37 @@ export block Conv2d(
   require out_channels % groups == 0, "groups ({groups}) must divide out_channels ({out_channels})"
   require padding != "same" or (stride.0 == 1 and stride.1 == 1), "padding \\"same\\" needs stride 1"
 
-  const before = if padding == "same" {
-    (dilation.0 * (kernel_size.0 - 1) / 2, dilation.1 * (kernel_size.1 - 1) / 2)
-  } else if padding == "valid" {
-    (0, 0)
-  } else {
-    padding
-  }
-  const after = if padding == "same" {
-    ((dilation.0 * (kernel_size.0 - 1) + 1) / 2, (dilation.1 * (kernel_size.1 - 1) + 1) / 2)
-  } else {
-    before
-  }
-  const mode = if padding_mode == "zeros" { "constant" } else { padding_mode }
-  // The primitive pads with zeros, by the same number before and after.
-  const apart = padding == "same" or padding_mode != "zeros"
-
-  const fan_in = in_channels / groups * kernel_size.0 * kernel_size.1
+  const around = conv_padding(padding, [kernel_size.0, kernel_size.1], dilation)
 
   param weight: f32[out_channels, in_channels / groups, kernel_size.0, kernel_size.1] ~ kaiming_uniform(a: sqrt(5.0))
-  if bias {
-    param bias: f32[out_channels] ~ uniform(-1.0 / sqrt(float(fan_in)), 1.0 / sqrt(float(fan_in)))
-  }
+  if bias { param bias: f32[out_channels] ~ bias_init(in_channels / groups * prod([kernel_size.0, kernel_size.1])) }
 
-  forward(x: f32[B, in_channels, H, W]) -> f32[
-    B,
+  forward(x: f32[N, in_channels, H, W]) -> f32[
+    N,
     out_channels,
-    (H + before.0 + after.0 - dilation.0 * (kernel_size.0 - 1) - 1) / stride.0 + 1,
-    (W + before.1 + after.1 - dilation.1 * (kernel_size.1 - 1) - 1) / stride.1 + 1
+    (H + around[0] + around[1] - dilation.0 * (kernel_size.0 - 1) - 1) / stride.0 + 1,
+    (W + around[2] + around[3] - dilation.1 * (kernel_size.1 - 1) - 1) / stride.1 + 1
   ] {
-    padded = if apart { pad(x, [before.1, after.1, before.0, after.0], mode: mode) } else { x }
-    conv2d(
-      padded,
-      weight,
-      if bias { bias } else { none },
-      stride: stride,
-      padding: if apart { (0, 0) } else { before },
-      dilation: dilation,
-      groups: groups
-    )
+    shift = if bias { bias } else { none }
+    if padding_mode == "zeros" {
+      conv2d(x, weight, shift, stride, padding, dilation, groups)
+    } else {
+      conv2d(
+        pad(x, [around[2], around[3], around[0], around[1]], mode: padding_mode),
+        weight,
+        shift,
+        stride,
+        "valid",
+        dilation,
+        groups
+      )
+    }
   }
 }
 
-/// Cross-correlation over volumes [N, C, D, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.Conv3d.html.
-/// Each side n becomes (n + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1, rounded down.
+/// Cross-correlation over volumes: y[n, o, i, j, k] = bias[o] + the sum over c, p, q and r of weight[o, c, p, q, r] x[n, c, ...] at i stride + p dilation - padding, and so on;
+/// https://pytorch.org/docs/stable/generated/torch.nn.Conv3d.html. [N, in_channels, D, H, W] gives [N, out_channels, ...], a side of
+/// size n becoming (n + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1, rounded down.
 export block Conv3d(
   in_channels: int,
   out_channels: int,
@@ -2963,48 +3019,43 @@ export block Conv3d(
   require out_channels % groups == 0, "groups ({groups}) must divide out_channels ({out_channels})"
   require padding != "same" or (stride.0 == 1 and stride.1 == 1 and stride.2 == 1), "padding \\"same\\" needs stride 1"
 
-  const before = if padding == "same" {
-    (dilation.0 * (kernel_size.0 - 1) / 2, dilation.1 * (kernel_size.1 - 1) / 2, dilation.2 * (kernel_size.2 - 1) / 2)
-  } else if padding == "valid" {
-    (0, 0, 0)
-  } else {
-    padding
-  }
-  const after = if padding == "same" {
-    (
-      (dilation.0 * (kernel_size.0 - 1) + 1) / 2,
-      (dilation.1 * (kernel_size.1 - 1) + 1) / 2,
-      (dilation.2 * (kernel_size.2 - 1) + 1) / 2
-    )
-  } else {
-    before
-  }
-  const mode = if padding_mode == "zeros" { "constant" } else { padding_mode }
-  // The primitive pads with zeros, by the same number before and after.
-  const apart = padding == "same" or padding_mode != "zeros"
+  const around = conv_padding(padding, [kernel_size.0, kernel_size.1, kernel_size.2], dilation)
 
   param weight: f32[out_channels, in_channels / groups, kernel_size.0, kernel_size.1, kernel_size.2] ~
     kaiming_uniform(a: sqrt(5.0))
   if bias {
-    param bias: f32[out_channels] ~ bias_init(in_channels / groups * kernel_size.0 * kernel_size.1 * kernel_size.2)
+    param bias: f32[out_channels] ~
+      bias_init(in_channels / groups * prod([kernel_size.0, kernel_size.1, kernel_size.2]))
   }
 
-  forward(x: f32[B, in_channels, D, H, W]) {
-    padded = if apart { pad(x, [before.2, after.2, before.1, after.1, before.0, after.0], mode: mode) } else { x }
-    conv3d(
-      padded,
-      weight,
-      if bias { bias } else { none },
-      stride: stride,
-      padding: if apart { (0, 0, 0) } else { before },
-      dilation: dilation,
-      groups: groups
-    )
+  forward(x: f32[N, in_channels, D, H, W]) -> f32[
+    N,
+    out_channels,
+    (D + around[0] + around[1] - dilation.0 * (kernel_size.0 - 1) - 1) / stride.0 + 1,
+    (H + around[2] + around[3] - dilation.1 * (kernel_size.1 - 1) - 1) / stride.1 + 1,
+    (W + around[4] + around[5] - dilation.2 * (kernel_size.2 - 1) - 1) / stride.2 + 1
+  ] {
+    shift = if bias { bias } else { none }
+    if padding_mode == "zeros" {
+      conv3d(x, weight, shift, stride, padding, dilation, groups)
+    } else {
+      conv3d(
+        pad(x, [around[4], around[5], around[2], around[3], around[0], around[1]], mode: padding_mode),
+        weight,
+        shift,
+        stride,
+        "valid",
+        dilation,
+        groups
+      )
+    }
   }
 }
 
-/// The transpose (adjoint) of Conv1d as a map of its input; https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose1d.html.
-/// L becomes (L - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1. Weights are [in, out / groups, kernel].
+/// The transpose (adjoint) of Conv1d as a map of its input, plus bias: x[n, c, i] weight[c, o] is added at i stride + p dilation - padding for every
+/// place p of the kernel; https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose1d.html. [N, in_channels, L] gives
+/// [N, out_channels, ...], a side of size n becoming (n - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1, or what
+/// \`output_size\` says of the last dims. Weights are [in_channels, out_channels / groups, ...kernel_size].
 export block ConvTranspose1d(
   in_channels: int,
   out_channels: int,
@@ -3020,37 +3071,23 @@ export block ConvTranspose1d(
   require out_channels % groups == 0, "groups ({groups}) must divide out_channels ({out_channels})"
 
   param weight: f32[in_channels, out_channels / groups, kernel_size] ~ kaiming_uniform(a: sqrt(5.0))
-  if bias { param bias: f32[out_channels] ~ bias_init(out_channels / groups * kernel_size) }
+  if bias { param bias: f32[out_channels] ~ bias_init(out_channels / groups * prod([kernel_size])) }
 
-  forward(x: f32[B, in_channels, L]) {
-    if bias {
-      conv_transpose1d(
-        x,
-        weight,
-        bias,
-        stride: stride,
-        padding: padding,
-        output_padding: output_padding,
-        groups: groups,
-        dilation: dilation
-      )
+  forward(x: f32[N, in_channels, L], output_size: [int]? = none) {
+    shift = if bias { bias } else { none }
+    more = if output_size == none {
+      output_padding
     } else {
-      conv_transpose1d(
-        x,
-        weight,
-        stride: stride,
-        padding: padding,
-        output_padding: output_padding,
-        groups: groups,
-        dilation: dilation
-      )
+      output_size[-1] - ((L - 1) * stride - 2 * padding + dilation * (kernel_size - 1) + 1)
     }
+    conv_transpose1d(x, weight, shift, stride, padding, more, groups, dilation)
   }
 }
 
-/// The transpose (adjoint) of Conv2d as a map of its input; https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose2d.html.
-/// Each side n becomes (n - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1. Weights are
-/// [in, out / groups, height, width].
+/// The transpose (adjoint) of Conv2d as a map of its input, plus bias: x[n, c, i] weight[c, o] is added at i stride + p dilation - padding for every
+/// place p of the kernel; https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose2d.html. [N, in_channels, H, W] gives
+/// [N, out_channels, ...], a side of size n becoming (n - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1, or what
+/// \`output_size\` says of the last dims. Weights are [in_channels, out_channels / groups, ...kernel_size].
 export block ConvTranspose2d(
   in_channels: int,
   out_channels: int,
@@ -3066,37 +3103,26 @@ export block ConvTranspose2d(
   require out_channels % groups == 0, "groups ({groups}) must divide out_channels ({out_channels})"
 
   param weight: f32[in_channels, out_channels / groups, kernel_size.0, kernel_size.1] ~ kaiming_uniform(a: sqrt(5.0))
-  if bias { param bias: f32[out_channels] ~ bias_init(out_channels / groups * kernel_size.0 * kernel_size.1) }
+  if bias { param bias: f32[out_channels] ~ bias_init(out_channels / groups * prod([kernel_size.0, kernel_size.1])) }
 
-  forward(x: f32[B, in_channels, H, W]) {
-    if bias {
-      conv_transpose2d(
-        x,
-        weight,
-        bias,
-        stride: stride,
-        padding: padding,
-        output_padding: output_padding,
-        groups: groups,
-        dilation: dilation
-      )
+  forward(x: f32[N, in_channels, H, W], output_size: [int]? = none) {
+    shift = if bias { bias } else { none }
+    more = if output_size == none {
+      output_padding
     } else {
-      conv_transpose2d(
-        x,
-        weight,
-        stride: stride,
-        padding: padding,
-        output_padding: output_padding,
-        groups: groups,
-        dilation: dilation
+      (
+        output_size[-2] - ((H - 1) * stride.0 - 2 * padding.0 + dilation.0 * (kernel_size.0 - 1) + 1),
+        output_size[-1] - ((W - 1) * stride.1 - 2 * padding.1 + dilation.1 * (kernel_size.1 - 1) + 1)
       )
     }
+    conv_transpose2d(x, weight, shift, stride, padding, more, groups, dilation)
   }
 }
 
-/// The transpose (adjoint) of Conv3d as a map of its input; https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose3d.html.
-/// Each side n becomes (n - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1. Weights are
-/// [in, out / groups, depth, height, width].
+/// The transpose (adjoint) of Conv3d as a map of its input, plus bias: x[n, c, i] weight[c, o] is added at i stride + p dilation - padding for every
+/// place p of the kernel; https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose3d.html. [N, in_channels, D, H, W] gives
+/// [N, out_channels, ...], a side of size n becoming (n - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1, or what
+/// \`output_size\` says of the last dims. Weights are [in_channels, out_channels / groups, ...kernel_size].
 export block ConvTranspose3d(
   in_channels: int,
   out_channels: int,
@@ -3113,20 +3139,23 @@ export block ConvTranspose3d(
 
   param weight: f32[in_channels, out_channels / groups, kernel_size.0, kernel_size.1, kernel_size.2] ~
     kaiming_uniform(a: sqrt(5.0))
-  if bias { param bias: f32[out_channels] ~ bias_init(out_channels / groups * prod(kernel_size)) }
+  if bias {
+    param bias: f32[out_channels] ~
+      bias_init(out_channels / groups * prod([kernel_size.0, kernel_size.1, kernel_size.2]))
+  }
 
-  forward(x: f32[B, in_channels, D, H, W]) {
-    offset = if bias { bias } else { none }
-    conv_transpose3d(
-      x,
-      weight,
-      offset,
-      stride: stride,
-      padding: padding,
-      output_padding: output_padding,
-      groups: groups,
-      dilation: dilation
-    )
+  forward(x: f32[N, in_channels, D, H, W], output_size: [int]? = none) {
+    shift = if bias { bias } else { none }
+    more = if output_size == none {
+      output_padding
+    } else {
+      (
+        output_size[-3] - ((D - 1) * stride.0 - 2 * padding.0 + dilation.0 * (kernel_size.0 - 1) + 1),
+        output_size[-2] - ((H - 1) * stride.1 - 2 * padding.1 + dilation.1 * (kernel_size.1 - 1) + 1),
+        output_size[-1] - ((W - 1) * stride.2 - 2 * padding.2 + dilation.2 * (kernel_size.2 - 1) + 1)
+      )
+    }
+    conv_transpose3d(x, weight, shift, stride, padding, more, groups, dilation)
   }
 }
 

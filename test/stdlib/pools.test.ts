@@ -121,18 +121,23 @@ const adaptive = (dims: string, output: string, few: boolean): LiveCase =>
   );
 
 /** A layer and what undoes it; `size` is given to it where that is more than the usual one. */
-const undone = (d: number, options: string, shape: readonly number[], size = ''): LiveCase => ({
-  layer: [
-    `Both(MaxPool${d}d(${options}, return_indices: true), MaxUnpool${d}d(${options}))`,
-    `Both(nn.MaxPool${d}d(${python(options)}, return_indices=True), nn.MaxUnpool${d}d(${python(options)}))`,
-  ],
+const undone = (pool: string, unpool: string, shape: readonly number[], size = ''): LiveCase => ({
+  layer: [`Both(${pool}, ${unpool})`, `Both(nn.${python(pool)}, nn.${python(unpool)})`],
   declarations: [
-    `block Both(pool: block, unpool: block) { pool = pool; unpool = unpool }`,
+    'block Both(pool: block, unpool: block) { pool = pool; unpool = unpool }',
     `class Both(nn.Module):
     def __init__(self, pool, unpool): super().__init__(); self.pool, self.unpool = pool, unpool`,
   ],
   net: `(y, i) = layer.pool(x); layer.unpool(y * y, i${size})`,
   torch: `(lambda y, i: layer.unpool(y * y, i${python(size)}))(*layer.pool(x))`,
+  inputs: { x: shape },
+});
+
+/** Windows that lie at whole steps lie there whatever is drawn. */
+const drawn = (layer: string, shape: readonly number[]): LiveCase => ({
+  layer: [layer, `nn.${python(layer)}`],
+  net: 'layer(x)',
+  torch: 'layer(x)',
   inputs: { x: shape },
 });
 
@@ -188,11 +193,28 @@ liveTests({
     [2, 2, 7],
     false,
   ),
-  'undone 1d': undone(1, '2, stride: 2', [2, 3, 8]),
-  'undone 1d, padded, of another size': undone(1, '3, stride: 2, padding: 1', [2, 3, 8], ', output_size: [8]'),
-  'undone 2d, overlapping': undone(2, '3, stride: 1', [2, 2, 5, 4]),
-  'undone 2d, of another size': undone(2, '(2, 3), stride: (2, 3)', [2, 2, 5, 7], ', output_size: [2, 2, 5, 7]'),
-  'undone 3d': undone(3, '2', [1, 2, 4, 4, 6]),
+  'undone 1d': undone('MaxPool1d(2, return_indices: true)', 'MaxUnpool1d(2)', [2, 3, 8]),
+  'undone 1d, padded, of another size': undone(
+    'MaxPool1d(3, stride: 2, padding: 1, return_indices: true)',
+    'MaxUnpool1d(3, stride: 2, padding: 1)',
+    [2, 3, 8],
+    ', output_size: [8]',
+  ),
+  'undone 2d, overlapping': undone(
+    'MaxPool2d(3, stride: 1, return_indices: true)',
+    'MaxUnpool2d(3, stride: 1)',
+    [2, 2, 5, 4],
+  ),
+  'undone 2d, of another size': undone(
+    'MaxPool2d((2, 3), return_indices: true)',
+    'MaxUnpool2d((2, 3))',
+    [2, 2, 5, 7],
+    ', output_size: [2, 2, 5, 7]',
+  ),
+  'undone 3d': undone('MaxPool3d(2, return_indices: true)', 'MaxUnpool3d(2)', [1, 2, 4, 4, 6]),
+  'drawn 2d': drawn('FractionalMaxPool2d((3, 2), output_size: (3, 4), return_indices: true)', [2, 2, 7, 8]),
+  'drawn 2d by ratio': drawn('FractionalMaxPool2d(2, output_ratio: (0.5, 0.25))', [2, 2, 8, 8]),
+  'drawn 3d': drawn('FractionalMaxPool3d(2, output_size: (2, 3, 4))', [1, 2, 4, 6, 8]),
   'fractional 2d': fractional(2, '(2, 3), output_size: (3, 4)', [2, 2, 7, 9]),
   'fractional 2d by ratio': fractional(2, '2, output_ratio: (0.6, 0.4)', [2, 2, 7, 9]),
   'fractional 2d to one': fractional(2, '3, output_size: 1', [2, 2, 7, 9]),

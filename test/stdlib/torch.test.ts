@@ -47,11 +47,7 @@ const DIFFERENT: Readonly<Record<string, string>> = {
 };
 
 /** Optional arguments of `forward` that are not PyTorch's, with the reason. */
-const ARGUMENTS: Readonly<Record<string, string>> = {
-  ConvTranspose1d: 'the sizes of the result follow from output_padding',
-  ConvTranspose2d: 'the sizes of the result follow from output_padding',
-  ConvTranspose3d: 'the sizes of the result follow from output_padding',
-};
+const ARGUMENTS: Readonly<Record<string, string>> = {};
 
 /** Layers with tensors and one without, as both languages write them. */
 const LAYERS = [
