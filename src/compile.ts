@@ -14,7 +14,7 @@ import type { Target } from './codegen/call.ts';
 import type { StandaloneC } from './codegen/c/standalone.ts';
 import { excessText, type KernelLimits, LimitFault } from './codegen/limits.ts';
 import type { PlanNote } from './codegen/lowered.ts';
-import { C99, nativeTarget, WASM, wgslTarget } from './codegen/targets.ts';
+import { C99, nativeTarget, PAIRED_WASM, WASM, wgslTarget } from './codegen/targets.ts';
 import { DiagnosticBag, type Diagnostic, type Span } from './diagnostics/index.ts';
 import { listOf } from './diagnostics/words.ts';
 import type { Module, Origin } from './ir/ir.ts';
@@ -55,6 +55,8 @@ export interface CompileOptions {
   readonly machine?: Machine;
   /** What `webgpu` kernels may ask of a device, where that is not the least that WebGPU promises. */
   readonly gpuLimits?: Partial<KernelLimits>;
+  /** WebAssembly for V8 with `--experimental-wasm-revectorize`: tiles of twice the width and the same results. Slower without it. */
+  readonly pairedVectors?: boolean;
   /** Another path than a tensor's own to key its initial draw: for values of a model that is there already. */
   readonly drawAs?: (name: string) => string;
   /** false gives every value memory of its own: for tests of the linker. */
@@ -93,7 +95,8 @@ export function compileProject(open: OpenProject, block: string, options: Compil
   const elaborated = drawAs
     ? { ...checked, tensors: checked.tensors.map((t) => ({ ...t, drawPath: drawAs(t.name) })) }
     : checked;
-  const programs = programsFor(WASM, elaborated, options, open.bag);
+  const wasm = options.pairedVectors ? PAIRED_WASM : WASM;
+  const programs = programsFor(wasm, elaborated, options, open.bag);
   if (!programs) return null;
   const sources = { entry: open.project.entry, texts: open.sources };
   // What is dumped and watched is the first target's way.
@@ -107,7 +110,7 @@ export function compileProject(open: OpenProject, block: string, options: Compil
   const webgpu = onGpu && reporting(open, () => assembleWebGpu(onGpu, gpu, sources, options));
   if (open.bag.hasErrors) return null;
   const native = inC && assembleNative(inC, machine, sources, options);
-  const { artifact, kernels } = assemble(programs, sources, { webgpu, native }, options);
+  const { artifact, kernels } = assemble(programs, wasm, sources, { webgpu, native }, options);
   return { block: elaborated, artifact, ir: programs.module, kernels };
 }
 

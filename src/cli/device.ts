@@ -9,6 +9,7 @@ import {
   type Device,
   type Progress,
 } from '../runtime/index.ts';
+import { revectorized } from './revectorize.ts';
 
 export const DEVICE_HELP =
   'cpu, native (compiled C), webgpu, webgpu:1 (see netwright devices), or auto: a GPU in hardware, native code that was built before, or the cpu';
@@ -16,7 +17,7 @@ export const DEVICE_HELP =
 export const THREADS_HELP = 'of native code and WebAssembly, by default the cores; results do not depend on it';
 
 export interface ChosenDevice {
-  readonly compile: Pick<CompileOptions, 'targets' | 'machine'>;
+  readonly compile: Pick<CompileOptions, 'targets' | 'machine' | 'pairedVectors'>;
   /** The device. `auto` says on stderr what it chose and why. */
   open(artifact: Artifact): Promise<Device>;
 }
@@ -25,18 +26,17 @@ export interface ChosenDevice {
 export async function chooseDevice(name: string): Promise<ChosenDevice> {
   if (name === 'auto') return chooseAuto();
   const device = await openDevice(name);
-  const compile =
-    device.kind === 'native' ? await nativeOptions() : { targets: device.kind === 'webgpu' ? ON_GPU : ON_CPU };
+  const compile = device.kind === 'native' ? await nativeOptions() : device.kind === 'webgpu' ? onGpu() : onCpu();
   return { compile, open: async () => device };
 }
 
-const ON_CPU = ['wasm'] as const;
-const ON_GPU = ['wasm', 'webgpu'] as const;
+const onCpu = () => ({ targets: ['wasm'], pairedVectors: revectorized() }) as const;
+const onGpu = () => ({ ...onCpu(), targets: ['wasm', 'webgpu'] }) as const;
 
 /** Compiles for native code of this machine. */
 export async function nativeOptions(): Promise<ChosenDevice['compile']> {
   const machine = await thisMachine();
-  return { targets: ['wasm', 'native'], ...(machine && { machine }) };
+  return { ...onCpu(), targets: ['wasm', 'native'], ...(machine && { machine }) };
 }
 
 async function chooseAuto(): Promise<ChosenDevice> {
@@ -45,9 +45,9 @@ async function chooseAuto(): Promise<ChosenDevice> {
     process.stderr.write(`${pc.dim(`device ${d.name} (${reason})`)}\n`);
     return d;
   };
-  if (device.kind === 'webgpu') return { compile: { targets: ON_GPU }, open: async () => say(device, why) };
+  if (device.kind === 'webgpu') return { compile: onGpu(), open: async () => say(device, why) };
   const { anythingBuilt } = await import('../runtime/node/cc.ts');
-  if (!(await anythingBuilt())) return { compile: { targets: ON_CPU }, open: async () => say(device, why) };
+  if (!(await anythingBuilt())) return { compile: onCpu(), open: async () => say(device, why) };
   return {
     compile: await nativeOptions(),
     open: async (artifact) => {

@@ -1,6 +1,9 @@
 /** Lets V8 pair the 128-bit operations of WebAssembly into 256-bit ones, which the command line does and the library leaves to its user. */
 import { setFlagsFromString } from 'node:v8';
 
+const FLAG = '--experimental-wasm-revectorize';
+let set = false;
+
 /**
  * The flag is V8's, for the whole process, and experimental: it is set only for the versions that were measured to give the same
  * bits with it (Node 24 to 26). Must run before the first module is compiled. `NETWRIGHT_REVECTORIZE=0` leaves it alone.
@@ -8,5 +11,9 @@ import { setFlagsFromString } from 'node:v8';
 export function revectorize(): void {
   const node = Number(process.versions.node.split('.')[0]);
   if (node < 24 || node > 26 || process.env['NETWRIGHT_REVECTORIZE'] === '0') return;
-  setFlagsFromString('--experimental-wasm-revectorize');
+  setFlagsFromString(FLAG);
+  set = true;
 }
+
+/** Whether V8 pairs vectors in this process, which code can be compiled for. */
+export const revectorized = (): boolean => set || process.execArgv.includes(FLAG);

@@ -31,7 +31,7 @@ import { lowerModule } from './lower.ts';
 import type { PlanNote } from './lowered.ts';
 import { printUnits } from './c/program.ts';
 import { printStandalone, type StandaloneC } from './c/standalone.ts';
-import { C99, nativeTarget, WASM } from './targets.ts';
+import { C99, nativeTarget } from './targets.ts';
 import { printWasm } from './wasm/print.ts';
 import { commentText, printWgsl } from './wgsl/print.ts';
 
@@ -48,12 +48,13 @@ export interface AssembleOptions extends LinkOptions {
 
 export function assemble(
   programs: Programs,
+  target: Target,
   sources: Sources,
   others: { readonly webgpu: WebGpuCode | null; readonly native: NativeCode | null },
   options: AssembleOptions = {},
 ): { artifact: Artifact; kernels: readonly Kernel[] } {
   const { block } = programs;
-  const { pool, linked } = linkAll(programs, programs.entries, WASM, sources, options);
+  const { pool, linked } = linkAll(programs, programs.entries, target, sources, options);
   const input = { kernels: pool.kernels, programs: linked };
   const { sharedFrom } = options;
   const wasm = {

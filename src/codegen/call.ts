@@ -35,6 +35,8 @@ export interface Target {
   readonly lanes: number;
   /** Vector registers that an inner loop can count on. */
   readonly registers: number;
+  /** The engine makes one vector of two that lie side by side: register tiles are twice as wide, and sums are the same. */
+  readonly paired?: true;
   /** `fma` is one rounding and as fast as a multiplication. */
   readonly fma: boolean;
   /** Of a GPU: what one kernel may ask for. */

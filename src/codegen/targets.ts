@@ -9,6 +9,9 @@ import { type KernelLimits, WEBGPU_MINIMUM } from './limits.ts';
  */
 export const WASM: Target = { kind: 'wasm', lanes: 4, registers: 15, fma: true };
 
+/** As V8 runs it when it pairs vectors (`revectorize`). Elsewhere such tiles do not fit the registers: slower, not wrong. */
+export const PAIRED_WASM: Target = { ...WASM, paired: true };
+
 /** Compute shaders: the lanes of a GPU are invocations, which schedules hand out; values are scalars. */
 export const wgslTarget = (limits: Partial<KernelLimits> = {}): Target => ({
   kind: 'wgsl',

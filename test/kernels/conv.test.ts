@@ -6,7 +6,7 @@ import type { KernelCall } from '../../src/codegen/call.ts';
 import * as D from '../../src/ir/dim.ts';
 import type { Value } from '../../src/ir/ir.ts';
 import { NO_ORIGIN } from '../../src/ir/ir.ts';
-import { WASM } from '../../src/codegen/targets.ts';
+import { PAIRED_WASM, WASM } from '../../src/codegen/targets.ts';
 import { conv2dCalls, conv2dInputGradCalls, conv2dWeightGradCalls, convSpec } from '../../src/runtime/kernels/conv.ts';
 import { sourceOf, storeTo } from '../../src/runtime/kernels/epilogue.ts';
 import { compare } from '../support/parity.ts';
@@ -43,7 +43,13 @@ const outSize = (g: Geometry, axis: 0 | 1): number => {
 };
 
 /** 'batch': only the batch is a symbol; 'all': sizes and channels too. */
-function check(t: ExecutionContext, g: Geometry, symbols: 'batch' | 'all', data?: readonly Float32Array[]): void {
+function check(
+  t: ExecutionContext,
+  g: Geometry,
+  symbols: 'batch' | 'all',
+  data?: readonly Float32Array[],
+  target = WASM,
+): void {
   const [oh, ow] = [outSize(g, 0), outSize(g, 1)];
   const x = [g.batch, g.groups * g.inPerGroup, ...g.size];
   const w = [g.groups * g.outPerGroup, g.inPerGroup, ...g.kernel];
@@ -110,19 +116,20 @@ function check(t: ExecutionContext, g: Geometry, symbols: 'batch' | 'all', data?
   const source = (v: Value) => sourceOf(argOf(v));
   const taps = g.kernel[0] * g.kernel[1];
   run('conv2d', [x, w], {}, g.inPerGroup * taps, (a, b, c) =>
-    conv2dCalls(spec(a, b, c), source(a), source(b), storeTo(argOf(c)), WASM, [NO_ORIGIN]),
+    conv2dCalls(spec(a, b, c), source(a), source(b), storeTo(argOf(c)), target, [NO_ORIGIN]),
   );
   run('conv2d_input_grad', [y, w], { input: g.size.map(D.dim) }, g.outPerGroup * taps, (a, b, c) =>
-    conv2dInputGradCalls(spec(a, b, c), source(c), source(b), storeTo(argOf(a)), WASM, [NO_ORIGIN]),
+    conv2dInputGradCalls(spec(a, b, c), source(c), source(b), storeTo(argOf(a)), target, [NO_ORIGIN]),
   );
   run('conv2d_weight_grad', [x, y], { kernel: g.kernel }, g.batch * oh * ow, (a, b, c) =>
-    conv2dWeightGradCalls(spec(a, b, c), source(a), source(c), storeTo(argOf(b)), WASM, [NO_ORIGIN]),
+    conv2dWeightGradCalls(spec(a, b, c), source(a), source(c), storeTo(argOf(b)), target, [NO_ORIGIN]),
   );
 }
 
 const both = (t: ExecutionContext, g: Partial<Geometry>): void => {
   check(t, { ...PLAIN, ...g }, 'batch');
   check(t, { ...PLAIN, ...g }, 'all');
+  check(t, { ...PLAIN, ...g }, 'batch', undefined, PAIRED_WASM);
 };
 
 test('stride, padding on each side, dilation', (t) => {

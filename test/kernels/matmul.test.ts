@@ -5,7 +5,7 @@ import { add, load, max, mul } from '../../src/codegen/builder.ts';
 import * as D from '../../src/ir/dim.ts';
 import type { Value } from '../../src/ir/ir.ts';
 import { NO_ORIGIN } from '../../src/ir/ir.ts';
-import { WASM } from '../../src/codegen/targets.ts';
+import { PAIRED_WASM, WASM } from '../../src/codegen/targets.ts';
 import type { Epilogue, Source } from '../../src/runtime/kernels/epilogue.ts';
 import { sourceOf, storeTo } from '../../src/runtime/kernels/epilogue.ts';
 import { matmulCalls, matmulSpec } from '../../src/runtime/kernels/matmul.ts';
@@ -17,21 +17,23 @@ import { numbers } from '../support/sample-kernels.ts';
 const SIZES = [1, 3, 17, 64, 65];
 
 const lower =
-  (ta: boolean, tb: boolean) =>
+  (ta: boolean, tb: boolean, target = WASM) =>
   ([a, b]: readonly Value[], result: Value) =>
     matmulCalls(
       matmulSpec(a!.type, b!.type, ta, tb),
       sourceOf(argOf(a!)),
       sourceOf(argOf(b!)),
       storeTo(argOf(result)),
-      WASM,
+      target,
       [NO_ORIGIN],
     );
 
 function check(t: ExecutionContext, c: Omit<Case, 'kind' | 'attrs'>, ta: boolean, tb: boolean, relaxed = true): void {
   const full: Case = { ...c, kind: 'matmul', attrs: { transpose_a: ta, transpose_b: tb } };
-  const { worst } = compare(full, lower(ta, tb), relaxed);
-  if (!(worst <= 1)) t.fail(`${c.shapes.map((s) => `[${s}]`).join(' x ')}: ${worst} times the bound`);
+  for (const target of [WASM, PAIRED_WASM]) {
+    const { worst } = compare(full, lower(ta, tb, target), relaxed);
+    if (!(worst <= 1)) t.fail(`${c.shapes.map((s) => `[${s}]`).join(' x ')}: ${worst} times the bound`);
+  }
 }
 
 const matrix = (rows: number, cols: number, transposed: boolean): number[] =>

@@ -1,4 +1,4 @@
-/** V8's pairing of vector operations, which the command line switches on, changes no bit of a training step. */
+/** V8's pairing of vector operations, which the command line switches on, and code compiled for it change no bit of a training step. */
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';

@@ -1,4 +1,5 @@
 /** Ways to run a network behind one face: the float64 interpreter of its IR, and the compiled kernels of a device through the public API. */
+import { revectorized } from '../../src/cli/revectorize.ts';
 import { compile, type TargetName } from '../../src/compile.ts';
 import { cpuDevice } from '../../src/runtime/devices.ts';
 import { Tensor, tensor, thisMachine, type Model, type ModelClass, type Result } from '../../src/runtime/index.ts';
@@ -58,7 +59,14 @@ export function classOf(source: string, targets: readonly TargetName[], sharedFr
   let made = classes.get(key);
   if (!made) {
     const threads = sharedFrom === undefined ? {} : { sharedFrom };
-    const { blocks, diagnostics } = compile(source, { verify: true, targets, ...(machine && { machine }), ...threads });
+    const pairedVectors = revectorized();
+    const { blocks, diagnostics } = compile(source, {
+      verify: true,
+      targets,
+      pairedVectors,
+      ...(machine && { machine }),
+      ...threads,
+    });
     made = Object.values(blocks)[0];
     if (!made) throw new Error(diagnostics.map((d) => `${d.code} ${d.message}`).join('\n'));
     classes.set(key, made);

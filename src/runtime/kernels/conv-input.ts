@@ -8,7 +8,7 @@
  * forward pass. Elsewhere they lie by channel, which visits each plane (and its pages) once.
  */
 import type { KernelBuilder } from '../../codegen/builder.ts';
-import { add, div, i32, lane, load, max, min, mul, rem, sub } from '../../codegen/builder.ts';
+import { add, div, i32, load, max, min, mul, rem, sub } from '../../codegen/builder.ts';
 import type { KernelCall, Target } from '../../codegen/call.ts';
 import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
 import * as D from '../../ir/dim.ts';
@@ -21,7 +21,6 @@ import { channelTiles, keepWeights, tileSums } from './conv-tile.ts';
 import type { ConvSpec } from './conv.ts';
 import { conv2dInputGradView, tapCount } from './conv.ts';
 import type { EmitTile, Epilogue, ReadSource, Source } from './epilogue.ts';
-import type { Accumulators } from './tile.ts';
 import { each, finishTile } from './tile.ts';
 
 /** The kernel positions of one axis that reach a residue, and by how much the source is displaced at each. */
@@ -140,7 +139,7 @@ export function convInputGrad(
   tapTables(k, s, plan, planes, { phaseCols, inGroup, outGroup }, readW, offsets, weights);
   const depth = k.let(mul(outGroup, s.kernel[0] * s.kernel[1]), 'depth');
   const pixels = k.let(mul(phaseRows, phaseCols), 'pixels');
-  const tile = strided ? null : k.local('tile', 'f32', tiles.rows * tiles.nr);
+  const tile = k.local('tile', 'f32', tiles.rows * tiles.nr);
   // A tile may run past the last row of its phase: the stage has room for it.
   const stageWidth = k.let(mul(phaseCols, sx), 'width');
   const spill = add(div(i32(tiles.nr - 1), max(phaseCols, 1)), 1);
@@ -165,12 +164,12 @@ export function convInputGrad(
               b: (c) => load(buffer, add(at, c * lanes), lanes),
             };
           });
+          each(acc, (v, r, c) => k.store(tile, r * tiles.nr + c * lanes, v));
           if (stage) {
             const corners = channels.map((c) => k.let(mul(c, stageChannel), 'corner'));
-            scatter(k, acc, tiles, stage, { corners, stageWidth, phase, phaseCols, q, stride: s.stride });
+            scatter(k, tile, tiles, stage, { corners, stageWidth, phase, phaseCols, q, stride: s.stride });
             return;
           }
-          each(acc, (v, r, c) => k.store(tile!, r * tiles.nr + c * lanes, v));
           const place = {
             batch: n,
             row: k.let(add(first, row), 'row'),
@@ -179,7 +178,7 @@ export function convInputGrad(
             totalCols: pixels,
           };
           const inside = tiles.inside(k, row, rows, q, pixels);
-          finishTile(k, { tile: tile!, at: i32(0), nr: tiles.nr, lanes, ...place, ...inside }, emit);
+          finishTile(k, { tile, at: i32(0), nr: tiles.nr, lanes, ...place, ...inside }, emit);
         });
     });
     if (stage) emitStage(k, lanes, stage, { n, inChannels, height, width, stageChannel, stageWidth }, emit);
@@ -266,7 +265,7 @@ function usefulTaps(
 /** Writes a tile of one phase to its places in the stage, `stride` apart. */
 function scatter(
   k: KernelBuilder,
-  acc: Accumulators,
+  tile: KBuffer,
   tiles: ChannelTiles,
   stage: KBuffer,
   at: {
@@ -284,10 +283,7 @@ function scatter(
     const y = add(mul(div(pixel, at.phaseCols), sy), at.phase.rows.residue);
     const x = add(mul(rem(pixel, at.phaseCols), sx), at.phase.cols.residue);
     const place = k.let(add(mul(y, at.stageWidth), x), 'place');
-    acc.forEach((row, r) => {
-      const value = lane(row[Math.floor(c / tiles.lanes)]!, c % tiles.lanes);
-      k.store(stage, k.let(add(place, at.corners[r]!)), value);
-    });
+    at.corners.forEach((corner, r) => k.store(stage, k.let(add(place, corner)), load(tile, r * tiles.nr + c)));
   }
 }
 

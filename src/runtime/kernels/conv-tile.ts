@@ -17,10 +17,10 @@ const VECTORS = [0, 8, 5, 3, 2, 2, 2] as const;
 const MAX_ROWS = 6;
 
 /** With 32 registers there is a choice: the tile that takes the fewest cycles where sizes are known, 6 x 4 elsewhere. */
-function tileSize(channels: number | null, pixels: number | null, { lanes, registers }: Target): TileSize {
+function tileSize(channels: number | null, pixels: number | null, { lanes, registers, paired }: Target): TileSize {
   if (registers < 32) {
     const rows = Math.max(1, Math.min(channels ?? MAX_ROWS, MAX_ROWS));
-    return { rows, vectors: VECTORS[rows]! };
+    return { rows, vectors: VECTORS[rows]! * (paired ? 2 : 1) };
   }
   let best: TileSize & { readonly cycles: number } = { rows: 6, vectors: 4, cycles: Infinity };
   if (channels === null) return best;

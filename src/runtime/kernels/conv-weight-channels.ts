@@ -32,24 +32,28 @@ interface Layout {
   /** Of one group. */
   readonly channels: number;
   readonly size: Dim;
+  /** Channels come in pairs of vectors. */
+  readonly paired: boolean;
 }
 
 /** Padding of vectors with channels that do not exist costs as much as this share of the work before dot products win. */
 const MOST_FILLED = 1.125;
 
 /** Null where channels are unknown or leave too much of their vectors empty. */
-function layoutOf(s: ConvSpec, lanes: number): Layout | null {
+function layoutOf(s: ConvSpec, { lanes, paired }: Target): Layout | null {
   const channels = D.div(s.inChannels, s.groups).value;
-  if (channels === null) return null;
-  const filled = Math.ceil(channels / lanes) * lanes;
-  if (lanes === 1 || filled > MOST_FILLED * channels) return null;
+  if (channels === null || lanes === 1) return null;
+  const fits = (width: number): boolean => Math.ceil(channels / width) * width <= MOST_FILLED * channels;
+  const width = paired && fits(2 * lanes) ? 2 * lanes : lanes;
+  if (!fits(width)) return null;
+  const filled = Math.ceil(channels / width) * width;
   const rows = D.add(s.height, s.padding[0] + s.padding[1]);
   const cols = D.add(s.width, s.padding[2] + s.padding[3]);
   const pixel = filled * s.groups;
-  return { rows, cols, pixel, channels: filled, size: D.mul(D.mul(rows, cols), pixel) };
+  return { rows, cols, pixel, channels: filled, size: D.mul(D.mul(rows, cols), pixel), paired: width > lanes };
 }
 
-export const channelsFillVectors = (s: ConvSpec, lanes: number): boolean => layoutOf(s, lanes) !== null;
+export const channelsFillVectors = (s: ConvSpec, target: Target): boolean => layoutOf(s, target) !== null;
 
 export function convWeightGradByChannels(
   s: ConvSpec,
@@ -60,7 +64,7 @@ export function convWeightGradByChannels(
   origins: readonly Origin[],
 ): KernelCall {
   const { lanes } = target;
-  const layout = layoutOf(s, lanes)!;
+  const layout = layoutOf(s, target)!;
   const inGroup = D.div(s.inChannels, s.groups).value!;
   const taps = s.kernel[0] * s.kernel[1];
   const columns = taps * layout.channels;
@@ -74,7 +78,10 @@ export function convWeightGradByChannels(
   const width = call.fixed('width', s.width);
   const outRows = call.fixed('out_height', s.outHeight);
   const outWidth = call.fixed('out_width', s.outWidth);
-  const tiles = channelTiles(outGroup, D.dim(columns), target);
+  const { paired: _, ...single } = target;
+  const tiles = channelTiles(outGroup, D.dim(columns), layout.paired ? target : single);
+  // Vectors that neighbour each other in every tile: one place, and constants from there on.
+  const together = commonDivisor(tiles.vectors, layout.channels / lanes);
   const rowSize = Math.ceil(columns / tiles.nr) * tiles.nr;
   const fit = layout.size.value === null ? 1 : Math.floor(BLOCK_BYTES / Math.max(4, 4 * layout.size.value));
   const images = Math.max(1, Math.min(MAX_IMAGES, fit));
@@ -132,35 +139,37 @@ export function convWeightGradByChannels(
       tiles.cover(k, i32(columns), false, (r0, rows, column) => {
         const channels = tiles.channels(k, r0, rows).map((c) => k.let(add(firstChannel, c), 'channel'));
         const vector = k.let(div(column, lanes), 'vector');
-        const starts = Array.from({ length: tiles.vectors }, (_, c) =>
-          k.let(add(load(offsets, add(vector, c)), group), 'start'),
+        const starts = Array.from({ length: tiles.vectors / together }, (_, c) =>
+          k.let(add(load(offsets, add(vector, c * together)), group), 'start'),
         );
         const acc = zeros(k, rows, tiles.vectors, lanes);
         const place = channels.map((c) => k.let(add(mul(c, rowSize), column), 'at'));
         k.for(0, count, 1, (i) => {
           const image = k.let(mul(add(first, i), outChannels), 'image');
           const dys = channels.map((c) => k.let(mul(add(image, c), outputs), 'dy'));
-          const base = k.let(mul(i, imageSize), 'base');
+          const bases = starts.map((start) => k.let(add(start, mul(i, imageSize)), 'base'));
           k.for(0, outputs, 1, (q) => {
-            const at = k.let(add(load(positions, q), base), 'at');
+            const position = k.let(load(positions, q), 'position');
+            const at = bases.map((b) => k.let(add(position, b), 'at'));
             multiplyAdd(
               k,
               acc,
               (r) => readDy(k, k.let(add(dys[r]!, q)), 1),
-              (c) => load(inner, add(at, starts[c]!), lanes),
+              (c) => load(inner, add(at[Math.floor(c / together)]!, (c % together) * lanes), lanes),
             );
           });
         });
-        each(acc, (v, r, c) => {
-          const to = add(place[r]!, c * lanes);
-          k.store(sums, to, add(load(sums, to, lanes), v));
-        });
+        // All are read before any is written: between a load and a store of neighbours vectors could not be paired.
+        const before = acc.map((row, r) => row.map((_, c) => k.let(load(sums, add(place[r]!, c * lanes), lanes))));
+        each(acc, (v, r, c) => k.store(sums, add(place[r]!, c * lanes), add(before[r]![c]!, v)));
       });
     });
   });
   emitTurned(k, { taps, inGroup, channels: layout.channels, rowSize, outChannels, lanes }, sums, row, emit);
   return call.finish('conv2d_weight_grad', origins);
 }
+
+const commonDivisor = (a: number, b: number): number => (b === 0 ? a : commonDivisor(b, a % b));
 
 function fill(k: KernelBuilder, buf: KBuffer, count: KExpr, lanes: number): void {
   k.for(0, count, lanes, (i) => k.store(buf, i, splat(f32(0), lanes)));

@@ -98,6 +98,6 @@ export function conv2dWeightGradCalls(
   origins: readonly Origin[],
 ): KernelCall[] {
   if (target.kind === 'wgsl') return convWeightGradOnGrid(s, x, dy, epilogue, limitsOf(target), origins);
-  const form = channelsFillVectors(s, target.lanes) ? convWeightGradByChannels : convWeightGrad;
+  const form = channelsFillVectors(s, target) ? convWeightGradByChannels : convWeightGrad;
   return [form(s, x, dy, epilogue, target, origins)];
 }

@@ -34,9 +34,9 @@ export interface Tiling {
 const PANEL = 8192;
 
 /** A packed block of 256 columns fits the second-level cache. */
-export function tilingFor({ lanes, registers }: Target): Tiling {
-  const nr = Math.max(2 * lanes, 4);
-  const mr = (registers - nr / lanes - 1) / (nr / lanes) >= 12 ? 12 : lanes === 1 ? 4 : 6;
+export function tilingFor({ lanes, registers, paired }: Target): Tiling {
+  const nr = Math.max((paired ? 4 : 2) * lanes, 4);
+  const mr = (registers - 3) / 2 >= 12 ? 12 : lanes === 1 ? 4 : 6;
   return { mr, nr, lanes, mc: 192, nc: 256, kc: Math.min(512, PANEL / nr) };
 }
 
