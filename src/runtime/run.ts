@@ -27,6 +27,12 @@ export interface RunPosition {
   readonly extra: Readonly<Record<string, string>>;
 }
 
+export interface LoadedRun {
+  readonly position: RunPosition;
+  /** Why what follows may differ in bits from the run that was never stopped; none where it does not. */
+  readonly warnings: readonly string[];
+}
+
 const NUMBERS = ['epoch', 'batch', 'seed'] as const;
 
 /** A run as a file, in pieces, for `writeFileAtomic`. */
@@ -56,10 +62,9 @@ export function backendIdentity({ device, artifact }: Model): string {
 }
 
 /**
- * Puts a model where the run was. `warnings` says why what follows may differ in bits from the run that was never stopped.
- * Throws CheckpointError, with the model unchanged, where the file is damaged or of another network.
+ * Puts a model where the run was. Throws CheckpointError, with the model unchanged, where the file is damaged or of another network.
  */
-export function loadRun(model: Model, bytes: Uint8Array, file = ''): { position: RunPosition; warnings: string[] } {
+export function loadRun(model: Model, bytes: Uint8Array, file = ''): LoadedRun {
   const { tensors, metadata } = readSafetensorsFile(bytes, file);
   if (!isRun({ metadata })) throw new CheckpointError(file, 'this holds weights only, not a training run');
   const number = (key: string, whole = true): number => {

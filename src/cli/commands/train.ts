@@ -5,9 +5,8 @@ import { Command, Option } from 'commander';
 import pc from 'picocolors';
 import type { StaticValue } from '../../check/elaborated.ts';
 import { count } from '../../diagnostics/words.ts';
-import { DeviceLostError, modelClass, loadRun, type Model, type RunPosition } from '../../runtime/index.ts';
+import { DeviceLostError, modelClass, RunFiles, type Model, type RunPosition } from '../../runtime/index.ts';
 import { cores } from '../../runtime/node/cores.ts';
-import { readBytes } from '../../runtime/node/files.ts';
 import { split } from '../data/dataset.ts';
 import { dataFiles, loadData } from '../data/index.ts';
 import { chooseDevice, DEVICE_HELP, sayBuild, THREADS_HELP } from '../device.ts';
@@ -17,7 +16,6 @@ import { checkOutput } from '../output.ts';
 import { createProgress, duration } from '../progress.ts';
 import { PROFILE_HELP, startProfile } from '../profile.ts';
 import { compileBlock } from '../program.ts';
-import { RunFiles } from '../run-files.ts';
 import { train } from '../trainer.ts';
 import { readWeights } from '../weights/read.ts';
 
@@ -124,7 +122,9 @@ export function trainCommand(): Command {
       const epochs = options.epochs ?? entry.epochs ?? 10;
       const batchSize = options.batch ?? entry.batchSize ?? 64;
       const shape = { samples: String(data.train.count), batch: String(batchSize) };
-      const start = runBefore === null ? null : await resume(model, runBefore, shape, options.seed);
+      const best = options.best ? { path: bestFile, mode: options.best } : null;
+      const files = new RunFiles(runFile, { keep: options.keep, best });
+      const start = runBefore === null ? null : await resume(model, files, runBefore, shape, options.seed);
       const seed = start?.seed ?? model.seed;
       if (options.lr !== undefined && model.optimizer) model.optimizer.lr = options.lr;
       const steps = Math.ceil(data.train.count / batchSize);
@@ -138,10 +138,6 @@ export function trainCommand(): Command {
           `nothing left to train: the run has done ${count(start.epoch, 'epoch')}; more with --epochs\n`,
         );
 
-      const files = new RunFiles(
-        { file: runFile, keep: options.keep, best: options.best ? { file: bestFile, mode: options.best } : null },
-        start?.extra['best'] === undefined ? null : Number(start.extra['best']),
-      );
       const profiling = options.profile === undefined ? null : startProfile(model.device, options.profile);
       const stop = listenForStop();
       const progress = createProgress(epochs, epochs * steps, process.stdout);
@@ -156,8 +152,7 @@ export function trainCommand(): Command {
             seed,
             start: start ?? { epoch: 0, batch: 0 },
             stopped: stop.requested,
-            checkpoint: (epoch, batch, value) =>
-              files.save(model, { step: model.step, epoch, batch, seed, extra: shape }, value),
+            checkpoint: (epoch, batch, value) => files.save(model, { epoch, batch, seed, extra: shape }, value),
           },
           progress,
         );
@@ -220,8 +215,14 @@ interface RunShape extends Record<string, string> {
   readonly batch: string;
 }
 
-async function resume(model: Model, file: string, now: RunShape, seed: number | undefined): Promise<RunPosition> {
-  const { position, warnings } = loadRun(model, await readBytes(file), file);
+async function resume(
+  model: Model,
+  files: RunFiles,
+  file: string,
+  now: RunShape,
+  seed: number | undefined,
+): Promise<RunPosition> {
+  const { position, warnings } = await files.resume(model, file);
   const { samples, batch } = position.extra;
   if (position.batch > 0 && (samples !== now.samples || batch !== now.batch)) {
     const problem = `it stopped inside an epoch of ${samples} samples in batches of ${batch}, and here are ${now.samples} in batches of ${now.batch}`;
