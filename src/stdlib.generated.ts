@@ -678,6 +678,14 @@ export fn scatter_add(x: f32[...S], dim: int, index: i32[...I], src: f32[...I]) 
   op.reshape(flat, shape: S)
 }
 
+/// x, with src[i, j, ...] in the place of what is at index[i, j, ...] along \`dim\`. A place is named once (twice gets the sum);
+/// https://pytorch.org/docs/stable/generated/torch.scatter.html
+export fn scatter(x: f32[...S], dim: int, index: i32[...I], src: f32[...I]) -> f32[...S] {
+  nothing = zeros_like(x)
+  named = scatter_add(nothing, dim, index, zeros_like(src) + 1.0) > 0.0
+  select(named, scatter_add(nothing, dim, index, src), x)
+}
+
 /// x, to which slices are added at indices along \`dim\`; https://pytorch.org/docs/stable/generated/torch.Tensor.index_add_.html
 export fn index_add(x: f32[...S], dim: int, index: i32[N], source: f32[...T]) -> f32[...S] =>
   op.index_add(x, index, source, axis: dim)
@@ -1593,15 +1601,16 @@ export fn rotary(
 /// A number in [0, 1) from 24 random bits: every value is exact in f32.
 fn unit(bits: u32[...S]) -> f32[...S] => f32(shr(bits, 8)) * (1.0 / 16777216.0)
 
-/// Uniform in [0, 1); the shape comes from where the value goes; https://pytorch.org/docs/stable/generated/torch.rand.html
-export fn rand() -> f32[...S] => unit(op.random_bits(shape: S))
+/// Uniform in [0, 1), of the shape S (\`rand([B, 1])\`), else of the shape of the place where the value goes.
+/// https://pytorch.org/docs/stable/generated/torch.rand.html
+export fn rand(S: [int]? = none) -> f32[...S] => unit(op.random_bits(shape: S))
 
 /// Uniform in [0, 1), with the shape of x; https://pytorch.org/docs/stable/generated/torch.rand_like.html
 export fn rand_like(x: f32[...S]) -> f32[...S] => unit(op.random_bits(shape: S))
 
-/// Standard normal by Box and Muller (1958): sqrt(-2 log u) cos(2 pi v), u in (0, 1]; the shape comes from where the value goes.
-/// https://pytorch.org/docs/stable/generated/torch.randn.html
-export fn randn() -> f32[...S] =>
+/// Standard normal by Box and Muller (1958): sqrt(-2 log u) cos(2 pi v), u in (0, 1], of the shape S, else of the
+/// shape of the place where the value goes; https://pytorch.org/docs/stable/generated/torch.randn.html
+export fn randn(S: [int]? = none) -> f32[...S] =>
   sqrt(-2.0 * log(1.0 - unit(op.random_bits(shape: S)))) * cos(2.0 * pi * unit(op.random_bits(shape: S)))
 
 /// Standard normal, with the shape of x; https://pytorch.org/docs/stable/generated/torch.randn_like.html
@@ -1893,12 +1902,28 @@ export fn narrow(x: E[...S], dim: int, start: int, length: int) {
   )
 }
 
-/// Parts of \`split_size\` along \`dim\`; the last may be smaller. The dim must be known while compiling.
-/// https://pytorch.org/docs/stable/generated/torch.split.html
-export fn split(x: E[...S], split_size: int, dim: int = 0) => [
-  for i in 0..(S[dim] + split_size - 1) / split_size:
-    narrow(x, dim, i * split_size, min(split_size, S[dim] - i * split_size))
+/// Parts of \`split_size\` along \`dim\`, the last perhaps smaller; or one part for each size of a list, which together are the dim. The dim must
+/// be known while compiling, but for a list. https://pytorch.org/docs/stable/generated/torch.split.html
+export fn split(x: E[...S], split_size: [int], dim: int = 0) {
+  require len(split_size) > 0, "split_size is a list of no sizes"
+  if len(split_size) == 1 { equal_parts(x, split_size[0], dim) } else { parts_of(x, split_size, dim) }
+}
+
+fn equal_parts(x: E[...S], size: int, dim: int) => [
+  for i in 0..(S[dim] + size - 1) / size: narrow(x, dim, i * size, min(size, S[dim] - i * size))
 ]
+
+fn parts_of(x: E[...S], sizes: [int], dim: int) {
+  starts = [for i in 0..len(sizes) + 1: total(sizes[0:i])]
+  require starts[-1] == S[dim], "the sizes of the parts must add up to that of the dim"
+  [for i in 0..len(sizes): narrow(x, dim, starts[i], sizes[i])]
+}
+
+fn total(sizes: [int]) -> int {
+  n = 0
+  for size in sizes { n = n + size }
+  n
+}
 
 /// At most \`chunks\` parts of equal size (the last may be smaller) along \`dim\`; https://pytorch.org/docs/stable/generated/torch.chunk.html
 export fn chunk(x: E[...S], chunks: int, dim: int = 0) => split(x, (S[dim] + chunks - 1) / chunks, dim)
@@ -1958,8 +1983,14 @@ export fn full(shape: [int], value: float) => op.constant(value: value, elem: "f
 /// Zeros with the shape of x; https://pytorch.org/docs/stable/generated/torch.zeros_like.html
 export fn zeros_like(x: f32[...S]) -> f32[...S] => full(S, 0.0)
 
-/// 0, 1, ..., n - 1; https://pytorch.org/docs/stable/generated/torch.arange.html
-export fn arange(n: int) -> i32[n] => op.iota(shape: [n], axis: 0, elem: "i32")
+/// 0, 1, ..., n - 1; with an end, n, n + step, ... before \`end\`. Whole numbers: \`f32(arange(n)) * 0.5\` has others.
+/// https://pytorch.org/docs/stable/generated/torch.arange.html
+export fn arange(n: int, end: int? = none, step: int = 1) {
+  require step != 0, "arange takes steps of 0 nowhere"
+  if end == none { counted(n) } else { i32(n) + step * counted(max(0, (end - n + step - step / abs(step)) / step)) }
+}
+
+fn counted(n: int) -> i32[n] => op.iota(shape: [n], axis: 0, elem: "i32")
 
 /// The lower triangle of the last two dims, from the given diagonal; 0 above it; https://pytorch.org/docs/stable/generated/torch.tril.html
 export fn tril(x: f32[...S], diagonal: int = 0) -> f32[...S] => select(column(x) > row(x) + diagonal, 0.0, x)
@@ -2309,11 +2340,13 @@ fn as_depth(x: E[N, P, H, W], channels: int, depth: int) => op.reshape(x, shape:
 /// Every element is \`val\`; https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.constant_
 export fn constant(val: float) -> f32[...S] => op.constant(value: val, elem: "f32", shape: S)
 
-/// Zeros, of any element type; https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.zeros_
-export fn zeros() -> E[...S] => op.constant(value: 0.0, elem: E, shape: S)
+/// Zeros of the shape S (\`zeros([B, 4])\`), else of the shape and element type of the place where they go (\`param b: f32[4] ~ zeros()\`).
+/// https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.zeros_, https://pytorch.org/docs/stable/generated/torch.zeros.html
+export fn zeros(S: [int]? = none) -> E[...S] => op.constant(value: 0.0, elem: E, shape: S)
 
-/// Ones, of any element type; https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.ones_
-export fn ones() -> E[...S] => op.constant(value: 1.0, elem: E, shape: S)
+/// Ones of the shape S, else of the shape and element type of the place where they go.
+/// https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.ones_, https://pytorch.org/docs/stable/generated/torch.ones.html
+export fn ones(S: [int]? = none) -> E[...S] => op.constant(value: 1.0, elem: E, shape: S)
 
 /// Uniform in [a, b); https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.uniform_
 export fn uniform(a: float = 0.0, b: float = 1.0) -> f32[...S] => rand() * (b - a) + a

@@ -101,6 +101,8 @@ export function bindArgs(
     const bound = bindOne(cx, callee, p, arg?.value ?? null, arg?.value.span ?? span, scope, path);
     if (isPoison(bound.val)) ok = false;
     out.set(p.name.name, bound);
+    // `S: [int]? = none` that is not given leaves `...S` open, for the place where the result goes to say.
+    if (isUpper(p.name.name) && bound.val.kind === 'none') continue;
     scope.bind(p.name.name, 'arg', bound.val, bound.span, bound.optional);
   }
   if (!ok) return null;

@@ -99,7 +99,12 @@ function resultOf(cx: Cx, inner: Cx, f: FnVal, wanted: Wanted | null, span: Span
     const v = settle(evalBody(inner, decl.body, null));
     return isPoison(v) ? v : coerce(inner, declared, v, { ...meeting, span: decl.body.result?.span ?? decl.body.span });
   }
-  if (unboundIn(declared, scope) || elemUnbound(declared.elem.name, scope)) {
+  const elemOpen = elemUnbound(declared.elem.name, scope);
+  // A shape that is an argument leaves nothing to the place where the value goes: `zeros([B, D])` is f32 everywhere.
+  const shapeGiven = declared.dims.some((d) => d.kind === 'spread' && scope.names.get(d.name.name)?.kind === 'arg');
+  if (elemOpen && shapeGiven) {
+    scope.bind(declared.elem.name, 'dim', { kind: 'elem', elem: 'f32' }, span);
+  } else if (elemOpen || unboundIn(declared, scope)) {
     const from = wanted ?? cx.result;
     if (from) bindWanted(cx, declared, from, scope, span);
     const open = unboundIn(declared, scope);
