@@ -2504,12 +2504,13 @@ export fn sparse(sparsity: float, std: float = 0.01) -> f32[R, C] {
 `,
   'std/metrics': `// Measures of quality that are not trained on.
 
-/// The share of rows whose largest score is at the target.
-export fn accuracy(scores: f32[N, C], target: i32[N]) -> f32[] => mean(f32(argmax(scores, dim: 1) == target))
+/// The share of targets whose class has the largest score; classes are dim 1, as in cross_entropy.
+export fn accuracy(scores: f32[N, C, ...S], target: i32[N, ...S]) -> f32[] =>
+  mean(f32(argmax(scores, dim: 1) == target))
 
-/// The share of rows whose target is among the k largest scores.
-export fn top_k_accuracy(scores: f32[N, C], target: i32[N], k: int = 5) -> f32[] {
-  chosen = sum(select(one_hot(target, C) == 1, scores, 0.0), dim: 1, keepdim: true)
+/// The share of targets whose class is among the k of the largest scores; classes are dim 1.
+export fn top_k_accuracy(scores: f32[N, C, ...S], target: i32[N, ...S], k: int = 5) -> f32[] {
+  chosen = gather(scores, 1, unsqueeze(target, 1))
   mean(f32(sum(i32(scores > chosen), dim: 1) < k))
 }
 
@@ -2526,21 +2527,34 @@ export fn r2_score(input: f32[...S], target: f32[...S]) -> f32[] {
 /// exp of a mean cross-entropy.
 export fn perplexity(loss: f32[]) -> f32[] => exp(loss)
 
-/// How often class r (row) was taken for class c (column): the class of a row of scores is that of the largest.
-export fn confusion_matrix(scores: f32[N, C], target: i32[N]) -> i32[C, C] {
+/// How often class r (row) was taken for class c (column): the class of scores is that of the largest along dim 1.
+export fn confusion_matrix(scores: f32[N, C, ...S], target: i32[N, ...S]) -> i32[C, C] {
   cell = target * i32(C) + argmax(scores, dim: 1)
-  ones = op.constant(value: 1.0, elem: "i32", shape: [N])
-  op.reshape(op.scatter_add(cell, ones, size: C * C), shape: [C, C])
+  n = N * prod(S)
+  ones = op.constant(value: 1.0, elem: "i32", shape: [n])
+  op.reshape(op.scatter_add(op.reshape(cell, shape: [n]), ones, size: C * C), shape: [C, C])
+}
+
+/// For each class of a confusion matrix: the share of what was taken for it that is it (precision), the share of it that was found (recall), and
+/// their harmonic mean (F1). 0 where nothing was taken for it, or nothing is it. The mean over classes is the "macro" average.
+export fn class_precision_recall_f1(confusion: i32[C, C]) -> (f32[C], f32[C], f32[C]) {
+  counts = f32(confusion)
+  hits = sum(select(unsqueeze(arange(C), 1) == arange(C), counts, 0.0), dim: 1)
+  scores_of(hits, sum(counts, dim: 0), sum(counts, dim: 1))
 }
 
 /// For scores and targets 0 or 1: the share of the positive that is found right (precision), the share of the true that is found
 /// (recall), and their harmonic mean (F1). 0 where nothing is positive, or true.
 export fn precision_recall_f1(scores: f32[N], target: f32[N]) -> (f32[], f32[], f32[]) {
   positive = f32(scores > 0.0)
-  hits = sum(positive * target)
-  precision = hits / maximum(sum(positive), 1.0)
-  recall = hits / maximum(sum(target), 1.0)
-  (precision, recall, 2.0 * precision * recall / maximum(precision + recall, 1e-12))
+  scores_of(sum(positive * target), sum(positive), sum(target))
+}
+
+/// Precision, recall and F1 of numbers of hits among what was taken for true and what is.
+fn scores_of(hits: f32[...S], taken: f32[...S], actual: f32[...S]) -> (f32[...S], f32[...S], f32[...S]) {
+  precision = hits / maximum(taken, 1.0)
+  recall = hits / maximum(actual, 1.0)
+  (precision, recall, 2.0 * hits / maximum(taken + actual, 1.0))
 }
 `,
   'std/nn': `// Activations as blocks, for a \`seq\` that sets their hyper-parameters or for PyTorch's spelling; the plain functions do the same.
@@ -4298,7 +4312,7 @@ block RecurrentCell(cell: Cell, input_size: int, hidden_size: int, bias: bool) {
   state(h: f32[...B, hidden_size]) => linear(h, weight_hh, if bias { bias_hh } else { none })
 
   /// Zeros for the samples of x.
-  start(x: f32[...B, input_size]) -> f32[...B, hidden_size] => full(B + [hidden_size], 0.0)
+  start(x: f32[...B, input_size]) -> f32[...B, hidden_size] => full([for d in B: d] + [hidden_size], 0.0)
 
   if cell == "lstm" {
     forward(x: f32[...B, input_size], hx: (f32[...B, hidden_size], f32[...B, hidden_size])? = none) -> (

@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { DiagnosticBag } from '../../src/diagnostics/index.ts';
-import type { BlockDecl } from '../../src/parser/ast.ts';
+import type { BlockDecl, FnDecl } from '../../src/parser/ast.ts';
 import { parse } from '../../src/parser/index.ts';
 import { block } from '../support/check.ts';
 import { askPyTorch, onPyTorch } from '../support/pytorch.ts';
@@ -127,9 +127,12 @@ print(json.dumps({'signatures': found, 'forwards': forwards, 'states': {c: state
 
 const folder = fileURLToPath(new URL('../../stdlib/nn/', import.meta.url));
 const sources = readdirSync(folder).map((name) => readFileSync(folder + name, 'utf8'));
-const blocks: readonly { readonly decl: BlockDecl; readonly source: string }[] = sources.flatMap((source) =>
+/** Functions that are named like blocks make one. */
+const blocks: readonly { readonly decl: BlockDecl | FnDecl; readonly source: string }[] = sources.flatMap((source) =>
   parse(source, '', new DiagnosticBag()).decls.flatMap((decl) =>
-    decl.kind === 'block' && decl.exported ? [{ decl, source }] : [],
+    decl.exported && (decl.kind === 'block' || (decl.kind === 'fn' && /^[A-Z]/.test(decl.name.name)))
+      ? [{ decl, source }]
+      : [],
   ),
 );
 
@@ -180,7 +183,8 @@ onTorch('names, order and defaults of the optional arguments of forward', (t) =>
   for (const { decl, source } of blocks) {
     const name = decl.name.name;
     const theirs = torch().forwards[name];
-    const method = decl.members.flatMap((m) => (m.kind === 'method' && m.fn.name.name === 'forward' ? [m.fn] : []))[0];
+    const members = decl.kind === 'block' ? decl.members : [];
+    const method = members.flatMap((m) => (m.kind === 'method' && m.fn.name.name === 'forward' ? [m.fn] : []))[0];
     if (!theirs || !method) continue;
     const own = method.params.flatMap((p): readonly Param[] =>
       p.default ? [[p.name.name, source.slice(p.default.span.start, p.default.span.end)]] : [],

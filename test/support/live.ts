@@ -26,8 +26,8 @@ export interface LiveCase {
   readonly inputs: Readonly<Record<string, Input>>;
   /** What stands before the block, and before the layer in Python. */
   readonly declarations?: readonly [net: string, torch: string];
-  /** Numbers are drawn in training: values are compared in evaluation only, and no gradients. */
-  readonly draws?: boolean;
+  /** Where the modes differ: the one that is compared. In evaluation there are no gradients. */
+  readonly only?: 'evaluation' | 'training';
 }
 
 interface Numbers {
@@ -75,12 +75,13 @@ def answer(case, seed):
         with torch.no_grad():
             # Zeros and ones at the start would hide what the tensors do.
             for p in layer.parameters(): p.copy_(rounded(torch.randn(p.shape) * 0.5))
-    if layer is not None and case.get('draws'): layer.eval()
+    evaluated = case.get('only') == 'evaluation'
+    if layer is not None and evaluated: layer.eval()
     scope.update(inputs, layer=layer)
     state = {} if layer is None else {k: told(v) for k, v in layer.state_dict().items()}
     outputs = flat(eval(case['torch'], scope))
     cot = [rounded(torch.randn(y.shape)) if y.requires_grad else None for y in outputs]
-    if not case.get('draws') and any(c is not None for c in cot):
+    if not evaluated and any(c is not None for c in cot):
         sum((y * c).sum() for y, c in zip(outputs, cot) if c is not None).backward()
     grads = lambda named: {k: told(torch.zeros_like(x) if x.grad is None else x.grad) for k, x in named if x.requires_grad}
     return {
@@ -164,12 +165,13 @@ async function check(t: ExecutionContext, c: LiveCase, a: Answer): Promise<void>
     t.deepEqual([...made.shape], [...wanted.shape], what);
     close(t, what, made.readSync(), { dtype: 'F64', shape: wanted.shape, data: numbers(wanted) }, NOISE);
   };
-  for (const training of c.draws ? [false] : [false, true]) {
+  const modes = c.only === undefined ? [false, true] : [c.only === 'training'];
+  for (const training of modes) {
     const made = leaves(model.call('value', args, { training }));
     t.is(made.length, a.outputs.length);
     made.forEach((y, i) => same(`output ${i}${training ? ' in training' : ''}`, y, a.outputs[i]!));
   }
-  if (c.draws || a.cotangents.every((x) => x === null)) return;
+  if (c.only === 'evaluation' || a.cotangents.every((x) => x === null)) return;
   model.backward(...args, ...a.cotangents.flatMap((x) => (x ? [given(x)] : [])));
   const params = new Map(model.named_parameters());
   const gradient = (name: string, wanted: Numbers): void =>
