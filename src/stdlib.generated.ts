@@ -1914,12 +1914,12 @@ fn equal_parts(x: E[...S], size: int, dim: int) => [
 ]
 
 fn parts_of(x: E[...S], sizes: [int], dim: int) {
-  starts = [for i in 0..len(sizes) + 1: total(sizes[0:i])]
+  starts = [for i in 0..len(sizes) + 1: length_of(sizes[0:i])]
   require starts[-1] == S[dim], "the sizes of the parts must add up to that of the dim"
   [for i in 0..len(sizes): narrow(x, dim, starts[i], sizes[i])]
 }
 
-fn total(sizes: [int]) -> int {
+fn length_of(sizes: [int]) -> int {
   n = 0
   for size in sizes { n = n + size }
   n

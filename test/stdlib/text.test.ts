@@ -14,6 +14,12 @@ for (const [path, text] of Object.entries(STDLIB)) {
       bag.all.map((d) => d.message),
       [],
     );
+    // The files of a folder are one module, private names included.
+    const names = file.decls.map((d) => d.name.name);
+    t.deepEqual(
+      names.filter((name, i) => names.indexOf(name) !== i),
+      [],
+    );
     for (const d of file.decls) {
       if (!d.exported) continue;
       t.true(d.doc.trim() !== '', `${d.name.name} has no documentation`);
