@@ -1,6 +1,6 @@
 /** Tensors of random numbers for data and tests. Counter-based: the values depend on the seed and the shape's size only. */
 import { foldIn, randomBits } from './rng.ts';
-import { tensor, type Shape } from './tensor.ts';
+import { tensor, type Shape, type ShapeType, type Tensor } from './tensor.ts';
 
 export interface RandomOptions {
   /** Default 0: the same numbers every time. */
@@ -8,18 +8,12 @@ export interface RandomOptions {
 }
 
 /** f32 values in [0, 1), multiples of 2^-24. */
-export function rand<const S extends Shape>(
-  shape: S,
-  options: RandomOptions = {},
-): ReturnType<typeof tensor<'f32', S>> {
+export function rand<const S extends Shape>(shape: S, options: RandomOptions = {}): Tensor<'f32', ShapeType<S>> {
   return tensor<'f32', S>(uniform(shape, options.seed ?? 0, 0), { dtype: 'f32', shape });
 }
 
 /** f32 values of mean 0 and variance 1 (Box and Muller, 1958). */
-export function randn<const S extends Shape>(
-  shape: S,
-  options: RandomOptions = {},
-): ReturnType<typeof tensor<'f32', S>> {
+export function randn<const S extends Shape>(shape: S, options: RandomOptions = {}): Tensor<'f32', ShapeType<S>> {
   const seed = options.seed ?? 0;
   const [u, v] = [uniform(shape, seed, 0), uniform(shape, seed, 1)];
   // 1 - u lies in (0, 1]: its logarithm is finite.

@@ -56,7 +56,7 @@ export class Tensor<E extends Elem = Elem, S extends Shape = Shape> {
   }
 
   /** Sets one element in place: `t.set([0, 0], 42)`. Tied names and views see it. */
-  set(index: readonly number[], value: number): void {
+  set(index: IndexOf<S>, value: number): void {
     if (index.length !== this.shape.length) {
       throw new ShapeError(
         `[${index.join(', ')}] has ${index.length} indices; the tensor has ${this.shape.length} dims`,
@@ -112,6 +112,9 @@ export class Tensor<E extends Elem = Elem, S extends Shape = Shape> {
   }
 }
 
+/** One number for each dim. */
+export type IndexOf<S extends Shape> = { readonly [K in keyof S]: number };
+
 /**
  * What a method of a generated class takes for `Tensor<E, S>`, when it is given a tensor of shape `Given`: where the rank
  * of `Given` is known it must fit S; a tensor of any `Shape` is taken as it is, and checked when it runs.
@@ -123,7 +126,28 @@ export type Input<E extends Elem, S extends Shape, Given extends Shape> = Tensor
 export type ShapeType<S extends Shape> = number extends S['length'] ? Shape : { -readonly [K in keyof S]: S[K] };
 
 type IntegerArray = Int32Array | Int16Array | Int8Array | Uint8Array | Uint16Array | BigInt64Array | BigUint64Array;
-type NestedOf<T> = T | readonly NestedOf<T>[];
+/** The shape of nested lists as a type, by the first of each list: a tuple where the lists are written out, else any. */
+export type NestedShape<V> = V extends readonly unknown[]
+  ? number extends V['length']
+    ? Shape
+    : V extends readonly [infer First, ...unknown[]]
+      ? NestedShape<First> extends infer Rest extends Shape
+        ? number extends Rest['length']
+          ? Shape
+          : [V['length'], ...Rest]
+        : never
+      : [0]
+  : [];
+/** The element type that nested lists get where none is asked for. */
+export type NestedElem<V> = Nested extends V
+  ? Elem
+  : V extends readonly (infer X)[]
+    ? NestedElem<X>
+    : V extends boolean
+      ? 'bool'
+      : V extends bigint
+        ? 'i32'
+        : 'f32';
 export type TensorValues = Nested | ArrayLike<number | bigint>;
 
 export interface TensorOptions<E extends Elem = Elem, S extends Shape = Shape> {
@@ -143,21 +167,21 @@ export function tensor<const S extends Shape = Shape>(
   options?: TensorOptions<'f32', S>,
 ): Tensor<'f32', ShapeType<S>>;
 export function tensor<const S extends Shape = Shape>(
-  values: IntegerArray | NestedOf<bigint>,
+  values: IntegerArray,
   options?: TensorOptions<'i32', S>,
 ): Tensor<'i32', ShapeType<S>>;
 export function tensor<const S extends Shape = Shape>(
   values: Uint32Array,
   options?: TensorOptions<'u32', S>,
 ): Tensor<'u32', ShapeType<S>>;
-export function tensor<const S extends Shape = Shape>(
-  values: NestedOf<boolean>,
-  options?: TensorOptions<'bool', S>,
-): Tensor<'bool', ShapeType<S>>;
+export function tensor<const V extends Nested, E extends Elem = NestedElem<V>, const S extends Shape = NestedShape<V>>(
+  values: V,
+  options?: TensorOptions<E, S>,
+): Tensor<NoInfer<E>, NoInfer<ShapeType<S>>>;
 export function tensor<E extends Elem = 'f32', const S extends Shape = Shape>(
   values: TensorValues,
   options?: TensorOptions<E, S>,
-): Tensor<E, ShapeType<S>>;
+): Tensor<NoInfer<E>, NoInfer<ShapeType<S>>>;
 export function tensor(values: TensorValues, options: TensorOptions = {}): Tensor {
   const where = resolveDevice(options.device);
   let shape: readonly number[];
@@ -223,13 +247,13 @@ export function ones<S extends Shape, E extends Elem>(
 }
 
 /** Whole numbers from `start` (0) up to, without, `end`, every `step`-th, as `torch.arange`: i32, or f32 where one of the three is no whole number. */
-export function arange(end: number, options?: FilledOptions<Elem>): Tensor<Elem, [number]>;
-export function arange(
+export function arange<E extends Elem = Elem>(end: number, options?: FilledOptions<E>): Tensor<NoInfer<E>, [number]>;
+export function arange<E extends Elem = Elem>(
   start: number,
   end: number,
   step?: number,
-  options?: FilledOptions<Elem>,
-): Tensor<Elem, [number]>;
+  options?: FilledOptions<E>,
+): Tensor<NoInfer<E>, [number]>;
 export function arange(...args: readonly (number | FilledOptions<Elem> | undefined)[]): Tensor<Elem, [number]> {
   const numbers = args.filter((a) => typeof a === 'number');
   const options = args.find((a) => typeof a === 'object') ?? {};

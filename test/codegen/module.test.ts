@@ -69,7 +69,8 @@ export async function main(): Promise<void> {
   for (const head of model.heads) head.fc.weight.data.set([0, 0], 1);
   const { loss } = model.train_step(x, y, { lr: 0.1 });
   const scalar: Tensor<'f32', []> = loss;
-  model.forward(tensor([[[[1, 2, 3, 4]]]])); // its shape is known only when it runs
+  const rows: number[][][][] = [[[[1, 2, 3, 4]]]];
+  model.forward(tensor(rows)); // its shape is known only when it runs
   const passed = (t: Tensor<'f32'>): Tensor<'f32'> => model.forward(t);
   passed(x);
   model.optimizer.lr = 0.5;
@@ -88,6 +89,8 @@ export async function main(): Promise<void> {
   other.rec({ k: zeros([1, 4, 3]), n: zeros([], { dtype: 'i32' }) }, zeros([], { dtype: 'i32' }));
   // @ts-expect-error a wrong size
   model.forward(zeros([5, 1, 4, 5]));
+  // @ts-expect-error a wrong size in lists that are written out
+  model.forward(tensor([[[[1, 2, 3, 4]]]]));
   // @ts-expect-error a wrong rank
   model.forward(zeros([5, 4, 4]));
   // @ts-expect-error a wrong element type

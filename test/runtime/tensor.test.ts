@@ -47,7 +47,18 @@ test('typed arrays, wide and narrow, become 32-bit tensors where they fit', (t) 
 
 test('ragged nesting and wrong counts are named', (t) => {
   t.throws(() => tensor([[1, 2], [3]]), { instanceOf: ShapeError, message: /ragged.*\[1\]/ });
-  t.throws(() => tensor([[1], 2]), { instanceOf: ShapeError });
+  t.throws(() => tensor([[1], 2]), { instanceOf: ShapeError, message: /a number where a list is expected, at \[1\]$/ });
+  const deep = [
+    [
+      [1, 2],
+      [3, 4],
+    ],
+    [[5, 6], [7]],
+  ];
+  t.throws(() => tensor(deep), {
+    instanceOf: ShapeError,
+    message: /ragged: 1 items where 2 is expected, at \[1\]\[1\]$/,
+  });
   t.throws(() => tensor([1, 2, 3], { shape: [2, 2] }), { instanceOf: ShapeError, message: /3 values.*\[2, 2\]/ });
   t.throws(() => tensor(['a'] as unknown as number[]), { instanceOf: DTypeError });
 });
@@ -67,6 +78,7 @@ test('set writes one element, counted from either end', (t) => {
   x.set([-2, -3], 7);
   t.deepEqual([...x.readSync()], [7, 0, 0, 0, 0, 5]);
   t.throws(() => x.set([0, 3], 1), { instanceOf: ShapeError, message: /index 3.*dim 1.*size 3/ });
+  // @ts-expect-error an index for each dim
   t.throws(() => x.set([0], 1), { instanceOf: ShapeError });
   const y = tensor([1, 2], { dtype: 'i32' });
   t.throws(() => y.set([0], 1.5), { instanceOf: DTypeError });
@@ -100,6 +112,28 @@ test('static shapes are part of the type', (t) => {
   const b: Tensor<'i32', [2]> = full([2], 1, { dtype: 'i32' });
   const c: Tensor<'f32', [4]> = randn([4], { seed: 1 });
   const d: Tensor<'f32', [2]> = tensor(new Float32Array(2), { shape: [2] });
+  const f: Tensor<'f32', [2, 3]> = tensor([
+    [1, 2, 3],
+    [4, 5, 6],
+  ]);
+  const g: [Tensor<'f32', []>, Tensor<'f32', [0]>] = [tensor(7), tensor([])];
+  const h: [Tensor<'bool', [1, 2]>, Tensor<'i32', [2]>] = [tensor([[true, false]]), tensor([1n, 2n])];
+  const i: Tensor<'f16', [2]> = tensor([1, 2], { dtype: 'f16' });
+  const j: Tensor<'f32', [1, 4]> = tensor([1, 2, 3, 4], { shape: [1, 4] });
+  const rows: number[][] = [[1, 2]];
+  const k: Tensor<'f32'> = tensor(rows);
+  // @ts-expect-error the length of a list that is not written out is known when it runs
+  const l: Tensor<'f32', [1, 2]> = tensor(rows);
+  // @ts-expect-error one row of two is not two of one
+  const m: Tensor<'f32', [2, 1]> = tensor([[1, 2]]);
+  // @ts-expect-error numbers are f32
+  const n: Tensor<'i32', [2]> = tensor([1, 2]);
+  // @ts-expect-error text is no number
+  t.throws(() => tensor([['1']]), { instanceOf: DTypeError, message: /\[0\]\[0\]/ });
+  t.deepEqual(
+    [f, ...g, ...h, i, j, k, l, m, n].map((x) => [x.dtype, ...x.shape].join(' ')),
+    ['f32 2 3', 'f32', 'f32 0', 'bool 1 2', 'i32 2', 'f16 2', 'f32 1 4', 'f32 1 2', 'f32 1 2', 'f32 1 2', 'f32 2'],
+  );
   // @ts-expect-error two is not three
   const e: Tensor<'f32', [3]> = tensor([1, 2], { shape: [2] });
   t.deepEqual(
