@@ -574,7 +574,7 @@ fn bags_of_parts(rows: f32[L, D], counts: bool[L], offsets: i32[B], mode: "sum" 
 
 fn finite_or_zero(x: f32[...S]) -> f32[...S] => select(x == -inf, 0.0, x)
 
-// Images [N, C, H, W]: channels to pixels and back, changes of size.
+// Images [N, C, H, W]: channels to pixels and back.
 
 /// Channels become pixels: [N, C r^2, H, W] to [N, C, H r, W r]; Shi et al. 2016.
 /// https://pytorch.org/docs/stable/generated/torch.nn.functional.pixel_shuffle.html
@@ -596,58 +596,6 @@ export fn pixel_unshuffle(x: f32[N, C, H, W], downscale_factor: int) {
 /// https://pytorch.org/docs/stable/generated/torch.nn.functional.channel_shuffle.html
 export fn channel_shuffle(x: f32[N, C, ...S], groups: int) =>
   flatten(transpose(unflatten(x, 1, [groups, C / groups]), 1, 2), 1, 2)
-
-/// Another size, given as \`size\` or as a whole \`scale_factor\`; https://pytorch.org/docs/stable/generated/torch.nn.functional.interpolate.html.
-/// nearest: pixel floor(i n / size); bilinear and bicubic (a = -0.75) weigh 2 or 4 neighbours along each side, with pixels' corners
-/// aligned, or their centres on a grid that covers the image.
-export fn interpolate(
-  x: f32[N, C, H, W],
-  size: (int, int)? = none,
-  scale_factor: (int, int)? = none,
-  mode: "nearest" | "bilinear" | "bicubic" = "nearest",
-  align_corners: bool = false
-) {
-  (height, width) = if size == none { (H * scale_factor.0, W * scale_factor.1) } else { size }
-  resize(resize(x, 2, height, mode, align_corners), 3, width, mode, align_corners)
-}
-
-fn resize(x: f32[...S], dim: int, size: int, mode: "nearest" | "bilinear" | "bicubic", align_corners: bool) {
-  if mode == "nearest" {
-    take(x, arange(size) * i32(S[dim]) / i32(size), axis: dim)
-  } else {
-    i = f32(arange(size))
-    at = if align_corners {
-      i * (f32(S[dim] - 1) / maximum(f32(size - 1), 1.0))
-    } else {
-      (i + 0.5) * (f32(S[dim]) / f32(size)) - 0.5
-    }
-    if mode == "bilinear" {
-      inside = maximum(at, 0.0)
-      first = floor(inside)
-      part = along(inside - first, dim, len(S))
-      neighbour(x, dim, first) * (1.0 - part) + neighbour(x, dim, first + 1.0) * part
-    } else {
-      first = floor(at)
-      t = along(at - first, dim, len(S))
-      u = 1.0 - t
-      neighbour(x, dim, first - 1.0) * outer_weight(t + 1.0) +
-        neighbour(x, dim, first) * inner_weight(t) +
-        neighbour(x, dim, first + 1.0) * inner_weight(u) +
-        neighbour(x, dim, first + 2.0) * outer_weight(u + 1.0)
-    }
-  }
-}
-
-/// The slices of x at positions along \`dim\`, the ends repeated beyond.
-fn neighbour(x: f32[...S], dim: int, positions: f32[N]) =>
-  take(x, minimum(maximum(i32(positions), 0), i32(S[dim] - 1)), axis: dim)
-
-/// v as the dim \`dim\` of \`rank\` dims.
-fn along(v: f32[N], dim: int, rank: int) => op.reshape(v, shape: [for a in 0..rank: if a == dim { N } else { 1 }])
-
-// Keys 1981, "Cubic convolution interpolation for digital image processing", with a = -0.75: at distance below 1, and 1 to 2.
-fn inner_weight(d: f32[...S]) -> f32[...S] => (1.25 * d - 2.25) * d * d + 1.0
-fn outer_weight(d: f32[...S]) -> f32[...S] => ((-0.75 * d + 3.75) * d - 6.0) * d + 3.0
 
 // Elements picked by tensors of indices, and orders. An index outside reads NaN (0 for integers) and writes nothing.
 
@@ -1766,6 +1714,149 @@ export fn any(x: bool[...S], dim: [int]? = none, keepdim: bool = false) =>
 /// Whether all elements are true; https://pytorch.org/docs/stable/generated/torch.all.html
 export fn all(x: bool[...S], dim: [int]? = none, keepdim: bool = false) =>
   op.min(i32(x), axes: axes_of(dim, len(S)), keepdims: keepdim) != 0
+
+// Sequences, images and volumes [N, C, ...] of another size.
+
+/// Another size: \`size\`, or floor(n * scale_factor) for each spatial dim, one number for all of them or one for each;
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.interpolate.html. Element i of n that become m lies at
+/// i / scale_factor, and at i n / m where \`size\` is given or recompute_scale_factor is true.
+///
+/// - nearest takes the element at the floor of that, nearest-exact the one whose centre is nearest (the later of two);
+/// - linear, bilinear and trilinear weigh 2 neighbours along each dim, bicubic 4 (Keys 1981, a = -0.75), by centres at 0.5, 1.5, ... or, with
+///   align_corners, by distances from the first element to the last. \`antialias\` (bilinear, bicubic with a = -0.5) widens the weights by
+///   the factor by which an image shrinks;
+/// - area takes means, as adaptive_avg_pool2d does.
+///
+/// Positions of nearest neighbours are exact fractions, which PyTorch rounds to f32: at rare sizes it takes the element before. Where a factor
+/// leaves the size as it is, PyTorch's cpu copies x in some modes; here the factor counts. area and antialias multiply by matrices, so that a
+/// value that is not finite makes NaN along its whole line.
+export fn interpolate(
+  x: f32[N, C, ...S],
+  size: [int]? = none,
+  scale_factor: [float]? = none,
+  mode: "nearest" | "linear" | "bilinear" | "bicubic" | "trilinear" | "area" | "nearest-exact" = "nearest",
+  align_corners: bool? = none,
+  recompute_scale_factor: bool? = none,
+  antialias: bool = false
+) {
+  rank = len(S)
+  require rank >= 1 and rank <= 3, "x has {rank} spatial dims: interpolate takes 1 to 3"
+  require size == none or scale_factor == none, "give size or scale_factor, not both"
+  require size != none or scale_factor != none, "give size or scale_factor"
+  smooth = mode == "linear" or mode == "bilinear" or mode == "bicubic" or mode == "trilinear"
+  require mode != "linear" or rank == 1, "linear is for sequences [N, C, L]; x has {rank} spatial dims"
+  require (mode != "bilinear" and mode != "bicubic") or
+    rank == 2, "{mode} is for images [N, C, H, W]; x has {rank} spatial dims"
+  require mode != "trilinear" or rank == 3, "trilinear is for volumes [N, C, D, H, W]; x has {rank} spatial dims"
+  require smooth or align_corners == none, "align_corners is for modes that weigh neighbours, not for {mode}"
+  require not antialias or
+    mode == "bilinear" or
+    mode == "bicubic", "antialias is for bilinear and bicubic, not for {mode}"
+  given = if size == none { len(scale_factor) } else { len(size) }
+  require given == 1 or given == rank, "{given} sizes or factors are given for {rank} spatial dims"
+  corners = align_corners != none and align_corners
+  whole = recompute_scale_factor != none and recompute_scale_factor
+  y = x
+  for a in [for a in 0..rank: a] {
+    n = S[a]
+    k = if given == 1 { 0 } else { a }
+    (up, down) = if size == none { fraction(scale_factor[k]) } else { (size[k], n) }
+    m = n * up / down
+    require m > 0, "the result has size {m}"
+    scale = if whole { (m, n) } else { (up, down) }
+    y = if not smooth and size == none and down == 1 and mode != "area" {
+      repeat_interleave(y, up, a + 2)
+    } else if antialias {
+      weighted(y, a + 2, antialiased(n, m, step(n, m, scale, corners), mode))
+    } else if mode == "area" {
+      weighted(y, a + 2, means(n, m))
+    } else if smooth {
+      blended(y, a + 2, m, step(n, m, scale, corners), corners, mode)
+    } else {
+      take(y, nearest(m, scale, mode), axis: a + 2)
+    }
+  }
+  y
+}
+
+/// f as (up, down), to 1 in 10^9.
+fn fraction(f: float) -> (int, int) {
+  down = 0
+  for d in [for d in 1..1001: d] {
+    if down == 0 and abs(round(f * float(d)) / float(d) - f) <= 1e-9 * f { down = d }
+  }
+  require down > 0, "scale_factor {f} is no fraction with a denominator up to 1000: give size"
+  (round(f * float(down)), down)
+}
+
+/// Which elements the m elements of the result are.
+fn nearest(m: int, scale: (int, int), mode: string) => if mode == "nearest-exact" {
+  (2 * arange(m) + 1) * i32(scale.1) / i32(2 * scale.0)
+} else {
+  arange(m) * i32(scale.1) / i32(scale.0)
+}
+
+/// How far neighbours of the result are apart in x, in f32 as PyTorch computes it.
+fn step(n: int, m: int, scale: (int, int), corners: bool) => if corners {
+  f32(n - 1) / maximum(f32(m - 1), 1.0)
+} else {
+  f32(scale.1) / f32(scale.0)
+}
+
+/// Sums of the 2 or 4 elements around each place, by their distances from it.
+fn blended(x: f32[...S], dim: int, m: int, step: f32[], corners: bool, mode: string) {
+  i = f32(arange(m))
+  place = if corners { i * step } else { (i + 0.5) * step - 0.5 }
+  // Linear modes repeat the first element before it, cubic ones go on from neighbours that do.
+  at = if mode == "bicubic" { place } else { maximum(place, 0.0) }
+  first = floor(at)
+  t = along(at - first, dim, len(S))
+  if mode == "bicubic" {
+    u = 1.0 - t
+    neighbour(x, dim, first - 1.0) * far_weight(t + 1.0, -0.75) +
+      neighbour(x, dim, first) * near_weight(t, -0.75) +
+      neighbour(x, dim, first + 1.0) * near_weight(u, -0.75) +
+      neighbour(x, dim, first + 2.0) * far_weight(u + 1.0, -0.75)
+  } else {
+    neighbour(x, dim, first) * (1.0 - t) + neighbour(x, dim, first + 1.0) * t
+  }
+}
+
+/// The slices of x at positions along \`dim\`, the ends repeated beyond.
+fn neighbour(x: f32[...S], dim: int, positions: f32[N]) =>
+  take(x, minimum(maximum(i32(positions), 0), i32(S[dim] - 1)), axis: dim)
+
+/// v as the dim \`dim\` of \`rank\` dims.
+fn along(v: f32[N], dim: int, rank: int) => op.reshape(v, shape: [for a in 0..rank: if a == dim { N } else { 1 }])
+
+// Keys 1981, "Cubic convolution interpolation for digital image processing": weights at distance below 1, and from 1 to 2.
+fn near_weight(d: f32[...S], a: float) -> f32[...S] => ((a + 2.0) * d - (a + 3.0)) * d * d + 1.0
+fn far_weight(d: f32[...S], a: float) -> f32[...S] => ((a * d - 5.0 * a) * d + 8.0 * a) * d - 4.0 * a
+
+/// Row i of w [m, n] says how much each element along \`dim\` gives to element i of the result.
+fn weighted(x: f32[...S], dim: int, w: f32[M, N]) =>
+  if dim == len(S) - 1 { x @ transpose(w) } else { transpose(transpose(x, dim, -1) @ transpose(w), dim, -1) }
+
+/// Weights of triangles or cubics that are \`step\` times as wide where the image shrinks; each row adds up to 1.
+fn antialiased(n: int, m: int, step: f32[], mode: string) {
+  // PyTorch's places are those of centres even where it aligns corners.
+  place = (op.iota(shape: [m, n], axis: 0, elem: "f32") + 0.5) * step
+  d = abs(op.iota(shape: [m, n], axis: 1, elem: "f32") - place + 0.5) / maximum(step, 1.0)
+  w = if mode == "bilinear" {
+    maximum(1.0 - d, 0.0)
+  } else {
+    select(d < 1.0, near_weight(d, -0.5), select(d < 2.0, far_weight(d, -0.5), 0.0))
+  }
+  w / sum(w, 1, keepdim: true)
+}
+
+/// Row i is the mean of the elements floor(i n / m) to ceil((i + 1) n / m).
+fn means(n: int, m: int) {
+  i = op.iota(shape: [m, n], axis: 0, elem: "i32")
+  j = op.iota(shape: [m, n], axis: 1, elem: "i32")
+  w = f32(j >= i * i32(n) / i32(m) and j < ((i + 1) * i32(n) + i32(m) - 1) / i32(m))
+  w / sum(w, 1, keepdim: true)
+}
 
 // Images read at positions that are computed: spatial transformers.
 
@@ -3321,15 +3412,33 @@ export block ChannelShuffle(groups: int) {
   forward(x: f32[N, C, H, W]) => channel_shuffle(x, groups)
 }
 
-/// Another size, by \`size\` or a whole \`scale_factor\`; https://pytorch.org/docs/stable/generated/torch.nn.Upsample.html
+/// Another size, by \`size\` or \`scale_factor\`; https://pytorch.org/docs/stable/generated/torch.nn.Upsample.html
 export block Upsample(
-  size: (int, int)? = none,
-  scale_factor: (int, int)? = none,
-  mode: "nearest" | "bilinear" | "bicubic" = "nearest",
-  align_corners: bool = false
+  size: [int]? = none,
+  scale_factor: [float]? = none,
+  mode: "nearest" | "linear" | "bilinear" | "bicubic" | "trilinear" | "nearest-exact" = "nearest",
+  align_corners: bool? = none,
+  recompute_scale_factor: bool? = none
 ) {
+  forward(x: f32[N, C, ...S]) => interpolate(
+    x,
+    size: size,
+    scale_factor: scale_factor,
+    mode: mode,
+    align_corners: align_corners,
+    recompute_scale_factor: recompute_scale_factor
+  )
+}
+
+/// \`Upsample\` of images by nearest neighbours; https://pytorch.org/docs/stable/generated/torch.nn.UpsamplingNearest2d.html
+export block UpsamplingNearest2d(size: [int]? = none, scale_factor: [float]? = none) {
+  forward(x: f32[N, C, H, W]) => interpolate(x, size: size, scale_factor: scale_factor)
+}
+
+/// Bilinear \`Upsample\` of images with corners aligned; https://pytorch.org/docs/stable/generated/torch.nn.UpsamplingBilinear2d.html
+export block UpsamplingBilinear2d(size: [int]? = none, scale_factor: [float]? = none) {
   forward(x: f32[N, C, H, W]) =>
-    interpolate(x, size: size, scale_factor: scale_factor, mode: mode, align_corners: align_corners)
+    interpolate(x, size: size, scale_factor: scale_factor, mode: "bilinear", align_corners: true)
 }
 
 /// The windows of an image as columns; https://pytorch.org/docs/stable/generated/torch.nn.Unfold.html

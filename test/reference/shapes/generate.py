@@ -3,7 +3,7 @@
 Run with torch 2.13.0: python test/reference/shapes/generate.py. As test/reference/functions/generate.py; in addition `noise` is the
 largest difference between float32 and float64, for outputs and gradients.
 """
-import json, pathlib, torch
+import json, pathlib, re, torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
@@ -11,6 +11,33 @@ torch.manual_seed(1)
 torch.set_num_threads(1)
 r = torch.randn
 volume = r(2, 3, 5, 6, 4)
+
+def wave(*shape):
+    return (torch.arange(torch.Size(shape).numel()) + 1.).pow(1.5).sin().reshape(shape)
+
+def resized():
+    """interpolate: every mode for sequences, images and volumes, up and down, by sizes and by whole and broken factors."""
+    inputs = {1: wave(2, 3, 7), 2: wave(2, 3, 5, 6), 3: wave(1, 2, 3, 4, 5)}
+    ways = {
+        1: ["size=12", "size=3", "scale_factor=2.0", "scale_factor=1.7", "scale_factor=0.4", "scale_factor=1.7, recompute_scale_factor=True"],
+        2: ["size=(8, 11)", "size=(2, 3)", "size=(7, 4)", "scale_factor=2.0", "scale_factor=(3.0, 1.5)", "scale_factor=(0.5, 0.7)",
+            "scale_factor=(0.5, 0.7), recompute_scale_factor=True"],
+        3: ["size=(5, 3, 7)", "scale_factor=2.0", "scale_factor=(1.5, 0.5, 0.9)"],
+    }
+    modes = {1: ["nearest", "nearest-exact", "linear", "area"], 2: ["nearest", "nearest-exact", "bilinear", "bicubic", "area"],
+             3: ["nearest", "nearest-exact", "trilinear", "area"]}
+    def options(mode):
+        yield ""
+        if mode.endswith(("linear", "cubic")): yield ", align_corners=True"
+        if mode in ("bilinear", "bicubic"): yield from (", antialias=True", ", antialias=True, align_corners=True")
+    for d, x in inputs.items():
+        for mode in modes[d]:
+            for i, way in enumerate(ways[d]):
+                for j, more in enumerate(options(mode)):
+                    call = f'{way}, mode="{mode}"{more}'
+                    net = re.sub("=", ": ", call).replace("True", "true")
+                    yield f"{mode.replace('-', '_')}{d}_{i}{'abcd'[j]}", f"interpolate(x, {net})", f"F.interpolate(x, {call})", dict(x=x), "x"
+
 CASES = [
     ("einsum_attention", 'einsum("b h i d, b h j d -> b h i j", q, k)', 'torch.einsum("bhid,bhjd->bhij", q, k)', dict(q=r(2, 3, 4, 5), k=r(2, 3, 6, 5)), "qk"),
     ("einsum_values", 'einsum("bhij,bhjd->bihd", a, v)', 'torch.einsum("bhij,bhjd->bihd", a, v)', dict(a=r(2, 3, 4, 6), v=r(2, 3, 6, 5)), "av"),
@@ -72,6 +99,8 @@ CASES = [
     ("avg_pool3d_divisor", "avg_pool3d(x, 2, divisor_override: 3)", "F.avg_pool3d(x, 2, divisor_override=3)", dict(x=volume), "x"),
     ("adaptive_avg_pool3d", "adaptive_avg_pool3d(x, (2, 3, 3))", "F.adaptive_avg_pool3d(x, (2, 3, 3))", dict(x=volume), "x"),
     ("adaptive_max_pool3d", "adaptive_max_pool3d(x, (2, 3, 3))", "F.adaptive_max_pool3d(x, (2, 3, 3))", dict(x=volume), "x"),
+    # From here on inputs are drawn from nothing, so that cases before keep theirs.
+    *resized(),
 ]
 
 def run(expression, inputs, wrt, cots, double):
