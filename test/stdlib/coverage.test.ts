@@ -19,7 +19,6 @@ const WITHOUT = {
     'DataParallel|SyncBatchNorm': 'about several devices',
     NLLLoss2d: 'deprecated by PyTorch for NLLLoss, which takes images too',
     CrossMapLRN2d: 'LocalResponseNorm under the name of its old kernel',
-    'UpsamplingNearest2d|UpsamplingBilinear2d': 'deprecated by PyTorch for Upsample',
   },
   functional: {
     '\\w+_': 'writes over its argument; the compiler reuses memory where nobody can tell',
@@ -47,7 +46,6 @@ const ABSENT: Readonly<Record<string, string>> = {
   dtype: 'a cast is written where it is wanted',
   out: 'values are never overwritten',
   options: 'a choice of PyTorch about memory that changes no result',
-  recompute_scale_factor: 'sizes are always computed from the size of the result',
 };
 
 /** `function.argument`, or a whole function: ours, where it is another one, with the reason. */
@@ -55,16 +53,12 @@ const DIFFERENT: Readonly<Record<string, string>> = {
   batch_norm: 'of given statistics; the block keeps running ones',
   instance_norm: 'of the statistics of its argument; the block keeps running ones',
   'gumbel_softmax.eps': 'without effect in PyTorch',
-  'interpolate.antialias': 'no filter is applied before an image is made smaller',
   'pad.value': '`none` and 0 are the same in PyTorch',
   'one_hot.num_classes': 'the size of a result cannot depend on the data',
   'linear_cross_entropy.ignore_index': 'the number that `none` stands for',
   'triplet_margin_with_distance_loss.distance_function': 'the function that `none` stands for',
   ...Object.fromEntries(
-    ['affine_grid', 'grid_sample', 'interpolate'].map((f) => [
-      `${f}.align_corners`,
-      '`none` and false are the same in PyTorch',
-    ]),
+    ['affine_grid', 'grid_sample'].map((f) => [`${f}.align_corners`, '`none` and false are the same in PyTorch']),
   ),
   ...Object.fromEntries(
     ['softmax', 'softmin', 'log_softmax'].map((f) => [`${f}.dim`, 'required: PyTorch guesses one, with a warning']),

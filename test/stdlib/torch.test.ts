@@ -23,19 +23,7 @@ const ABSENT: Readonly<Record<string, string>> = {
   enable_nested_tensor: 'a fast path of PyTorch that changes no result',
   mask_check: 'a fast path of PyTorch that changes no result',
   options: 'a choice of PyTorch about memory that changes no result',
-<<<<<<< HEAD
-  recompute_scale_factor: 'sizes are always computed from the size of the result',
   _random_samples: 'given to the function: a tensor is no hyper-parameter',
-=======
-  return_indices: 'the places of maxima are not a result, as no unpooling layer reads them',
-  max_norm: 'tables are not renormalised when they are read; a method can scale the rows that it took',
-  norm_type: 'belongs to `max_norm`',
-  scale_grad_by_freq: 'the gradient of a row is the sum over its uses',
-  add_bias_kv: 'keys are the projected ones only',
-  add_zero_attn: 'keys are the projected ones only',
-  kdim: 'keys have as many features as queries',
-  vdim: 'values have as many features as queries',
->>>>>>> 51dd37f (interpolate: every mode, rank, size and factor of PyTorch's; UpsamplingNearest2d and UpsamplingBilinear2d)
 };
 
 /** `Block.parameter`: ours, where it is another one, with the reason. */
