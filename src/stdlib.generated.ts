@@ -1767,9 +1767,9 @@ export fn interpolate(
     y = if not smooth and size == none and down == 1 and mode != "area" {
       repeat_interleave(y, up, a + 2)
     } else if antialias {
-      weighted(y, a + 2, antialiased(n, m, step(n, m, scale, corners), mode))
+      mixed_by(y, a + 2, antialiased(n, m, step(n, m, scale, corners), mode))
     } else if mode == "area" {
-      weighted(y, a + 2, means(n, m))
+      mixed_by(y, a + 2, means(n, m))
     } else if smooth {
       blended(y, a + 2, m, step(n, m, scale, corners), corners, mode)
     } else {
@@ -1834,7 +1834,7 @@ fn near_weight(d: f32[...S], a: float) -> f32[...S] => ((a + 2.0) * d - (a + 3.0
 fn far_weight(d: f32[...S], a: float) -> f32[...S] => ((a * d - 5.0 * a) * d + 8.0 * a) * d - 4.0 * a
 
 /// Row i of w [m, n] says how much each element along \`dim\` gives to element i of the result.
-fn weighted(x: f32[...S], dim: int, w: f32[M, N]) =>
+fn mixed_by(x: f32[...S], dim: int, w: f32[M, N]) =>
   if dim == len(S) - 1 { x @ transpose(w) } else { transpose(transpose(x, dim, -1) @ transpose(w), dim, -1) }
 
 /// Weights of triangles or cubics that are \`step\` times as wide where the image shrinks; each row adds up to 1.
