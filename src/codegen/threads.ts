@@ -3,7 +3,7 @@
  * marked `parallel` is cut into a range for each, and they meet at its end. No sum is split: bits do not depend on their number.
  */
 import type { Arg } from './builder.ts';
-import { add, bin, bool, cast, div, eq, f32, ge, i32, KernelBuilder, max, min, mul, rem, sub } from './builder.ts';
+import { add, bin, bool, cast, div, eq, f32, ge, i32, KernelBuilder, max, min, mul, rem, sub, un } from './builder.ts';
 import { PART, PARTS, type BinOp, type Kernel, type KExpr, type KStmt, type KVar } from './kernel.ts';
 import { walk } from './walk.ts';
 
@@ -131,12 +131,13 @@ function calculate(op: BinOp, a: KExpr, b: KExpr): KExpr {
   if (y === 1 && (op === 'mul' || op === 'div')) return a;
   if (x === 1 && op === 'mul') return b;
   if (x === 0 && op === 'add') return b;
+  if ((x === 0 || y === 0) && op === 'mul') return f32(0);
   return bin(op === 'min' || op === 'max' ? `p${op}` : op, a, b);
 }
 
 /**
- * Whether a call is worth sharing, after statements that weigh it: how many statements it executes, about. Loops are
- * taken to run as often as in the first iteration of those around them.
+ * Whether a call is worth sharing, after statements that weigh it: how many statements it executes on one thread, about. Loops are
+ * taken to run as often as in the first iteration of those around them, and of two values the first is taken.
  */
 function weigh(kernel: Kernel, enough: number): SharedKernel['weigh'] {
   const k = new KernelBuilder();
@@ -153,7 +154,9 @@ function weigh(kernel: Kernel, enough: number): SharedKernel['weigh'] {
   const estimate = (e: KExpr): KExpr => {
     if (e.k === 'const') return f32(e.value);
     if (e.k === 'var') return known.get(e.var)?.() ?? f32(UNKNOWN);
+    if (e.k === 'select') return estimate(e.a);
     if (e.k !== 'bin') return f32(UNKNOWN);
+    if (e.op === 'rem' && e.b.k === 'var' && e.b.var === PARTS) return f32(0);
     if (FLOATS.has(e.op)) return calculate(e.op, estimate(e.a), estimate(e.b));
     return e.op === 'and' ? estimate(e.a) : f32(UNKNOWN);
   };
@@ -164,7 +167,8 @@ function weigh(kernel: Kernel, enough: number): SharedKernel['weigh'] {
       if (s.s === 'for') {
         const from = k.let(estimate(s.from), 'w');
         known.set(s.var, () => from);
-        const trips = calculate('div', calculate('sub', estimate(s.to), from), f32(s.step));
+        const steps = calculate('div', calculate('sub', estimate(s.to), from), f32(s.step));
+        const trips = steps.k === 'const' ? f32(Math.ceil(steps.value)) : s.step === 1 ? steps : un('ceil', steps);
         visit(s.body, k.let(calculate('mul', times, calculate('max', trips, f32(0))), 'w'));
       } else if (s.s === 'while') visit(s.body, k.let(calculate('mul', times, f32(UNKNOWN)), 'w'));
       else if (s.s === 'if') {
@@ -175,7 +179,10 @@ function weigh(kernel: Kernel, enough: number): SharedKernel['weigh'] {
         if (s.s === 'let' && s.var.type.elem === 'i32') learn(s.var, () => estimate(s.value));
       }
     }
-    if (statements > 0) total = k.let(calculate('add', total, calculate('mul', times, f32(statements))), 'w');
+    // What stands around inner loops hardly counts.
+    const innermost = !body.some((s) => s.s === 'for' || s.s === 'while');
+    if (statements > 0 && innermost)
+      total = k.let(calculate('add', total, calculate('mul', times, f32(statements))), 'w');
   };
   visit(kernel.body, f32(1));
   const worth = total.k === 'const' ? bool(total.value >= enough) : ge(total, enough);

@@ -271,6 +271,9 @@ export const kernelExport = (index: number): string => `#${index}`;
 /** And what each thread runs of a kernel that threads share: (part, parts) -> (). */
 export const taskExport = (index: number): string => `@${index}`;
 
+/** The size that is how many threads there are: working memory may depend on it, results do not. No symbol of a program has this name. */
+export const THREADS = '#threads';
+
 /** Where the arguments of a shared kernel lie in WebAssembly's memory, four bytes each, and the most that there can be. */
 export const TASK_ARGS = { at: 65536, most: 256 } as const;
 

@@ -2,7 +2,15 @@
  * Runs the programs of one model on a device in the host's memory. For each binding of a program's sizes it plans memory and
  * writes a frame once; a call then copies arguments in (or points at them), updates what moved, and enters the code once.
  */
-import { kernelExport, taskExport, type Artifact, type KernelEntry, type Program, type Segment } from './artifact.ts';
+import {
+  kernelExport,
+  taskExport,
+  THREADS,
+  type Artifact,
+  type KernelEntry,
+  type Program,
+  type Segment,
+} from './artifact.ts';
 import type { Executor, ExecutorOptions, InputSource } from './backend.ts';
 import type { CpuDevice, HostDevice } from './device.ts';
 import { widthOf } from './elem.ts';
@@ -12,7 +20,7 @@ import { evaluateSize, type Binding } from './sizes.ts';
 import { runStepwise } from './stepwise.ts';
 import type { Storage } from './storage.ts';
 import { Tensor } from './tensor.ts';
-import { ONE_THREAD, withSharedMemory } from './threads.ts';
+import { MOST_THREADS, ONE_THREAD, withSharedMemory } from './threads.ts';
 
 /** Bindings of sizes that keep their plan and memory; a text that grows word by word has one for each length. */
 const MAX_BINDINGS = 64;
@@ -31,6 +39,8 @@ interface Bound {
 export interface HostCode {
   readonly programs: readonly Program[];
   readonly kernels: readonly KernelEntry[];
+  /** How many threads may share a kernel. */
+  readonly threads: number;
   /** Takes the address of a frame. Gives 0, or 1 and the number of the `while` that did not end. */
   readonly program: (name: string) => (frame: number) => number;
   /** Takes what a frame has in the kernel's slots. */
@@ -175,7 +185,8 @@ export class HostExecutor implements Executor {
       return bound;
     }
     checkSizes(this.artifact.name, program, binding);
-    const planned = plan(program, binding);
+    const sizes = new Map([...binding, [THREADS, this.code.threads]]);
+    const planned = plan(program, sizes);
     const wanted =
       planned.workspace +
       planned.sizes.reduce((n, s, i) => n + (program.buffers[i]!.kind === 'temp' ? 0 : aligned(s)), 0);
@@ -196,7 +207,7 @@ export class HostExecutor implements Executor {
     };
     const words = memory.frame(frame, program.slots.length);
     program.slots.forEach((s, i) => {
-      if (s.kind === 'size') words[i] = evaluateSize(s.value, binding);
+      if (s.kind === 'size') words[i] = evaluateSize(s.value, sizes);
       else if (s.kind === 'limit') words[i] = this.limit;
     });
     this.bound.set(key, bound);
@@ -241,7 +252,7 @@ export async function cpuExecutor(
   on: CpuDevice,
   options: ExecutorOptions = {},
 ): Promise<HostExecutor> {
-  const { threads = 1 } = options;
+  const threads = Math.min(options.threads ?? 1, MOST_THREADS);
   const plain = artifact.wasm[on.variant] as Uint8Array<ArrayBuffer>;
   const { wasm: memory, shared } = on.memory;
   const module = await WebAssembly.compile(shared ? withSharedMemory(plain) : plain);
@@ -255,7 +266,14 @@ export async function cpuExecutor(
   if (hands) found<WebAssembly.Global>('threads').value = threads;
   const { programs, kernels } = artifact;
   const kernel: HostCode['kernel'] = (i) => found(kernelExport(i));
-  const code: HostCode = { programs, kernels, program: found, kernel, release: hands?.release };
+  const code: HostCode = {
+    programs,
+    kernels,
+    threads: hands ? threads : 1,
+    program: found,
+    kernel,
+    release: hands?.release,
+  };
   return new HostExecutor(artifact, on, code, options);
 }
 

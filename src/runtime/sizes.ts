@@ -1,12 +1,12 @@
 /** Evaluates symbolic sizes under a binding, and binds symbols from the shapes of arguments. */
-import type { SizeExpr } from './artifact.ts';
+import { THREADS, type SizeExpr } from './artifact.ts';
 
 export type Binding = ReadonlyMap<string, number>;
 
 export function evaluateSize(e: SizeExpr, binding: Binding): number {
   if (typeof e === 'number') return e;
   if (typeof e === 'string') {
-    const v = binding.get(e);
+    const v = binding.get(e) ?? (e === THREADS ? 1 : undefined);
     if (v === undefined) throw new Error(`size ${e} is not bound`);
     return v;
   }

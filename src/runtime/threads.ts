@@ -30,7 +30,7 @@ const WORDS = {
 } as const;
 type Words = typeof WORDS;
 
-/** Including the one that calls. */
+/** Including the one that calls; as many as native code has. */
 export const MOST_THREADS = 64;
 /** Bytes of private arrays that a kernel may have in each thread. */
 const STACK = 65536;
@@ -179,16 +179,15 @@ export class Threads {
     this.memory = memory;
   }
 
-  /** Lets so many threads run a module's tasks, the caller among them. */
+  /** Lets so many threads, `MOST_THREADS` at most, run a module's tasks; the caller is one of them. */
   async add(module: WebAssembly.Module, threads: number): Promise<Hands> {
     const id = this.next++;
-    const wanted = Math.min(threads, MOST_THREADS);
     this.modules.set(id, module);
-    this.starting = this.starting.then(() => this.start(wanted - 1));
+    this.starting = this.starting.then(() => this.start(threads - 1));
     await this.starting;
     // By worker: how many messages it must have read to know the module.
     const since = this.crew
-      .slice(0, wanted - 1)
+      .slice(0, threads - 1)
       .map((_, i) => this.send(i, { is: 'module', id, module, stack: this.crew[i]!.stack }));
     const { barrier } = this.meets;
     let ready = 0;

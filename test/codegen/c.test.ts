@@ -8,6 +8,7 @@ import { absent } from '../support/absent.ts';
 import { printKernel } from '../../src/codegen/print.ts';
 import { printC } from '../../src/codegen/c/print.ts';
 import type { KernelCall } from '../../src/codegen/call.ts';
+import { THREADS } from '../../src/runtime/artifact.ts';
 import * as D from '../../src/ir/dim.ts';
 import type { Value } from '../../src/ir/ir.ts';
 import { runKernel } from '../../src/codegen/evaluate.ts';
@@ -25,7 +26,7 @@ function programFor(call: KernelCall, inputs: readonly Value[], output: Value): 
   const env = new Map<string, number>();
   const args = call.args.map((arg) => {
     if (arg.kind === 'size') return String(D.evaluate(arg.size, env));
-    if (arg.kind === 'scratch') return `calloc(1, ${D.evaluate(arg.scratch.bytes, env)})`;
+    if (arg.kind === 'scratch') return `calloc(1, ${D.evaluate(arg.scratch.bytes, new Map([...env, [THREADS, 1]]))})`;
     return arg.value === output ? 'out' : `in${inputs.indexOf(arg.value)}`;
   });
   const read = inputs.map((v, i) => `static float in${i}[${sizeOfValue(v)}]; read_all(f, in${i}, sizeof in${i});`);

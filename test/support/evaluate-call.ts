@@ -2,6 +2,7 @@
 import type { KernelCall } from '../../src/codegen/call.ts';
 import type { Memory } from '../../src/codegen/evaluate.ts';
 import { runKernel } from '../../src/codegen/evaluate.ts';
+import { THREADS } from '../../src/runtime/artifact.ts';
 import * as D from '../../src/ir/dim.ts';
 import type { Value } from '../../src/ir/ir.ts';
 
@@ -15,7 +16,7 @@ export function evaluateCall(call: KernelCall, data: ReadonlyMap<Value, Memory>,
     const param = call.kernel.params[i]!;
     const known = scratch.get(arg.scratch);
     if (known) return known;
-    const size = D.evaluate(arg.scratch.bytes, env) / 4;
+    const size = D.evaluate(arg.scratch.bytes, new Map([...env, [THREADS, 1]])) / 4;
     const memory =
       param.kind === 'buffer' && param.elem === 'i32' ? new Int32Array(size) : new Float32Array(size).fill(NaN);
     scratch.set(arg.scratch, memory);

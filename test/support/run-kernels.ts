@@ -5,7 +5,7 @@ import { printWasm, SCRATCH_BYTES } from '../../src/codegen/wasm/print.ts';
 import type { DimLike } from '../../src/ir/dim.ts';
 import * as D from '../../src/ir/dim.ts';
 import type { ElemType, Value } from '../../src/ir/ir.ts';
-import type { Step } from '../../src/runtime/artifact.ts';
+import { THREADS, type Step } from '../../src/runtime/artifact.ts';
 import { ONE_THREAD } from '../../src/runtime/threads.ts';
 
 export type Words = Float32Array | Int32Array | Uint32Array | Uint16Array;
@@ -51,7 +51,8 @@ export function prepare(
     kernel,
     slots: c.args.map((arg) => {
       if (arg.kind === 'value') frame.push(place(arg.value, bytesOf(arg.value)));
-      else if (arg.kind === 'scratch') frame.push(place(arg.scratch, D.evaluate(arg.scratch.bytes, symbols)));
+      else if (arg.kind === 'scratch')
+        frame.push(place(arg.scratch, D.evaluate(arg.scratch.bytes, new Map([...symbols, [THREADS, 1]]))));
       else frame.push(D.evaluate(arg.size, symbols));
       return frame.length - 1;
     }),

@@ -9,7 +9,7 @@ import type { Func, Module, Value } from '../../src/ir/ir.ts';
 import { ndarray, sizeOf, type NdArray } from '../../src/ir/ndarray.ts';
 import { fuse } from '../../src/ir/passes/fuse.ts';
 import { bindSymbols } from '../../src/ir/symbols.ts';
-import type { Step } from '../../src/runtime/artifact.ts';
+import { THREADS, type Step } from '../../src/runtime/artifact.ts';
 import { ONE_THREAD } from '../../src/runtime/threads.ts';
 
 export interface RunOptions {
@@ -36,7 +36,7 @@ export function runCompiled(
 export function runFused(func: Func, inputs: readonly NdArray[], options: RunOptions = {}): NdArray[] {
   const lowered = lowerFunc(func, options.target ?? WASM);
   const symbols = symbolsOf(func, inputs);
-  const evaluate = (d: D.Dim): number => D.evaluate(d, symbols);
+  const evaluate = (d: D.Dim): number => D.evaluate(d, symbols.set(THREADS, 1));
   const bytesOf = (v: Value): number => widthOf(v) * v.type.shape.reduce((n, d) => n * evaluate(d), 1);
 
   let top = SCRATCH_BYTES;

@@ -5,7 +5,7 @@
 
 /** What kernels need to share their work. */
 export const POOL_HEADER = `typedef void (*netwright_task)(const void *args, int part, int parts);
-extern int netwright_threads;
+extern _Thread_local int netwright_threads;
 void netwright_share(netwright_task task, const void *args);
 void netwright_barrier(void);
 /* Where a part of the iterations begins; after the last part, the end. */
@@ -24,8 +24,8 @@ export const POOL = `#include <pthread.h>
 #include <stdatomic.h>
 ${POOL_HEADER}
 #define NETWRIGHT_MOST 64
-int netwright_threads = 1;
-static int started = 1;
+_Thread_local int netwright_threads = 1;
+static atomic_int started = 1;
 static unsigned first_task[NETWRIGHT_MOST];
 static netwright_task task_now;
 static const void *args_now;
@@ -72,10 +72,11 @@ static void *worker(void *number) {
   return 0;
 }
 
-/* How many threads kernels may use from now on; starts those that are missing. */
+/* How many threads kernels may use that this thread calls from now on; starts those that are missing. */
 void netwright_use(int threads) {
-  if (threads == netwright_threads || atomic_flag_test_and_set(&busy)) return;
   const int wanted = threads < NETWRIGHT_MOST ? threads : NETWRIGHT_MOST;
+  netwright_threads = wanted;
+  if (wanted <= started || atomic_flag_test_and_set(&busy)) return;
   while (started < wanted) {
     pthread_t thread;
     first_task[started] = atomic_load(&task_number);
@@ -83,7 +84,6 @@ void netwright_use(int threads) {
     pthread_detach(thread);
     started++;
   }
-  netwright_threads = wanted;
   atomic_flag_clear(&busy);
 }
 

@@ -15,6 +15,7 @@ import { channelTiles, keepWeights, tileSums } from './conv-tile.ts';
 import type { ConvSpec } from './conv.ts';
 import { conv2dView, tapCount } from './conv.ts';
 import type { Epilogue, Source } from './epilogue.ts';
+import { copiesFor, teamOver } from './team.ts';
 import { each, finishTile } from './tile.ts';
 
 export function convolution(
@@ -42,7 +43,8 @@ export function convolution(
     outWidth: call.fixed('out_width', s.outWidth),
   };
   const taps = tapCount(s, s.inChannels);
-  const buffer = call.scratch('planes', planesBytes(1, planesSize(set, s.inChannels, s.outHeight, s.outWidth), lanes));
+  const planesOf = planesBytes(1, planesSize(set, s.inChannels, s.outHeight, s.outWidth), lanes);
+  const buffer = call.scratch('planes', D.mul(copiesFor(s.batch), planesOf));
   const offsets = call.scratch('taps', D.mul(4, taps), 'i32');
   const weightBytes = D.mul(4, D.mul(s.outChannels, taps));
   const copied = w.plain ? null : call.scratch('weights', weightBytes);
@@ -51,21 +53,24 @@ export function convolution(
   const depth = k.let(mul(inGroup, s.kernel[0] * s.kernel[1]), 'depth');
   const pixels = k.let(mul(sizes.outRows, sizes.outWidth), 'pixels');
   const planes = layPlanes(k, set, sizes, buffer, lanes);
-  planes.clear(k, 1);
+  const team = teamOver(k, batch);
+  const own = k.let(mul(team.own, planes.size(1)), 'own');
+  planes.clear(k, own, 1, team);
   tapOffsets(k, s, planes, sizes.outWidth, inGroup, offsets);
   const outChannels = k.let(mul(outGroup, s.groups), 'channels');
-  if (copied) k.for(0, k.let(mul(outChannels, depth)), 1, (i) => k.store(copied, i, readW(k, i, 1)));
+  if (copied) k.for(0, k.let(mul(outChannels, depth)), 1, (i) => k.store(copied, i, readW(k, i, 1)), 'parallel');
   const weight = (at: KExpr): KExpr => (copied ? load(copied, at) : readW(k, at, 1));
   const tiles = channelTiles(outGroup, D.mul(s.outHeight, s.outWidth), target);
   const tile = k.local('tile', 'f32', tiles.rows * tiles.nr);
 
-  k.for(0, batch, 1, (n) => {
+  k.for(team.items.from, team.items.to, 1, (n) => {
     const image = k.let(mul(n, mul(mul(sizes.channels, sizes.height), sizes.width)), 'image');
-    planes.fill(k, readX, image, i32(0));
+    planes.fill(k, readX, image, own, team.share(k, 0, sizes.channels));
+    team.meet(k);
     k.for(0, s.groups, 1, (g) => {
-      const start = k.let(mul(g, mul(inGroup, planes.channelSize)), 'start');
+      const start = k.let(add(own, mul(g, mul(inGroup, planes.channelSize))), 'start');
       const first = k.let(mul(g, outGroup), 'first');
-      tiles.cover(k, pixels, keepWeights(weightBytes), (row, rows, q) => {
+      tiles.cover(k, pixels, keepWeights(weightBytes), team, (row, rows, q) => {
         const column = k.let(add(start, q), 'column');
         const starts = tiles.channels(k, row, rows).map((c) => k.let(mul(add(first, c), depth), 'row'));
         const acc = tileSums(k, tiles, rows, i32(0), depth, (t) => {
@@ -87,6 +92,7 @@ export function convolution(
         finishTile(k, { tile, at: i32(0), nr: tiles.nr, lanes, ...place, ...inside }, emit);
       });
     });
+    team.meet(k);
   });
   return call.finish('conv2d', origins);
 }
@@ -118,7 +124,7 @@ export function tapOffsets(
 ): void {
   const phases = phasesOf(s);
   const [height, width] = s.kernel;
-  k.for(0, inGroup, 1, (c) => {
+  const channelOffsets = (c: KExpr): void => {
     const channel = k.let(mul(c, planes.channelSize), 'channel');
     const first = k.let(mul(c, height * width), 'first');
     for (let ky = 0; ky < height; ky++)
@@ -128,5 +134,6 @@ export function tapOffsets(
         const offset = add(mul(planes.planeSize, plane), mul(outWidth, Math.floor(down / s.stride[0])));
         k.store(into, add(first, ky * width + kx), add(channel, offset));
       }
-  });
+  };
+  k.for(0, inGroup, 1, channelOffsets, 'parallel');
 }

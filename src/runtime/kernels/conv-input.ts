@@ -21,6 +21,7 @@ import { channelTiles, keepWeights, tileSums } from './conv-tile.ts';
 import type { ConvSpec } from './conv.ts';
 import { conv2dInputGradView, tapCount } from './conv.ts';
 import type { EmitTile, Epilogue, ReadSource, Source } from './epilogue.ts';
+import { copiesFor, teamOver, type Range } from './team.ts';
 import { each, finishTile } from './tile.ts';
 
 /** The kernel positions of one axis that reach a residue, and by how much the source is displaced at each. */
@@ -118,7 +119,9 @@ export function convInputGrad(
   const outWidth = call.fixed('out_width', s.outWidth);
   const perPhase = [ceilDiv(s.height, sy), ceilDiv(s.width, sx)] as const;
   const [phaseRows, phaseCols] = [k.let(up(height, sy), 'rows'), k.let(up(width, sx), 'cols')];
-  const buffer = call.scratch('planes', planesBytes(1, planesSize(plan.set, s.outChannels, ...perPhase), lanes));
+  const copies = copiesFor(s.batch);
+  const planesOf = planesBytes(1, planesSize(plan.set, s.outChannels, ...perPhase), lanes);
+  const buffer = call.scratch('planes', D.mul(copies, planesOf));
   const taps = tapCount(s, s.outChannels);
   const offsets = call.scratch('taps', D.mul(4, taps), 'i32');
   const weightBytes = D.mul(4, D.mul(s.inChannels, taps));
@@ -126,16 +129,17 @@ export function convInputGrad(
   const tiles = channelTiles(inGroup, D.mul(...perPhase), target);
   const strided = sy * sx > 1;
   const stageRows = D.add(perPhase[0], D.add(D.div(D.dim(tiles.nr - 1), D.max(perPhase[1], 1)), 1));
-  const stage = strided
-    ? call.scratch('stage', D.mul(4, D.mul(D.mul(s.inChannels, stageRows), D.mul(sy * sx, perPhase[1]))))
-    : null;
+  const stageBytes = D.product([4, s.inChannels, stageRows, sy * sx, perPhase[1]]);
+  const stage = strided ? call.scratch('stage', D.mul(copies, stageBytes)) : null;
   const emit = call.epilogue(epilogue, conv2dInputGradView(s));
 
   const outChannels = k.let(mul(outGroup, s.groups), 'channels');
   const inChannels = k.let(mul(inGroup, s.groups), 'channels');
   const sizes = { channels: outChannels, height: outHeight, width: outWidth, outRows: phaseRows, outWidth: phaseCols };
   const planes = layPlanes(k, plan.set, sizes, buffer, lanes);
-  planes.clear(k, 1);
+  const team = teamOver(k, batch);
+  const own = k.let(mul(team.own, planes.size(1)), 'own');
+  planes.clear(k, own, 1, team);
   tapTables(k, s, plan, planes, { phaseCols, inGroup, outGroup }, readW, offsets, weights);
   const depth = k.let(mul(outGroup, s.kernel[0] * s.kernel[1]), 'depth');
   const pixels = k.let(mul(phaseRows, phaseCols), 'pixels');
@@ -144,15 +148,17 @@ export function convInputGrad(
   const stageWidth = k.let(mul(phaseCols, sx), 'width');
   const spill = add(div(i32(tiles.nr - 1), max(phaseCols, 1)), 1);
   const stageChannel = k.let(mul(mul(add(phaseRows, spill), sy), stageWidth), 'channel');
+  const ownStage = k.let(mul(team.own, mul(inChannels, stageChannel)), 'stage');
 
-  k.for(0, batch, 1, (n) => {
+  k.for(team.items.from, team.items.to, 1, (n) => {
     const image = k.let(mul(n, mul(mul(outChannels, outHeight), outWidth)), 'image');
-    planes.fill(k, readDy, image, i32(0));
+    planes.fill(k, readDy, image, own, team.share(k, 0, outChannels));
+    team.meet(k);
     k.for(0, s.groups, 1, (g) => {
-      const start = k.let(mul(g, mul(outGroup, planes.channelSize)), 'start');
+      const start = k.let(add(own, mul(g, mul(outGroup, planes.channelSize))), 'start');
       const first = k.let(mul(g, inGroup), 'first');
       for (const phase of plan.phases)
-        tiles.cover(k, pixels, keepWeights(weightBytes), (row, rows, q) => {
+        tiles.cover(k, pixels, keepWeights(weightBytes), team, (row, rows, q) => {
           const column = k.let(add(start, q), 'column');
           const channels = tiles.channels(k, row, rows).map((c) => k.let(add(first, c), 'channel'));
           const starts = channels.map((c) => k.let(mul(c, depth), 'row'));
@@ -166,7 +172,7 @@ export function convInputGrad(
           });
           each(acc, (v, r, c) => k.store(tile, r * tiles.nr + c * lanes, v));
           if (stage) {
-            const corners = channels.map((c) => k.let(mul(c, stageChannel), 'corner'));
+            const corners = channels.map((c) => k.let(add(ownStage, mul(c, stageChannel)), 'corner'));
             scatter(k, tile, tiles, stage, { corners, stageWidth, phase, phaseCols, q, stride: s.stride });
             return;
           }
@@ -181,7 +187,11 @@ export function convInputGrad(
           finishTile(k, { tile, at: i32(0), nr: tiles.nr, lanes, ...place, ...inside }, emit);
         });
     });
-    if (stage) emitStage(k, lanes, stage, { n, inChannels, height, width, stageChannel, stageWidth }, emit);
+    team.meet(k);
+    if (!stage) return;
+    const channels = team.share(k, 0, inChannels);
+    emitStage(k, lanes, stage, { n, channels, inChannels, height, width, ownStage, stageChannel, stageWidth }, emit);
+    team.meet(k);
   });
   return call.finish('conv2d_input_grad', origins);
 }
@@ -213,24 +223,25 @@ function tapTables(
         }),
       );
   };
-  k.for(0, outGroup, 1, (o) => {
+  const offsetsOf = (o: KExpr): void => {
     const channel = k.let(mul(o, planes.channelSize), 'channel');
     eachTap(o, (at, ky, kx) => {
       const plane = mul(planes.planeSize, plan.columns.indexOf(kx.shift));
       k.store(offsets, at, add(channel, add(plane, mul(phaseCols, ky.shift - plan.top))));
     });
-  });
-  k.for(0, s.groups, 1, (g) =>
-    k.for(0, inGroup, 1, (c) => {
-      const row = k.let(mul(mul(add(mul(g, inGroup), c), outGroup), kernelSize), 'row');
-      k.for(0, outGroup, 1, (o) => {
-        const from = k.let(mul(add(mul(add(mul(g, outGroup), o), inGroup), c), kernelSize), 'from');
-        eachTap(o, (at, ky, kx) =>
-          k.store(weights, add(row, at), readW(k, k.let(add(from, ky.k * s.kernel[1] + kx.k)), 1)),
-        );
-      });
-    }),
-  );
+  };
+  k.for(0, outGroup, 1, offsetsOf, 'parallel');
+  const weightsOf = (channel: KExpr): void => {
+    const [g, c] = s.groups === 1 ? [i32(0), channel] : [k.let(div(channel, inGroup)), k.let(rem(channel, inGroup))];
+    const row = k.let(mul(mul(channel, outGroup), kernelSize), 'row');
+    k.for(0, outGroup, 1, (o) => {
+      const from = k.let(mul(add(mul(add(mul(g, outGroup), o), inGroup), c), kernelSize), 'from');
+      eachTap(o, (at, ky, kx) =>
+        k.store(weights, add(row, at), readW(k, k.let(add(from, ky.k * s.kernel[1] + kx.k)), 1)),
+      );
+    });
+  };
+  k.for(0, k.let(mul(inGroup, s.groups)), 1, weightsOf, 'parallel');
 }
 
 /** The taps of a phase whose kernel rows meet dy anywhere in the tile at pixel q. */
@@ -294,18 +305,20 @@ function emitStage(
   stage: KBuffer,
   at: {
     readonly n: KExpr;
+    readonly channels: Range;
     readonly inChannels: KExpr;
     readonly height: KExpr;
     readonly width: KExpr;
+    readonly ownStage: KExpr;
     readonly stageChannel: KExpr;
     readonly stageWidth: KExpr;
   },
   emit: EmitTile,
 ): void {
   const whole = k.let(mul(div(at.width, lanes), lanes), 'whole');
-  k.for(0, at.inChannels, 1, (c) =>
+  k.for(at.channels.from, at.channels.to, 1, (c) =>
     k.for(0, at.height, 1, (y) => {
-      const from = k.let(add(mul(c, at.stageChannel), mul(y, at.stageWidth)), 'from');
+      const from = k.let(add(add(at.ownStage, mul(c, at.stageChannel)), mul(y, at.stageWidth)), 'from');
       const col0 = k.let(mul(y, at.width), 'col');
       const plane = add(mul(at.n, at.inChannels), c);
       const flat0 = k.let(add(mul(mul(plane, at.height), at.width), col0), 'flat');

@@ -13,6 +13,7 @@ import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
 import type { Dim } from '../../ir/dim.ts';
 import * as D from '../../ir/dim.ts';
 import type { ReadSource } from './epilogue.ts';
+import type { Range, Shares } from './team.ts';
 
 export type Pair = readonly [vertical: number, horizontal: number];
 
@@ -47,10 +48,12 @@ export interface Planes {
   /** Elements of a plane, and of all planes of a channel. */
   readonly planeSize: KExpr;
   readonly channelSize: KExpr;
-  /** Writes zeros once: no image touches what lies outside it. */
-  readonly clear: (k: KernelBuilder, images: number) => void;
-  /** Lays out one image, whose elements start at `from` in the source, at `to`. */
-  readonly fill: (k: KernelBuilder, read: ReadSource, from: KExpr, to: KExpr) => void;
+  /** Elements that so many images take. */
+  readonly size: (images: number) => KExpr;
+  /** Writes zeros once, from `at` on: no image touches what lies outside it. */
+  readonly clear: (k: KernelBuilder, at: KExpr, images: number, shares: Shares) => void;
+  /** Lays out some channels of one image, whose elements start at `from` in the source, at `to`. */
+  readonly fill: (k: KernelBuilder, read: ReadSource, from: KExpr, to: KExpr, channels: Range) => void;
 }
 
 export function layPlanes(k: KernelBuilder, s: PlaneSet, sizes: PlaneSizes, into: KBuffer, lanes: number): Planes {
@@ -59,16 +62,19 @@ export function layPlanes(k: KernelBuilder, s: PlaneSet, sizes: PlaneSizes, into
   const planeSize = k.let(mul(rows, outWidth), 'plane');
   const channelSize = k.let(mul(planeSize, s.planes.length), 'channel');
   const rowOffsets = [...new Set(s.planes.map((p) => p.row))];
+  const size = (images: number): KExpr => add(mul(mul(channels, channelSize), images), slack(lanes));
   return {
     planeSize,
     channelSize,
-    clear: (b, images) => {
-      const end = b.let(add(mul(mul(channels, channelSize), images), slack(lanes) - lanes), 'end');
-      b.for(0, end, lanes, (i) => b.store(into, i, splat(f32(0), lanes)));
-      b.store(into, end, splat(f32(0), lanes));
+    size,
+    clear: (b, at, images, { share, mine }) => {
+      const end = b.let(sub(add(at, size(images)), lanes), 'end');
+      const range = share(b, at, end, lanes);
+      b.for(range.from, range.to, lanes, (i) => b.store(into, i, splat(f32(0), lanes)));
+      b.if(mine, () => b.store(into, end, splat(f32(0), lanes)));
     },
-    fill: (b, read, from, to) =>
-      b.for(0, channels, 1, (c) => {
+    fill: (b, read, from, to, range) =>
+      b.for(range.from, range.to, 1, (c) => {
         const image = b.let(add(from, mul(c, mul(height, width))), 'image');
         const planes = b.let(add(to, mul(c, channelSize)), 'planes');
         for (const offset of rowOffsets) {

@@ -5,6 +5,7 @@ import type { Target } from '../../codegen/call.ts';
 import type { KExpr } from '../../codegen/kernel.ts';
 import type { Dim } from '../../ir/dim.ts';
 import type { Accumulators } from './tile.ts';
+import { ALONE, type Shares } from './team.ts';
 import { multiplyAdd, zeros } from './tile.ts';
 
 interface TileSize {
@@ -45,11 +46,15 @@ export interface ChannelTiles {
   readonly vectors: number;
   readonly lanes: number;
   readonly nr: number;
-  /** Visits every tile of `pixels` columns, each with its first channel, number of rows and first pixel. */
+  /**
+   * Visits a thread's part of the tiles of `pixels` columns, each with its first channel, number of rows and first pixel. The outer
+   * loop is the one that is shared.
+   */
   readonly cover: (
     k: KernelBuilder,
     pixels: KExpr,
     channelsOutside: boolean,
+    shares: Shares,
     tile: (row: KExpr, rows: number, q: KExpr) => void,
   ) => void;
   /** The channels of a tile; where their number is unknown the last is repeated. */
@@ -70,21 +75,27 @@ export function channelTiles(channels: KExpr, pixelCount: Dim, target: Target): 
   const known = channels.k === 'const' ? channels.value : null;
   const { rows, vectors } = tileSize(known, pixelCount.value, target);
   const nr = vectors * lanes;
-  const overChannels = (k: KernelBuilder, use: (row: KExpr, rows: number) => void): void => {
-    if (known === null) return k.for(0, channels, rows, (row) => use(row, rows));
+  const overChannels = (k: KernelBuilder, shares: Shares, use: (row: KExpr, rows: number) => void): void => {
+    const over = (end: KExpr): void => {
+      const range = shares.share(k, 0, end, rows);
+      k.for(range.from, range.to, rows, (row) => use(row, rows));
+    };
+    if (known === null) return over(channels);
     const rest = known % rows;
-    k.for(0, known - rest, rows, (row) => use(row, rows));
-    if (rest > 0) use(i32(known - rest), rest);
+    if (known >= rows) over(i32(known - rest));
+    if (rest > 0) k.if(shares.mine, () => use(i32(known - rest), rest));
   };
   return {
     rows,
     vectors,
     lanes,
     nr,
-    cover: (k, pixels, channelsOutside, tile) => {
-      const overPixels = (use: (q: KExpr) => void): void => k.for(0, pixels, nr, use);
-      if (channelsOutside) overChannels(k, (row, n) => overPixels((q) => tile(row, n, q)));
-      else overPixels((q) => overChannels(k, (row, n) => tile(row, n, q)));
+    cover: (k, pixels, channelsOutside, shares, tile) => {
+      if (channelsOutside) overChannels(k, shares, (row, n) => k.for(0, pixels, nr, (q) => tile(row, n, q)));
+      else {
+        const range = shares.share(k, 0, pixels, nr);
+        k.for(range.from, range.to, nr, (q) => overChannels(k, ALONE, (row, n) => tile(row, n, q)));
+      }
     },
     channels: (k, row, n) =>
       Array.from({ length: n }, (_, r) => {

@@ -5,17 +5,19 @@
  * long rows, which deep layers do not have, and no sums across lanes. The order of summation depends on the shapes only.
  */
 import type { KernelBuilder } from '../../codegen/builder.ts';
-import { add, div, f32, i32, load, min, mul, rem, splat, sub } from '../../codegen/builder.ts';
+import { add, div, f32, i32, load, lt, min, mul, rem, splat, sub } from '../../codegen/builder.ts';
 import type { KernelCall, Target } from '../../codegen/call.ts';
 import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
 import type { Dim } from '../../ir/dim.ts';
 import * as D from '../../ir/dim.ts';
 import type { Origin } from '../../ir/ir.ts';
+import { THREADS } from '../artifact.ts';
 import { CallBuilder } from './call-builder.ts';
 import { channelTiles } from './conv-tile.ts';
 import type { ConvSpec } from './conv.ts';
 import { conv2dWeightGradView, tapCount } from './conv.ts';
 import type { EmitTile, Epilogue, ReadSource, Source } from './epilogue.ts';
+import { everybody, thread } from './team.ts';
 import { each, multiplyAdd, zeros } from './tile.ts';
 import { transpose } from './transpose.ts';
 
@@ -92,7 +94,7 @@ export function convWeightGradByChannels(
   const positions = call.scratch('positions', D.mul(4, outputCount), 'i32');
   const offsets = call.scratch('taps', D.dim((4 * rowSize) / lanes), 'i32');
   const sums = call.scratch('sums', D.mul(4 * rowSize, s.outChannels));
-  const row = call.scratch('row', D.mul(4, tapCount(s, s.inChannels)));
+  const row = call.scratch('row', D.product([D.sym(THREADS), 4, tapCount(s, s.inChannels)]));
   const emit = call.epilogue(epilogue, conv2dWeightGradView(s));
 
   const paddedWidth = k.let(add(width, s.padding[2] + s.padding[3]), 'padded');
@@ -104,39 +106,48 @@ export function convWeightGradByChannels(
   // What lies outside the image and beyond the last channel is written here alone.
   fill(k, inner, k.let(mul(imageSize, images)), lanes);
   fill(k, sums, k.let(mul(outChannels, rowSize)), lanes);
-  k.for(0, pixels, 1, (p) => {
+  const placeOf = (p: KExpr): void => {
     const y = add(div(p, width), s.padding[0]);
     const at = add(mul(y, paddedWidth), add(rem(p, width), s.padding[2]));
     k.store(places, p, mul(at, layout.pixel));
-  });
-  k.for(0, outputs, 1, (q) => {
+  };
+  k.for(0, pixels, 1, placeOf, 'parallel');
+  const positionOf = (q: KExpr): void => {
     const y = mul(div(q, outWidth), s.stride[0]);
     k.store(positions, q, mul(add(mul(y, paddedWidth), mul(rem(q, outWidth), s.stride[1])), layout.pixel));
+  };
+  k.for(0, outputs, 1, positionOf, 'parallel');
+  const vectors = layout.channels / lanes;
+  const shares = everybody(k);
+  k.if(shares.mine, () => {
+    for (let ky = 0; ky < s.kernel[0]; ky++)
+      for (let kx = 0; kx < s.kernel[1]; kx++) {
+        const tap = ky * s.kernel[1] + kx;
+        const at = add(mul(paddedWidth, ky * s.dilation[0]), kx * s.dilation[1]);
+        const offset = k.let(mul(at, layout.pixel), 'tap');
+        k.for(0, vectors, 1, (v) => k.store(offsets, add(v, tap * vectors), add(offset, mul(v, lanes))));
+      }
+    // The last tile's vectors past the end take those of the first tap, into sums that nobody reads.
+    for (let v = columns / lanes; v < rowSize / lanes; v++) k.store(offsets, v, i32(0));
   });
-  for (let ky = 0; ky < s.kernel[0]; ky++)
-    for (let kx = 0; kx < s.kernel[1]; kx++) {
-      const tap = ky * s.kernel[1] + kx;
-      const at = add(mul(paddedWidth, ky * s.dilation[0]), kx * s.dilation[1]);
-      const offset = k.let(mul(at, layout.pixel), 'tap');
-      const vectors = layout.channels / lanes;
-      k.for(0, vectors, 1, (v) => k.store(offsets, add(v, tap * vectors), add(offset, mul(v, lanes))));
-    }
-  // The last tile's vectors past the end take those of the first tap, into sums that nobody reads.
-  for (let v = columns / lanes; v < rowSize / lanes; v++) k.store(offsets, v, i32(0));
 
   k.for(0, batch, images, (first) => {
     const count = k.let(min(images, sub(batch, first)), 'count');
-    k.for(0, count, 1, (i) =>
-      k.for(0, s.groups, 1, (g) => {
-        const from = k.let(mul(mul(add(mul(add(first, i), s.groups), g), inGroup), pixels), 'from');
-        const to = k.let(add(mul(i, imageSize), mul(g, layout.channels)), 'to');
-        channelsInside(k, readX, from, inner, places, to, { channels: inGroup, pixels, lanes });
-      }),
-    );
+    // An item is a vector of channels of a group of an image.
+    const turn = (item: KExpr): void => {
+      const g = k.let(div(item, vectors), 'g');
+      const i = s.groups === 1 ? g : k.let(div(g, s.groups), 'i');
+      const c = k.let(mul(sub(item, mul(g, vectors)), lanes), 'c');
+      const from = k.let(mul(mul(add(mul(first, s.groups), g), inGroup), pixels), 'from');
+      const group = s.groups === 1 ? i32(0) : mul(sub(g, mul(i, s.groups)), layout.channels);
+      const to = k.let(add(mul(i, imageSize), group), 'to');
+      channelsInside(k, readX, from, inner, places, to, c, { channels: inGroup, pixels, lanes });
+    };
+    k.for(0, k.let(mul(count, s.groups * vectors)), 1, turn, 'parallel');
     k.for(0, s.groups, 1, (g) => {
       const group = k.let(mul(g, layout.channels), 'group');
       const firstChannel = k.let(mul(g, outGroup), 'first');
-      tiles.cover(k, i32(columns), false, (r0, rows, column) => {
+      tiles.cover(k, i32(columns), false, shares, (r0, rows, column) => {
         const channels = tiles.channels(k, r0, rows).map((c) => k.let(add(firstChannel, c), 'channel'));
         const vector = k.let(div(column, lanes), 'vector');
         const starts = Array.from({ length: tiles.vectors / together }, (_, c) =>
@@ -164,6 +175,7 @@ export function convWeightGradByChannels(
         each(acc, (v, r, c) => k.store(sums, add(place[r]!, c * lanes), add(before[r]![c]!, v)));
       });
     });
+    k.barrier('threads');
   });
   emitTurned(k, { taps, inGroup, channels: layout.channels, rowSize, outChannels, lanes }, sums, row, emit);
   return call.finish('conv2d_weight_grad', origins);
@@ -172,10 +184,10 @@ export function convWeightGradByChannels(
 const commonDivisor = (a: number, b: number): number => (b === 0 ? a : commonDivisor(b, a % b));
 
 function fill(k: KernelBuilder, buf: KBuffer, count: KExpr, lanes: number): void {
-  k.for(0, count, lanes, (i) => k.store(buf, i, splat(f32(0), lanes)));
+  k.for(0, count, lanes, (i) => k.store(buf, i, splat(f32(0), lanes)), 'parallel');
 }
 
-/** Copies the channels of one group of an image to where they are the innermost axis: squares are turned in registers. */
+/** Copies a vector of channels, from `c` on, of an image to where they are the innermost axis: squares are turned in registers. */
 function channelsInside(
   k: KernelBuilder,
   read: ReadSource,
@@ -183,15 +195,18 @@ function channelsInside(
   into: KBuffer,
   places: KBuffer,
   to: KExpr,
+  c: KExpr,
   s: { readonly channels: number; readonly pixels: KExpr; readonly lanes: number },
 ): void {
   const { channels, pixels, lanes } = s;
   const wholeChannels = channels - (channels % lanes);
-  const wholePixels = k.let(mul(div(pixels, lanes), lanes), 'whole');
-  const one = (c: KExpr, p: KExpr): void =>
-    k.store(into, add(add(to, load(places, p)), c), read(k, k.let(add(add(from, mul(c, pixels)), p)), 1));
-  k.for(0, wholeChannels, lanes, (c) => {
+  const one = (channel: KExpr, p: KExpr): void => {
+    const value = read(k, k.let(add(add(from, mul(channel, pixels)), p)), 1);
+    k.store(into, add(add(to, load(places, p)), channel), value);
+  };
+  const whole = (): void => {
     const rows = Array.from({ length: lanes }, (_, l) => k.let(add(from, mul(add(c, l), pixels)), 'row'));
+    const wholePixels = k.let(mul(div(pixels, lanes), lanes), 'whole');
     k.for(0, wholePixels, lanes, (p) => {
       const square = rows.map((r) => k.let(read(k, k.let(add(r, p)), lanes), 's'));
       transpose(square, (e) => k.let(e, 's')).forEach((v, l) =>
@@ -201,8 +216,10 @@ function channelsInside(
     k.for(wholePixels, pixels, 1, (p) => {
       for (let l = 0; l < lanes; l++) one(add(c, l), p);
     });
-  });
-  k.for(wholeChannels, channels, 1, (c) => k.for(0, pixels, 1, (p) => one(c, p)));
+  };
+  const rest = (): void => k.for(wholeChannels, channels, 1, (channel) => k.for(0, pixels, 1, (p) => one(channel, p)));
+  if (wholeChannels === channels) whole();
+  else k.if(lt(c, wholeChannels), whole, rest);
 }
 
 /** Hands the sums to the epilogue, a row at a time turned from [tap, channel] to the weight's [channel, tap]. */
@@ -222,16 +239,24 @@ function emitTurned(
 ): void {
   const cols = s.taps * s.inGroup;
   const whole = cols - (cols % s.lanes);
-  k.for(0, s.outChannels, 1, (channel) => {
+  const own = k.let(mul(thread, cols), 'own');
+  const emitChannel = (channel: KExpr): void => {
     const from = k.let(mul(channel, s.rowSize), 'from');
     const base = k.let(mul(channel, cols), 'base');
     for (let tap = 0; tap < s.taps; tap++)
       k.for(0, s.inGroup, 1, (c) =>
-        k.store(row, add(mul(c, s.taps), tap), load(sums, add(add(from, c), tap * s.channels))),
+        k.store(row, add(add(own, mul(c, s.taps)), tap), load(sums, add(add(from, c), tap * s.channels))),
       );
     const put = (col: KExpr, n: number): void =>
-      emit(k, { acc: k.let(load(row, col, n)), batch: i32(0), row: channel, col, flat: k.let(add(base, col), 'flat') });
+      emit(k, {
+        acc: k.let(load(row, add(own, col), n)),
+        batch: i32(0),
+        row: channel,
+        col,
+        flat: k.let(add(base, col), 'flat'),
+      });
     k.for(0, whole, s.lanes, (col) => put(col, s.lanes));
     k.for(whole, cols, 1, (col) => put(col, 1));
-  });
+  };
+  k.for(0, s.outChannels, 1, emitChannel, 'parallel');
 }

@@ -5,7 +5,7 @@
  * depends on the shapes only.
  */
 import type { KernelBuilder } from '../../codegen/builder.ts';
-import { add, div, f32, fma, i32, lane, load, lt, min, mul, select, sub, vector } from '../../codegen/builder.ts';
+import { add, div, f32, fma, i32, lane, load, lt, min, mul, rem, select, sub, vector } from '../../codegen/builder.ts';
 import type { KernelCall, Target } from '../../codegen/call.ts';
 import type { KExpr } from '../../codegen/kernel.ts';
 import * as D from '../../ir/dim.ts';
@@ -16,6 +16,7 @@ import { layPlanes, planesBytes, planesSize } from './conv-planes.ts';
 import type { ConvSpec } from './conv.ts';
 import { conv2dWeightGradView, tapCount } from './conv.ts';
 import type { EmitTile, Epilogue, ReadSource, Source } from './epilogue.ts';
+import { everybody } from './team.ts';
 import type { Accumulators } from './tile.ts';
 import { each, zeros } from './tile.ts';
 
@@ -71,19 +72,28 @@ export function convWeightGrad(
   const outChannels = k.let(mul(outGroup, s.groups), 'channels');
   const layout = layPlanes(k, set, sizes, planes, lanes);
   const imageSize = k.let(mul(sizes.channels, layout.channelSize), 'size');
-  layout.clear(k, images);
+  layout.clear(k, i32(0), images, everybody(k));
   tapOffsets(k, s, layout, sizes.outWidth, inGroup, offsets);
-  k.for(0, k.let(mul(outChannels, taps)), 1, (i) => k.store(sums, i, f32(0)));
+  k.for(0, k.let(mul(outChannels, taps)), 1, (i) => k.store(sums, i, f32(0)), 'parallel');
 
+  const tapTiles = k.let(div(add(taps, perTile - 1), perTile), 'tiles');
   k.for(0, batch, images, (first) => {
     const count = k.let(min(images, sub(batch, first)), 'count');
-    k.for(0, count, 1, (i) => {
+    // Neighbouring channels of an image are one thread's.
+    const fillChannels = (item: KExpr): void => {
+      const [i, c] = [k.let(div(item, sizes.channels), 'i'), k.let(rem(item, sizes.channels), 'c')];
       const from = k.let(mul(add(first, i), mul(mul(sizes.channels, sizes.height), sizes.width)), 'from');
-      layout.fill(k, readX, from, k.let(mul(i, imageSize), 'to'));
-    });
-    k.for(0, s.groups, 1, (g) => {
-      const start = k.let(mul(mul(g, inGroup), layout.channelSize), 'start');
-      k.for(0, taps, perTile, (tap) => {
+      layout.fill(k, readX, from, k.let(mul(i, imageSize), 'to'), { from: c, to: k.let(add(c, 1)) });
+    };
+    k.for(0, k.let(mul(count, sizes.channels)), 1, fillChannels, 'parallel');
+    k.for(
+      0,
+      k.let(mul(tapTiles, s.groups)),
+      1,
+      (tile) => {
+        const g = s.groups === 1 ? i32(0) : k.let(div(tile, tapTiles), 'g');
+        const tap = k.let(mul(s.groups === 1 ? tile : rem(tile, tapTiles), perTile), 'tap');
+        const start = k.let(mul(mul(g, inGroup), layout.channelSize), 'start');
         const tapIndices = within(k, tap, perTile, taps);
         const tapAt = tapIndices.map((t) => k.let(add(load(offsets, t), start), 'tap'));
         k.for(0, outGroup, ROWS, (row) => {
@@ -104,8 +114,9 @@ export function convWeightGrad(
             ),
           );
         });
-      });
-    });
+      },
+      'parallel',
+    );
   });
   emitSums(k, lanes, outChannels, taps, (index, n) => load(sums, index, n), emit);
   return call.finish('conv2d_weight_grad', origins);
@@ -180,7 +191,7 @@ function emitSums(
   emit: EmitTile,
 ): void {
   const whole = k.let(mul(div(cols, lanes), lanes), 'whole');
-  k.for(0, rows, 1, (row) => {
+  const emitRow = (row: KExpr): void => {
     const base = k.let(mul(row, cols), 'base');
     const put = (col: KExpr, n: number): void => {
       const flat = k.let(add(base, col), 'flat');
@@ -188,5 +199,6 @@ function emitSums(
     };
     k.for(0, whole, lanes, (col) => put(col, lanes));
     k.for(whole, cols, 1, (col) => put(col, 1));
-  });
+  };
+  k.for(0, rows, 1, emitRow, 'parallel');
 }

@@ -6,6 +6,7 @@ import { DeviceError } from '../errors.ts';
 import { cpuExecutor, HostExecutor } from '../executor.ts';
 import type { Binding } from '../sizes.ts';
 import type { Tensor } from '../tensor.ts';
+import { MOST_THREADS } from '../threads.ts';
 import type { NativeDevice } from './device.ts';
 
 export class NativeExecutor extends HostExecutor {
@@ -20,7 +21,7 @@ export class NativeExecutor extends HostExecutor {
     library: Library,
     options: ExecutorOptions,
   ) {
-    const threads = options.threads ?? on.threads;
+    const threads = Math.min(options.threads ?? on.threads, MOST_THREADS);
     const { programs, kernels } = code;
     const functions = new Map(programs.map((p, i) => [p.name, library(`int ${code.functions[i]}(intptr_t, int)`)]));
     // Only profiles call kernels on their own.
@@ -36,6 +37,7 @@ export class NativeExecutor extends HostExecutor {
       {
         programs,
         kernels,
+        threads,
         program: (name) => {
           const f = functions.get(name)!;
           return (frame) => f(frame, threads);
