@@ -1,12 +1,12 @@
 /** Which argument goes to which parameter of a declaration, and what the open ones default to. */
 import { atMost } from '../diagnostics/words.ts';
-import { didYouMean } from '../diagnostics/index.ts';
 import type { Arg, Expr, Param, Span } from '../parser/ast.ts';
 import { report, staticCx, type Cx } from './context.ts';
 import { typeExprText } from './describe.ts';
 import { evaluate, evalValue } from './evaluate.ts';
 import type { Scope } from './scope.ts';
 import { bindDim, isUpper, tensorTypeOf } from './dims.ts';
+import { unknownArgumentHelp } from './unknown-name.ts';
 import { coerce, type Meeting } from './unify.ts';
 import { intVal, isPoison, POISON, settle, type Val } from './values.ts';
 
@@ -29,15 +29,12 @@ export function matchArgs(
     if (arg.name) {
       const name = arg.name.name;
       if (!params.some((p) => p.name.name === name)) {
-        const help =
-          didYouMean(
-            name,
-            params.map((p) => p.name.name),
-          ) ?? takes(params);
+        const known = params.map((p) => p.name.name);
+        const help = unknownArgumentHelp(name, known) ?? takes(params);
         report(cx, 'unknown_argument', { callee, name }, arg.name.span, { help });
         ok = false;
       } else if (out.has(name)) {
-        report(cx, 'repeated_argument', { callee, name }, arg.span);
+        report(cx, 'repeated_argument', { callee, name }, arg.span, { help: asList(params) });
         ok = false;
       } else out.set(name, arg);
       continue;
@@ -45,7 +42,9 @@ export function matchArgs(
     const param = params[next++];
     if (!param) {
       if (next === params.length + 1) {
-        report(cx, 'too_many_arguments', { callee, count: atMost(params.length) }, arg.span, { help: takes(params) });
+        report(cx, 'too_many_arguments', { callee, count: atMost(params.length) }, arg.span, {
+          help: asList(params) ?? takes(params),
+        });
       }
       ok = false;
     } else if (out.has(param.name.name)) {
@@ -55,10 +54,20 @@ export function matchArgs(
   }
   for (const p of params) {
     if (p.optional || out.has(p.name.name) || !ok) continue;
-    report(cx, 'missing_argument', { callee, name: p.type === null ? p.name.name : `${p.name.name}: ${p.type}` }, span);
+    const help = p.name.name === 'dim' ? 'of classes it is often the last: `dim: -1`' : null;
+    const what = p.type === null ? p.name.name : `${p.name.name}: ${p.type}`;
+    report(cx, 'missing_argument', { callee, name: what }, span, { help });
     ok = false;
   }
   return ok ? out : null;
+}
+
+/** `permute(x, 0, 2, 1)` and `cat(a, b, dim: 1)`: what PyTorch takes one by one is a list. */
+function asList(
+  params: readonly { readonly name: { readonly name: string }; readonly type: string | null }[],
+): string | null {
+  const list = params.find((p) => p.type?.startsWith('['));
+  return list ? `\`${list.name.name}\` is a list: \`[..., ...]\`` : null;
 }
 
 const takes = (params: readonly { readonly name: { readonly name: string } }[]): string =>

@@ -5,6 +5,7 @@ import { callBuiltin } from './builtins.ts';
 import { evalBody } from './body.ts';
 import { callEinops, isEinops } from './einops.ts';
 import { callEinsum } from './einsum.ts';
+import type { Related } from '../diagnostics/index.ts';
 import { at, isLibrary, report, staticCx, type Cx, type Wanted } from './context.ts';
 import { describe } from './describe.ts';
 import { evaluate, evalValue } from './evaluate.ts';
@@ -18,6 +19,7 @@ import { callTrail } from './random.ts';
 import { Scope } from './scope.ts';
 import { castTo, constantOf } from './tensor.ts';
 import { bindWanted, tensorTypeOf, unboundIn, isElem, isUpper } from './dims.ts';
+import { tensorMemberHelp } from './unknown-name.ts';
 import { coerce, type Meeting } from './unify.ts';
 import { floatVal, isPoison, POISON, settle, type FnVal, type HyperArg, type Val } from './values.ts';
 
@@ -26,7 +28,25 @@ const DEEP = 100;
 
 export function callExpr(cx: Cx, e: CallExpr, wanted: Wanted | null): Val {
   const callee = settle(evaluate(cx, e.callee));
+  const hidden = e.callee.kind === 'name' && isNumber(callee) ? hiddenBy(cx, e.callee.name) : null;
+  if (hidden) return report(cx, 'not_callable', { what: describe(callee) }, e.callee.span, hidden);
   return callValue(cx, callee, e.args, e.span, wanted);
+}
+
+const isNumber = (v: Val): boolean => v.kind === 'int' || v.kind === 'float' || v.kind === 'bool';
+
+/** A number by the name of a function, which it hides: `dropout: float` and `dropout(x)`. */
+function hiddenBy(cx: Cx, name: string): { readonly help: string; readonly related: Related[] } | null {
+  let found = 0;
+  for (let s: Scope | null = cx.scope; s; s = s.parent) {
+    const b = s.names.get(name);
+    if (!b) continue;
+    if (found++ > 0 && b.val.kind === 'fn') {
+      const help = `the number hides the function \`${name}\`: give one of them another name`;
+      return { help, related: at([cx.scope.find(name)?.span, 'the number']) };
+    }
+  }
+  return null;
 }
 
 export function callValue(cx: Cx, callee: Val, args: readonly Arg[], span: Span, wanted: Wanted | null): Val {
@@ -43,7 +63,9 @@ export function callValue(cx: Cx, callee: Val, args: readonly Arg[], span: Span,
       if (isEinops(callee.name)) return callEinops(cx, callee.name, args, span);
       const named = args.find((a) => a.name);
       if (named?.name)
-        return report(cx, 'unknown_argument', { callee: callee.name, name: named.name.name }, named.span);
+        return report(cx, 'unknown_argument', { callee: callee.name, name: named.name.name }, named.span, {
+          help: tensorMemberHelp(callee.name),
+        });
       return callBuiltin(
         cx,
         callee.name,

@@ -85,10 +85,15 @@ function bindElem(cx: Cx, type: TensorTypeExpr, v: TensorVal, m: Meeting): boole
   if (wanted === found) return true;
   const bound = isElem(type.elem.name) ? null : m.scope.variable(type.elem.name);
   report(cx, 'elem_mismatch', { what: m.what, wanted, found: describe(v), type: typeExprText(type) }, m.span, {
+    ...(m.what === CLASSES && found === 'f32' ? { help: PROBABILITIES } : {}),
     related: at([bound?.span, `\`${type.elem.name}\` is ${wanted} here`]),
   });
   return false;
 }
+
+/** What PyTorch's cross_entropy takes besides, and decides by the type of the target. */
+const CLASSES = '`target` of `cross_entropy`';
+const PROBABILITIES = 'it is the number of the class; a probability for each class goes to `cross_entropy_probs`';
 
 function bindShape(cx: Cx, type: TensorTypeExpr, v: TensorVal, m: Meeting): boolean {
   const shape = v.value.type.shape;
@@ -151,7 +156,12 @@ function bindSpread(
   if (want.length !== shape.length) {
     const text = `[${want.map((x) => (x.kind === 'int' ? x.dim.key : '?')).join(', ')}]`;
     const args = { what: m.what, type: typeExprText(type), wanted: `...${name} = ${text}`, found: describe(v) };
-    report(cx, 'rank_mismatch', args, m.span, { related: at([old.span, `\`${name}\` is bound here`]) });
+    // [B, 1] and [B]: PyTorch broadcasts them to [B, B], with a warning.
+    const odd =
+      Math.abs(want.length - shape.length) === 1 &&
+      [...want, ...shape].some((d) => ('value' in d ? d.value === 1 : d.kind === 'int' && d.dim.value === 1));
+    const help = odd ? 'a dim of size 1 goes by `squeeze(x, -1)` and comes by `unsqueeze(x, -1)`' : null;
+    report(cx, 'rank_mismatch', args, m.span, { help, related: at([old.span, `\`${name}\` is bound here`]) });
     return false;
   }
   return want.every((w, i) =>

@@ -198,15 +198,19 @@ function evalMember(cx: Cx, e: MemberExpr): Val {
       break;
     }
   }
-  // `x.reshape(...)` of PyTorch is `reshape(x, ...)` here.
-  const fn = cx.scope.find(String(name))?.val.kind;
-  const help =
-    object.kind === 'tensor' && !tensorMemberHelp(String(name)) && (fn === 'fn' || fn === 'op' || fn === 'builtin')
-      ? `write ${name}(x, ...): functions are not methods of tensors`
-      : object.kind === 'tensor'
-        ? tensorMemberHelp(String(name))
-        : null;
-  return report(cx, 'unknown_member', { name, what: describe(object) }, span, { help });
+  return report(cx, 'unknown_member', { name, what: describe(object) }, span, {
+    help: memberHelp(cx, object, String(name)),
+  });
+}
+
+/** `x.reshape(...)` of PyTorch is `reshape(x, ...)` here, and lists do not grow. */
+function memberHelp(cx: Cx, object: Val, name: string): string | null {
+  if (object.kind === 'list')
+    return name === 'append' ? 'a list is written with all of its items: `[for i in 0..n: f(i)]`' : null;
+  if (object.kind !== 'tensor' && object.kind !== 'slot') return null;
+  const fn = cx.scope.find(name)?.val.kind;
+  const named = fn === 'fn' || fn === 'op' || fn === 'builtin';
+  return tensorMemberHelp(name) ?? (named ? `write ${name}(x, ...): functions are not methods of tensors` : null);
 }
 
 /** A child, a tensor, a constant, a method or a hyper-parameter of an instance. */

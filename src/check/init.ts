@@ -167,6 +167,8 @@ function initialValue(cx: Cx, rule: Rule, type: TensorType, owner: Span | null):
     return filled.value;
   report(cx, 'init_type', { found: describe(filled), type: typeText(type) }, rule.expr.span, {
     related: at([owner, 'for this layer']),
+    help:
+      t.elem === type.elem ? `write broadcast_to(..., [${type.shape.join(', ')}]) where it is to be repeated` : null,
   });
   return null;
 }

@@ -133,9 +133,11 @@ function notABlock(cx: Cx, name: string, v: Val, span: Span): Val {
       ? `call \`${v.name}\` by its name where you need it, or put it in a \`seq\``
       : v.kind === 'block'
         ? `write \`${v.decl.name.name}(...)\` with its hyper-parameters`
-        : item
-          ? null
-          : `write \`const ${name} = ...\` for a value`;
+        : v.kind === 'record'
+          ? `layers with names are members: \`${name}_a = Linear(4, 4)\`, or those of a block of their own`
+          : item
+            ? null
+            : `write \`const ${name} = ...\` for a value`;
   return report(cx, 'not_a_block', { name: item ? `item ${name}` : `\`${name}\``, found: describe(v) }, span, { help });
 }
 

@@ -11,6 +11,7 @@ import { EINOPS } from './einops.ts';
 import type { Elaborated } from './elaborated.ts';
 import { INTERNAL_OPS } from './op-call.ts';
 import { Scope } from './scope.ts';
+import { preludeHelp } from './unknown-name.ts';
 import { floatVal, POISON, type Val } from './values.ts';
 
 /** Where source text comes from. Pure and synchronous: the command line reads disk, a browser its editor. */
@@ -192,7 +193,7 @@ function addImport(project: Project, host: SourceHost, file: ModuleFile, i: Impo
     if (from && !found) {
       const names = from.decls.all.filter((d) => d.exported).map((d) => d.name);
       bag.report('unknown_import', { path: i.from.path, name: n.name.name }, n.name.span, {
-        help: didYouMean(n.name.name, names),
+        help: preludeHelp(n.name.name) ?? didYouMean(n.name.name, names),
       });
     } else if (found && !found.exported) {
       bag.report('not_exported', { path: i.from.path, name: n.name.name }, n.name.span, {

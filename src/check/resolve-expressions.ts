@@ -1,11 +1,11 @@
 /** Names in expressions and types: each must be a local, a member, a declaration, an import or one of the prelude. */
-import { didYouMean, type DiagnosticBag } from '../diagnostics/index.ts';
+import type { DiagnosticBag } from '../diagnostics/index.ts';
 import type { Arg, Body, Expr, Ident, SeqItem, Span, Subscript, TypeDecl, TypeExpr } from '../parser/ast.ts';
 import { namesIn } from '../parser/patterns.ts';
 import { ELEMS, isUpper } from './dims.ts';
 import { Names } from './names-in-scope.ts';
 import { placeKey, typeNamed, type ModuleFile, type Project } from './project.ts';
-import { unknownNameHelp } from './unknown-name.ts';
+import { unknownNameHelp, unknownTypeHelp } from './unknown-name.ts';
 
 const BUILTIN_TYPES = ['int', 'float', 'bool', 'string', 'block', 'elem', 'tensor'];
 
@@ -229,6 +229,6 @@ export abstract class ExpressionNames {
       ...BUILTIN_TYPES,
       ...this.file.decls.all.filter((d) => d.kind === 'type').map((d) => d.name),
     ];
-    this.bag.report('unknown_type', { name: i.name }, i.span, { help: didYouMean(i.name, types) });
+    this.bag.report('unknown_type', { name: i.name }, i.span, { help: unknownTypeHelp(i.name, types) });
   }
 }

@@ -1,5 +1,5 @@
 /** The `train` block as a plan: which method is the loss, which parameters are trained with which hyper-parameters. */
-import { didYouMean } from '../diagnostics/index.ts';
+import { didYouMean, didYouMeanOf } from '../diagnostics/index.ts';
 import { listOf } from '../diagnostics/words.ts';
 import type { Expr, Ident, Selector, Train } from '../parser/ast.ts';
 import { at, report, staticCx, type Cx } from './context.ts';
@@ -158,7 +158,7 @@ function readSettings(cx: Cx, train: Train): Map<string, Expr> {
 }
 
 function unknownSetting(cx: Cx, name: Ident, known: readonly string[]): void {
-  const help = didYouMean(name.name, known) ?? `there are ${listOf(known, 'and')}`;
+  const help = didYouMeanOf(name.name, known) ?? `there are ${listOf(known, 'and')}`;
   report(cx, 'unknown_setting', { name: name.name }, name.span, { help });
 }
 

@@ -280,7 +280,7 @@ export const CATALOGUE = {
     code: 'NW3024',
     severity: 'error',
     message: 'a layer cannot be chosen by a value of run time',
-    help: 'iterate instead: for layer in layers { x = layer(x) }',
+    help: 'iterate: `for layer in layers`, `for (i, layer) in enumerate(layers)`, `for (a, b) in zip(firsts, seconds)`',
   },
   no_result: {
     code: 'NW3025',

@@ -6,7 +6,7 @@ export { render, renderAll } from './render.ts';
 export type { RenderOptions, Sources } from './render.ts';
 export { toJson } from './json.ts';
 export type { JsonDiagnostic, JsonPlace } from './json.ts';
-export { didYouMean, suggest } from './suggest.ts';
+export { didYouMean, didYouMeanOf, suggest } from './suggest.ts';
 export { Lines } from './lines.ts';
 export type { Position } from './lines.ts';
 export { NO_SPAN } from './span.ts';

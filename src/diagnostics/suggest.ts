@@ -24,6 +24,20 @@ export function didYouMean(name: string, candidates: Iterable<string>): string |
   return found === null ? null : `did you mean \`${found}\`?`;
 }
 
+/** As `didYouMean`, for arguments and settings: of a few names, one that shares its words is meant. */
+export function didYouMeanOf(name: string, few: readonly string[]): string | null {
+  const found = suggest(name, few) ?? byWords(name, few);
+  return found === null ? null : `did you mean \`${found}\`?`;
+}
+
+/** The shortest name that has the words of the other one: `kernel_size` for `kernel`, `epochs` for `num_epochs`. */
+function byWords(name: string, candidates: Iterable<string>): string | null {
+  const wraps = (long: string, short: string): boolean =>
+    short.length >= 4 && long !== short && (long.startsWith(`${short}_`) || long.endsWith(`_${short}`));
+  const found = [...candidates].filter((c) => wraps(c, name) || wraps(name, c));
+  return found.sort((a, b) => a.length - b.length || (a < b ? -1 : 1))[0] ?? null;
+}
+
 /** Names that differ only in case or underscores (`LayerNorm`, `layer_norm`) are nearer than any other. */
 function cost(name: string, candidate: string, limit: number): number {
   if (plain(name) === plain(candidate)) return 0.5;

@@ -111,6 +111,27 @@ const HINTS: readonly Hint[] = [
     help: 'a choice is written `if c { a } else { b }`',
   },
   {
+    when: (token, _, __, ___, expected) => token.tokenType === t.Question && expected === 'a dim',
+    help: 'a size that the arguments bind has an upper-case name, such as `B`',
+  },
+  {
+    when: (token, _, __, ___, expected) => token.tokenType === t.Tilde && expected.startsWith('`:`'),
+    help: 'the type comes first: `param w: f32[3, 4] ~ normal()`',
+  },
+  {
+    when: (token, _, __, ___, expected) => token.tokenType === t.LParen && expected.startsWith('`~`'),
+    help: 'the place comes first: `fc.weight ~ xavier_uniform()`',
+  },
+  {
+    when: (token, previous, _, __, expected) =>
+      token.tokenType === t.Dot && previous?.tokenType === t.Name && expected.startsWith('`=` and a layer'),
+    help: 'one tensor under two names is written `tie a.weight = b.weight`, an initial value in `init { ... }`',
+  },
+  {
+    when: (_, previous, tokens, i) => previous?.tokenType === t.LParen && tokens[i - 2]?.image === 'register_buffer',
+    help: 'a buffer is declared by `buffer name: f32[4] ~ zeros()`',
+  },
+  {
     when: (token) => token.tokenType === t.Question,
     help: 'a choice is written `if c { a } else { b }`',
   },

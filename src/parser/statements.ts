@@ -161,7 +161,7 @@ export abstract class StatementParser extends ExpressionParser {
     });
     this.ACTION(() => {
       const names = [target, ...others].flatMap((e): Ident[] =>
-        e.kind === 'name' ? [{ name: e.name, span: e.span }] : [],
+        e.kind === 'name' ? [{ name: e.name, span: e.span }] : e.kind === 'infer' ? [{ name: '_', span: e.span }] : [],
       );
       if (others.length === 0) return;
       if (names.length === others.length + 1) this.#wantParentheses(names, start);

@@ -75,7 +75,7 @@ export function predictCommand(): Command {
         throw fault('no_method', {
           name: artifact.name,
           method: options.method,
-          methods: artifact.methods.map((m) => `\`${m.name}\``).join(', '),
+          methods: artifact.methods.map((m) => `\`${m.name}\``).join(', ') || 'none that the outside can call',
         });
       }
       const source = options.data ?? artifact.train?.data ?? null;
