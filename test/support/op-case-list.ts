@@ -202,6 +202,7 @@ const LIST: Partial<Record<OpKind, readonly Listed[]>> = {
     c({}, x(17, 65), x(65, 33)),
     c({}, x(1, 64), x(64, 10)),
     c({ transpose_a: true }, x(4, 3), x(4, 5)),
+    c({ transpose_a: true }, x(9, 41), x(9, 7)),
     c({ transpose_b: true }, x(3, 4), x(5, 4)),
     c({ transpose_a: true, transpose_b: true }, x(4, 3), x(5, 4)),
     c({}, x(2, 3, 4), x(4, 5)),

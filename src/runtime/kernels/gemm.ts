@@ -23,6 +23,8 @@ export interface Tiling {
    * 15 registers; 12 rows fill 27 of 32.
    */
   readonly mr: number;
+  /** MR and lower tiles for the rows that are left over: of 8 rows in tiles of 12, 4 would be in vain. */
+  readonly heights: readonly number[];
   readonly nr: number;
   readonly lanes: number;
   readonly mc: number;
@@ -34,10 +36,12 @@ export interface Tiling {
 const PANEL = 8192;
 
 /** A packed block of 256 columns fits the second-level cache. */
-export function tilingFor({ lanes, registers, paired }: Target): Tiling {
+export function tilingFor({ kind, lanes, registers, paired }: Target): Tiling {
   const nr = Math.max((paired ? 4 : 2) * lanes, 4);
   const mr = (registers - 3) / 2 >= 12 ? 12 : lanes === 1 ? 4 : 6;
-  return { mr, nr, lanes, mc: 192, nc: 256, kc: Math.min(512, PANEL / nr) };
+  // WebAssembly is sent over a network: it pays for every copy of the loop.
+  const heights = kind === 'c' && lanes > 1 ? [mr, Math.ceil((2 * mr) / 3), Math.ceil(mr / 3)] : [mr];
+  return { mr, heights, nr, lanes, mc: 192, nc: 256, kc: Math.min(512, PANEL / nr) };
 }
 
 /** How a tile reads the first operand: element (row r of the tile, depth p of the block). Rows past the end repeat the last. */
@@ -91,21 +95,24 @@ export function gemm(k: KernelBuilder, t: Tiling, g: Gemm): void {
             const panel = k.let(mul(jr, depth.size), 'panel');
             k.for(0, rows.size, t.mr, (ir) => {
               const at = g.partial ? k.let(add(mul(jr, t.mc), mul(ir, t.nr)), 'at') : i32(0);
-              const acc = zeros(k, t.mr, t.nr / t.lanes, t.lanes);
-              if (g.partial) {
-                k.if(gt(pc, 0), () => each(acc, (v, r, c) => k.set(v, load(tile, tileAt(t, at, r, c), t.lanes))));
-              }
               const a = rowsOf(k, ir);
-              k.for(0, depth.size, 1, (p) => {
-                const row = k.let(add(panel, mul(p, t.nr)), 'row');
-                multiplyAdd(
-                  k,
-                  acc,
-                  (r) => a(r, p),
-                  (c) => load(g.packed, add(row, c * t.lanes), t.lanes),
-                );
-              });
-              each(acc, (v, r, c) => k.store(tile, tileAt(t, at, r, c), v));
+              const sums = (height: number): void => {
+                const acc = zeros(k, height, t.nr / t.lanes, t.lanes);
+                if (g.partial) {
+                  k.if(gt(pc, 0), () => each(acc, (v, r, c) => k.set(v, load(tile, tileAt(t, at, r, c), t.lanes))));
+                }
+                k.for(0, depth.size, 1, (p) => {
+                  const row = k.let(add(panel, mul(p, t.nr)), 'row');
+                  multiplyAdd(
+                    k,
+                    acc,
+                    (r) => a(r, p),
+                    (c) => load(g.packed, add(row, c * t.lanes), t.lanes),
+                  );
+                });
+                each(acc, (v, r, c) => k.store(tile, tileAt(t, at, r, c), v));
+              };
+              heightFor(k, t.heights, k.let(sub(rows.size, ir), 'left'), sums);
               const finish = (): void =>
                 finishTile(
                   k,
@@ -133,6 +140,17 @@ export function gemm(k: KernelBuilder, t: Tiling, g: Gemm): void {
       });
     });
   });
+}
+
+/** Runs the lowest tile that holds the rows that are left. */
+function heightFor(k: KernelBuilder, heights: readonly number[], left: KExpr, use: (height: number) => void): void {
+  const [height, ...lower] = heights as readonly [number, ...number[]];
+  if (lower.length === 0) return use(height);
+  k.if(
+    gt(left, lower[0]!),
+    () => use(height),
+    () => heightFor(k, lower, left, use),
+  );
 }
 
 const tileAt = (t: Tiling, at: KExpr, r: number, c: number): KExpr => add(at, r * t.nr + c * t.lanes);

@@ -1,6 +1,6 @@
 /** Matrix multiplication of any size by the blocked `gemm`; transposed operands are absorbed where they are read. */
 import type { KernelBuilder } from '../../codegen/builder.ts';
-import { add, eq, f32, ge, min, mul, sub } from '../../codegen/builder.ts';
+import { add, and, eq, f32, ge, lt, min, mul, sub } from '../../codegen/builder.ts';
 import { div, load, rem } from '../../codegen/builder.ts';
 import type { KernelCall, Target } from '../../codegen/call.ts';
 import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
@@ -124,12 +124,19 @@ function packRows(
           : add(add(add(origin, mul(r, depth)), block.first), p);
       const at = (p: KExpr, r: number): KExpr => add(add(panel, mul(p, t.mr)), r);
       const whole = transposed ? Math.floor(t.mr / t.lanes) * t.lanes : 0;
+      // A vector longer than the panel is wide: the next depth's overwrites what it wrote too much, and the last has none.
+      const spills = transposed && t.mr < t.lanes && t.lanes < 2 * t.mr;
       const last = k.let(sub(m, 1), 'last');
       k.for(0, block.size, 1, (p) => {
         const scalars = (from: number): void => {
           for (let r = from; r < t.mr; r++)
             k.store(into, at(p, r), read(k, k.let(index(min(add(row, r), last), p)), 1));
         };
+        if (spills) {
+          const fits = and(ge(sub(rows.size, ir), t.lanes), lt(add(p, 1), block.size));
+          const vector = (): void => k.store(into, at(p, 0), read(k, k.let(index(row, p)), t.lanes));
+          return k.if(fits, vector, () => scalars(0));
+        }
         if (whole === 0) return scalars(0);
         k.if(
           ge(sub(rows.size, ir), t.mr),
