@@ -32,11 +32,18 @@ export fn silu(x: f32[...S]) -> f32[...S] => x * sigmoid(x)
 /// x * Phi(x) with the normal distribution's Phi (\`approximate: "none"\`), or its tanh form (GPT-2's \`gelu_new\`);
 /// Hendrycks & Gimpel 2016, https://pytorch.org/docs/stable/generated/torch.nn.GELU.html.
 export fn gelu(x: f32[...S], approximate: "none" | "tanh" = "none") -> f32[...S] {
-  if approximate == "none" {
-    0.5 * x * (1.0 + erf(x * sqrt(0.5)))
-  } else {
-    0.5 * x * (1.0 + tanh(sqrt(2.0 / pi) * (x + 0.044715 * x * x * x)))
-  }
+  if approximate == "none" { gelu_erf(x) } else { gelu_tanh(x) }
+}
+
+// The gradients are stated as one factor of dy, so that a training step keeps one tensor for them and not two.
+
+fn gelu_erf(x: f32[...S]) -> f32[...S] => 0.5 * x * (1.0 + erf(x * sqrt(0.5)))
+grad (dy) => dy * (0.5 * (1.0 + erf(x * sqrt(0.5))) + x * (exp(-0.5 * x * x) * sqrt(0.5 / pi)))
+
+fn gelu_tanh(x: f32[...S]) -> f32[...S] => 0.5 * x * (1.0 + tanh(sqrt(2.0 / pi) * (x + 0.044715 * x * x * x)))
+grad (dy) {
+  t = tanh(sqrt(2.0 / pi) * (x + 0.044715 * x * x * x))
+  dy * (0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * (sqrt(2.0 / pi) * (1.0 + 3.0 * 0.044715 * x * x)))
 }
 
 /// log(1 + exp(beta x)) / beta, written so that no exponential overflows: max(z, 0) + log(1 + exp(-|z|)); x itself where

@@ -3,7 +3,7 @@
  * touched has them side by side in memory or has neither, so most elementwise work becomes one flat loop.
  */
 import type { Dim } from '../ir/dim.ts';
-import { product } from '../ir/dim.ts';
+import { product, sameShape } from '../ir/dim.ts';
 import type { Op, Region, Value } from '../ir/ir.ts';
 import { ints, num, sizes } from '../ir/ops/attrs.ts';
 import { opDef } from '../ir/ops/table.ts';
@@ -20,6 +20,8 @@ export const OTHER = -2;
 export interface Access {
   readonly param: Value;
   readonly tokens: readonly Token[];
+  /** Each element is read where the one with the same number, counted in memory, is written. */
+  readonly flat: boolean;
 }
 
 export interface Walk {
@@ -44,26 +46,26 @@ export function walkRegion(
   const visits: { readonly op: Op; readonly tokens: readonly Token[] }[] = [];
   const seen = new Map<Value, Set<string>>();
 
-  const visit = (v: Value, given: readonly Token[]): void => {
+  const visit = (v: Value, given: readonly Token[], flat = false): void => {
     const tokens = given.map((t, i) => (v.type.shape[i]!.value === 1 ? NONE : t));
-    const key = tokens.join();
+    const key = `${tokens.join()}${flat ? '=' : ''}`;
     const before = seen.get(v) ?? new Set();
     if (before.has(key)) return;
     seen.set(v, before.add(key));
     const op = producers.get(v);
     if (params.has(v) || stops.has(v) || !op) {
       patterns.push(tokens);
-      if (params.has(v)) accesses.push({ param: v, tokens });
+      if (params.has(v)) accesses.push({ param: v, tokens, flat });
       return;
     }
     visits.push({ op, tokens });
-    follow(op, tokens);
+    follow(op, tokens, flat);
   };
 
-  const aligned = (x: Value, tokens: readonly Token[]): void =>
-    visit(x, tokens.slice(tokens.length - x.type.shape.length));
+  const aligned = (x: Value, to: Value, tokens: readonly Token[], flat: boolean): void =>
+    visit(x, tokens.slice(tokens.length - x.type.shape.length), flat && sameShape(x.type.shape, to.type.shape));
 
-  const follow = (op: Op, tokens: readonly Token[]): void => {
+  const follow = (op: Op, tokens: readonly Token[], flat: boolean): void => {
     const moved = new Set<number>();
     /** The axis stands alone, and positions on it change. */
     const alone = (i: number): void => {
@@ -95,7 +97,7 @@ export function walkRegion(
           const single = g.to.length === 1 && g.from.length === 1;
           for (const f of g.from) source[f] = single ? tokens[g.to[0]!]! : OTHER;
         }
-        return visit(x!, source);
+        return visit(x!, source, flat);
       }
       case 'slice': {
         const [start, stop, step] = [sizes(op.attrs, 'start'), sizes(op.attrs, 'stop'), ints(op.attrs, 'step')];
@@ -127,7 +129,7 @@ export function walkRegion(
       default: {
         const { lower } = opDef(op.kind);
         if (lower.kind === 'elementwise' || op.kind === 'broadcast_to')
-          return op.operands.forEach((o) => aligned(o, tokens));
+          return op.operands.forEach((o) => aligned(o, op.results[0]!, tokens, flat));
         // Pooling: rows and columns move, planes stay.
         alone(2);
         alone(3);
@@ -136,7 +138,12 @@ export function walkRegion(
     }
   };
 
-  for (const r of roots) visit(r.value, r.tokens);
+  for (const r of roots)
+    visit(
+      r.value,
+      r.tokens,
+      r.tokens.every((t, i) => t === i || r.value.type.shape[i]!.value === 1),
+    );
   return { accesses, visits, patterns };
 }
 
@@ -186,13 +193,14 @@ export function placeIn(rank: number, loops: readonly LoopAxis[], at: readonly C
 
 export const identity = (rank: number): readonly Token[] => Array.from({ length: rank }, (_, i) => i);
 
-/** Is the param read at exactly the position that is being written, and nowhere else? */
-export function readInPlace(walk: Walk, param: Value, shape: readonly Dim[]): boolean {
-  const wide = (s: readonly Dim[]): string => s.map((d) => d.key).join();
+/**
+ * Is the param read at exactly the position that is being written, and nowhere else? `once`: the kernel comes to each position
+ * once, so that the shapes need not be the same.
+ */
+export function readInPlace(walk: Walk, param: Value, shape: readonly Dim[], once: boolean): boolean {
   const own = walk.accesses.filter((a) => a.param === param);
-  return (
-    own.length > 0 &&
-    wide(param.type.shape) === wide(shape) &&
-    own.every((a) => a.tokens.every((t, i) => t === i || shape[i]!.value === 1))
-  );
+  if (own.length === 0) return false;
+  if (once && product(param.type.shape).key === product(shape).key && own.every((a) => a.flat)) return true;
+  const here = (a: Access): boolean => a.tokens.every((t, i) => t === i || shape[i]!.value === 1);
+  return sameShape(param.type.shape, shape) && own.every(here);
 }

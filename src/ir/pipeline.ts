@@ -8,6 +8,7 @@ import { dropGradients } from './passes/drop-gradients.ts';
 import { fuse } from './passes/fuse.ts';
 import { inline } from './passes/inline.ts';
 import { equalFuncs, mergeEqual } from './passes/merge.ts';
+import { schedule } from './passes/schedule.ts';
 import { simplify } from './passes/simplify.ts';
 import { verify } from './verify.ts';
 
@@ -74,8 +75,13 @@ export const PROGRAM_PASSES: readonly Pass[] = [
   },
   {
     name: 'fuse',
-    why: 'Last: after it, an op is a kernel.',
+    why: 'After it, an op is a kernel.',
     run: (module, { target, merge }) => fuse(module, target, { merge }),
+  },
+  {
+    name: 'schedule',
+    why: 'Last: only now is it known which values have memory.',
+    run: (module) => schedule(module),
   },
 ];
 

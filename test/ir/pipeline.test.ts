@@ -17,7 +17,7 @@ const all = (m: Module, root: string): Module => runPasses(PROGRAM_PASSES, m, co
 
 test('passes have names of their own and reasons', (t) => {
   t.is(new Set(PASS_NAMES).size, PASS_NAMES.length);
-  t.deepEqual(PASS_NAMES.slice(-1), ['fuse']);
+  t.deepEqual(PASS_NAMES.slice(-2), ['fuse', 'schedule']);
   for (const p of [...METHOD_PASSES, ...PROGRAM_PASSES]) t.true(p.why.length > 20);
 });
 

@@ -87,9 +87,8 @@ class Sinker {
     const known = this.under.get(v) ?? this.brought.get(v);
     if (known && sameShape(known.type.shape, to)) return known;
     if (trails(v.type.shape, to, from)) return v;
-    const op = this.producers.get(v);
-    const again = op && opDef(op.kind).lower.kind === 'elementwise' && (this.uses.get(v) === 1 || !COSTLY.has(op.kind));
-    if (again && op.operands.every((o) => sameShape(o.type.shape, from) || trails(o.type.shape, to, from))) {
+    const op = this.done(v, from, to);
+    if (op && this.made(v, from, to).size <= 1) {
       const made = this.emit(
         op,
         source,
@@ -100,6 +99,31 @@ class Sinker {
       return made;
     }
     return this.reshaped(v, to, source);
+  }
+
+  /** The op that makes `v`, where it may as well be done in the other shape. */
+  private done(v: Value, from: readonly Dim[], to: readonly Dim[]): Op | null {
+    const op = this.producers.get(v);
+    const cheap = op && opDef(op.kind).lower.kind === 'elementwise' && (this.uses.get(v) === 1 || !COSTLY.has(op.kind));
+    return cheap && op.operands.every((o) => sameShape(o.type.shape, from) || trails(o.type.shape, to, from))
+      ? op
+      : null;
+  }
+
+  /** Values that would have to be stored for `v` to be done in the other shape. With several, storing `v` is less. */
+  private made(v: Value, from: readonly Dim[], to: readonly Dim[], found: Set<Value> = new Set()): Set<Value> {
+    if (this.under.has(v) || this.brought.has(v) || trails(v.type.shape, to, from)) return found;
+    const op = this.done(v, from, to);
+    if (op) for (const o of op.operands) this.made(o, from, to, found);
+    else if (this.computed(v)) found.add(v);
+    return found;
+  }
+
+  /** Elementwise work makes it, so that it has no memory unless somebody asks for it. */
+  private computed(v: Value): boolean {
+    const op = this.producers.get(v);
+    if (op?.kind === 'reshape') return this.computed(op.operands[0]!);
+    return op !== undefined && opDef(op.kind).lower.kind === 'elementwise';
   }
 
   private reshaped(v: Value, to: readonly Dim[], source: Op): Value {

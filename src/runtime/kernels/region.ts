@@ -60,13 +60,14 @@ export const bytesOf = (elem: ElemType): number => (elem === 'f16' || elem === '
 /** Pairs each result with every operand whose memory it may take: read only where the result is written. The linker chooses. */
 export function reuse(op: Op, walk: Walk, results: readonly number[]): KernelCall['inPlace'] {
   const region = op.regions[0]!;
+  const once = op.attrs['family'] === 'elementwise';
   return results.flatMap((i) => {
     const result = op.results[i]!;
     const { shape } = region.results[i]!.type;
     return region.params.flatMap((p, j) => {
       const operand = op.operands[j]!;
-      const once = op.operands.filter((o) => o === operand).length === 1;
-      const fits = once && bytesOf(p.type.elem) === bytesOf(result.type.elem) && readInPlace(walk, p, shape);
+      const alone = op.operands.filter((o) => o === operand).length === 1;
+      const fits = alone && bytesOf(p.type.elem) === bytesOf(result.type.elem) && readInPlace(walk, p, shape, once);
       return fits ? [{ result, operand }] : [];
     });
   });

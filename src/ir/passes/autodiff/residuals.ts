@@ -36,11 +36,12 @@ export interface ResidualOptions {
 
 export function planResiduals(
   params: Iterable<Value>,
-  ops: readonly Op[],
+  forward: readonly Op[],
   results: readonly Value[],
   used: ReadonlySet<Value>,
   { cheap = isCheap, keep = [] }: ResidualOptions = {},
 ): Residuals {
+  const ops = forward.flatMap(withoutGradient);
   const plan = new Plan(ops, results, cheap);
   for (const v of keep) plan.keep(v);
   for (const p of params) plan.reach(p);
@@ -49,6 +50,19 @@ export function planResiduals(
   for (const v of wanted) plan.provide(v);
   return plan.residuals(wanted);
 }
+
+/** What is repeated needs no gradient: where the source states one, what is left is another name for its value. */
+const withoutGradient = (op: Op): readonly Op[] =>
+  op.kind !== 'with_gradient'
+    ? [op]
+    : op.results.map((r, i) => ({
+        kind: 'reshape',
+        operands: [op.operands[i]!],
+        attrs: { shape: r.type.shape },
+        results: [r],
+        regions: [],
+        origin: op.origin,
+      }));
 
 class Plan {
   private readonly ops: readonly Op[];
