@@ -12,6 +12,7 @@ import {
   weightsToBytes,
   loadWeights,
   type Parameter,
+  type Tensor,
   zeros,
   type Model,
 } from '../../src/runtime/index.ts';
@@ -123,6 +124,29 @@ run('results that are held outlive later runs', async (t) => {
   const held = inputs.map((x) => model.forward(x));
   const values = await Promise.all(held.map((r) => r.toArray()));
   for (const [i, x] of inputs.entries()) t.deepEqual(await model.forward(x).toArray(), values[i]!);
+});
+
+run('a result that is read or used stays, one that is neither for long is given up and says so', async (t) => {
+  const on = await gpu();
+  const source = 'export block Plus { forward(x: f32[N], y: f32[]) -> f32[N] => x + y }';
+  const model = await compile(source, { targets: ['wasm', 'webgpu'] }).blocks['Plus']!.create({ device: on });
+  // A twentieth of a sixteenth of the device's memory each; forty in one turn.
+  const n = Math.floor(on.memory.limit / 16 / 20 / 4);
+  const x = zeros([n], { device: on });
+  const add = (a: Tensor, k: number): Tensor => model.call('forward', [a, tensor(k, { device: on })]) as Tensor;
+  const read = add(x, 1);
+  await read.read();
+  const [used, unused] = [add(x, 2), add(x, 3)];
+  const later = [];
+  for (let i = 0; i < 40; i++) later.push(add(used, i));
+  t.is((await read.read())[n - 1], 1);
+  t.is((await used.read())[n - 1], 2);
+  await t.throwsAsync(() => unused.read(), {
+    instanceOf: UsageError,
+    message: /neither read nor used.*webgpu:0|webgpu:0.*neither read nor used/,
+  });
+  t.throws(() => add(unused, 1), { instanceOf: UsageError });
+  for (const i of [39, 25]) t.is((await later[i]!.read())[n - 1], 2 + i);
 });
 
 run('a model moves with its training', async (t) => {

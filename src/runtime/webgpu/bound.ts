@@ -130,13 +130,16 @@ export class BoundProgram {
     });
   }
 
-  /** Memory of results that somebody still holds becomes theirs; new memory takes its place. */
+  /** Memory of results that somebody still holds becomes theirs, for as long as the backlog lasts; other memory takes its place. */
   private leaveResults(): void {
     for (const { buffer } of this.results) {
       const holders = this.holders.get(buffer) ?? [];
       this.holders.set(buffer, []);
       const held = holders.filter((h) => h.deref()?.retire() === false);
-      if (held.length > 0) this.regions.set(buffer, this.device.memory.take(this.regions.get(buffer)!.bytes));
+      if (held.length === 0) continue;
+      const region = this.regions.get(buffer)!;
+      this.device.backlog.leave(region, held);
+      this.regions.set(buffer, this.device.memory.take(region.bytes));
     }
   }
 

@@ -3,6 +3,7 @@ import type { Elem, WebGpuKernel } from '../artifact.ts';
 import type { Device } from '../device.ts';
 import { DeviceError, DeviceLostError, NetwrightError, OutOfMemoryError, UsageError } from '../errors.ts';
 import type { Storage, StoredMatrix } from '../storage.ts';
+import { Backlog } from './backlog.ts';
 import { MERGE, PREDICATE, TRANSPOSE, TRANSPOSE_ELEMENTS } from './builtins.ts';
 import { ARGUMENT_BYTES, BUFFER, COMPUTE } from './constants.ts';
 import { USED_FEATURES, USED_LIMITS, type FoundDevice } from './discover.ts';
@@ -35,6 +36,7 @@ export class WebGpuDevice implements Device {
   readonly numerics: string;
   readonly gpu: GPUDevice;
   readonly memory: GpuMemory;
+  readonly backlog: Backlog;
   /** Memory at binding 0, arguments at binding 1 with a dynamic offset: the same for all kernels. */
   readonly layout: GPUBindGroupLayout;
   /** With the grids of switchable dispatches at binding 2. */
@@ -91,6 +93,7 @@ export class WebGpuDevice implements Device {
       this.counters.buffers++;
       return this.guarded(make);
     });
+    this.backlog = new Backlog(this.memory);
     this.staging = new Staging(gpu);
   }
 

@@ -26,7 +26,8 @@ export class GpuMemory {
   private readonly gpu: GPUDevice;
   private readonly name: string;
   private readonly regions: Regions;
-  private readonly limit: number;
+  /** Bytes that the buffer may have. */
+  readonly limit: number;
   private readonly watch: Watch;
   private readonly registry: FinalizationRegistry<Region>;
 

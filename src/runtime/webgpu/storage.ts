@@ -1,5 +1,5 @@
 /** Bytes of a tensor in a GPU's memory. */
-import { DeviceError } from '../errors.ts';
+import { DeviceError, UsageError } from '../errors.ts';
 import type { Storage } from '../storage.ts';
 import type { WebGpuDevice } from './device.ts';
 import type { Region } from './memory.ts';
@@ -15,6 +15,7 @@ export class GpuStorage implements Storage {
   /** A copy that is known to be equal. */
   private host: Uint8Array | null;
   private writes = 0;
+  private given = false;
 
   /** `host`: what the region holds, where that is known. */
   constructor(device: WebGpuDevice, region: Region, start: number, length: number, host: Uint8Array | null = null) {
@@ -36,26 +37,46 @@ export class GpuStorage implements Storage {
     return true;
   }
 
+  /** Leaves the memory to others for good: too much has come after it that nobody looked at. */
+  giveUp(): void {
+    if (!this.retire()) this.given = true;
+    this.region = null;
+  }
+
+  private check(): void {
+    if (!this.given || this.host) return;
+    throw new UsageError(
+      `a result on ${this.device.name} was neither read nor used while many calls made others, and its memory is theirs now: read() it, or pass it on, before a sixteenth of the device's memory has been filled after it`,
+    );
+  }
+
   read(start: number, length: number): Uint8Array {
+    this.check();
     if (!this.host) throw notVisible(this.device);
     return this.host.subarray(start, start + length);
   }
 
   async fetch(start: number, length: number): Promise<Uint8Array> {
     if (this.host || !this.region) return this.read(start, length);
-    const { writes } = this;
-    const bytes = await this.device.fetch(this.region.at + this.start + start, length);
-    if (length === this.length && writes === this.writes) this.host = bytes;
+    const { writes, region } = this;
+    const bytes = await this.device.fetch(region.at + this.start + start, length);
+    if (length === this.length && writes === this.writes) {
+      this.host = bytes;
+      this.device.backlog.read(region);
+    }
     return bytes;
   }
 
   write(start: number, bytes: Uint8Array): void {
+    this.check();
     this.writes++;
     this.host?.set(bytes, start);
     if (this.region) this.device.write(this.region.at + this.start + start, bytes);
   }
 
   address(): number | null {
+    this.check();
+    if (this.region) this.device.backlog.use(this.region);
     return this.region && this.region.at + this.start;
   }
 
