@@ -105,7 +105,7 @@ export async function autoDevice(
     const gpu = all.find((d) => d.available && !d.software);
     if (gpu) return { device: await device(gpu.name), why: gpu.description };
     const [first] = all;
-    why = first?.software ? `${first.name} computes in software` : `no GPU: ${first?.description ?? 'none found'}`;
+    why = first?.software ? `${first.name} computes in software` : 'no GPU is there';
   }
   if (artifact?.native) {
     const { builtDevice } = await import('./native/discover.ts');
