@@ -2007,9 +2007,8 @@ export fn split(x: E[...S], split_size: [int], dim: int = 0) {
   if len(split_size) == 1 { equal_parts(x, split_size[0], dim) } else { parts_of(x, split_size, dim) }
 }
 
-fn equal_parts(x: E[...S], size: int, dim: int) => [
-  for i in 0..(S[dim] + size - 1) / size: narrow(x, dim, i * size, min(size, S[dim] - i * size))
-]
+fn equal_parts(x: E[...S], size: int, dim: int) =>
+  [for i in 0..(S[dim] + size - 1) / size: narrow(x, dim, i * size, min(size, S[dim] - i * size))]
 
 fn parts_of(x: E[...S], sizes: [int], dim: int) {
   starts = [for i in 0..len(sizes) + 1: length_of(sizes[0:i])]
@@ -2657,161 +2656,334 @@ fn scores_of(hits: f32[...S], taken: f32[...S], actual: f32[...S]) -> (f32[...S]
 `,
   'std/nn': `// Activations as blocks, for a \`seq\` that sets their hyper-parameters or for PyTorch's spelling; the plain functions do the same.
 
-/// max(0, x); https://pytorch.org/docs/stable/generated/torch.nn.ReLU.html
+/// The rectifier.
+///
+/// Formula: \`y = max(0, x)\`; the gradient at 0 is 0.
+///
+/// Shapes: [...S] to [...S]: any shape, each element on its own.
+///
+/// Source: Nair & Hinton 2010, https://pytorch.org/docs/stable/generated/torch.nn.ReLU.html
 export block ReLU() {
   forward(x: f32[...S]) -> f32[...S] => relu(x)
 }
 
-/// min(max(0, x), 6); https://pytorch.org/docs/stable/generated/torch.nn.ReLU6.html
+/// The rectifier, limited to 6.
+///
+/// Formula: \`y = min(max(0, x), 6)\`.
+///
+/// Shapes: [...S] to [...S]: any shape, each element on its own.
+///
+/// Source: Howard et al. 2017, https://pytorch.org/docs/stable/generated/torch.nn.ReLU6.html
 export block ReLU6() {
   forward(x: f32[...S]) -> f32[...S] => relu6(x)
 }
 
-/// x where x > 0, negative_slope * x elsewhere; https://pytorch.org/docs/stable/generated/torch.nn.LeakyReLU.html
+/// The rectifier with a slope below 0.
+///
+/// Formula: \`y = x\` where x > 0, \`y = negative_slope x\` elsewhere.
+///
+/// Shapes: [...S] to [...S]: any shape, each element on its own.
+///
+/// Source: Maas et al. 2013, https://pytorch.org/docs/stable/generated/torch.nn.LeakyReLU.html
 export block LeakyReLU(negative_slope: float = 0.01) {
   forward(x: f32[...S]) -> f32[...S] => leaky_relu(x, negative_slope)
 }
 
-/// max(0, x) + weight * min(0, x) with a learned slope, one or one per channel (dim 1); He et al. 2015,
-/// https://pytorch.org/docs/stable/generated/torch.nn.PReLU.html
+/// The rectifier with a learned slope below 0.
+///
+/// Formula: \`y = max(0, x) + weight min(0, x)\`.
+///
+/// Shapes: [N, num_parameters, ...] to the same, a slope for each channel (dim 1); with num_parameters 1 any shape.
+///
+/// \`init\` is the slope at first.
+///
+/// Source: He et al. 2015, https://pytorch.org/docs/stable/generated/torch.nn.PReLU.html
 export block PReLU(num_parameters: int = 1, init: float = 0.25) {
   param weight: f32[num_parameters] ~ constant(init)
 
   forward(x: f32[...S]) -> f32[...S] => prelu(x, weight)
 }
 
-/// x where x > 0, else x times a slope: drawn per element in training, the mean of the bounds otherwise; Xu et al. 2015,
-/// https://pytorch.org/docs/stable/generated/torch.nn.RReLU.html
+/// The rectifier with a random slope below 0.
+///
+/// Formula: \`y = x\` where x > 0, \`y = a x\` elsewhere, with a drawn from lower..upper for each element in training, \`a = (lower + upper) /
+/// 2\` otherwise.
+///
+/// Shapes: [...S] to [...S]: any shape, each element on its own.
+///
+/// Source: Xu et al. 2015, https://pytorch.org/docs/stable/generated/torch.nn.RReLU.html
 export block RReLU(lower: float = 0.125, upper: float = 0.3333333333333333) {
   forward(x: f32[...S]) -> f32[...S] => rrelu(x, lower, upper)
 }
 
-/// x where x > 0, alpha * (exp(x) - 1) elsewhere; Clevert et al. 2015; https://pytorch.org/docs/stable/generated/torch.nn.ELU.html
+/// The exponential linear unit.
+///
+/// Formula: \`y = x\` where x > 0, \`y = alpha (exp(x) - 1)\` elsewhere.
+///
+/// Shapes: [...S] to [...S]: any shape, each element on its own.
+///
+/// Source: Clevert et al. 2015, https://pytorch.org/docs/stable/generated/torch.nn.ELU.html
 export block ELU(alpha: float = 1.0) {
   forward(x: f32[...S]) -> f32[...S] => elu(x, alpha)
 }
 
-/// max(0, x) + min(0, alpha * (exp(x / alpha) - 1)); Barron 2017; https://pytorch.org/docs/stable/generated/torch.nn.CELU.html
+/// An ELU whose slope is continuous for every alpha.
+///
+/// Formula: \`y = max(0, x) + min(0, alpha (exp(x / alpha) - 1))\`.
+///
+/// Shapes: [...S] to [...S]: any shape, each element on its own.
+///
+/// Source: Barron 2017, https://pytorch.org/docs/stable/generated/torch.nn.CELU.html
 export block CELU(alpha: float = 1.0) {
   forward(x: f32[...S]) -> f32[...S] => celu(x, alpha)
 }
 
-/// scale * elu(x, alpha) with the fixed point at zero mean and unit variance; Klambauer et al. 2017,
-/// https://pytorch.org/docs/stable/generated/torch.nn.SELU.html
+/// An ELU whose outputs keep mean 0 and variance 1.
+///
+/// Formula: \`y = scale (max(0, x) + min(0, alpha (exp(x) - 1)))\` with \`scale = 1.0507...\` and \`alpha = 1.6732...\`.
+///
+/// Shapes: [...S] to [...S]: any shape, each element on its own.
+///
+/// Source: Klambauer et al. 2017, https://pytorch.org/docs/stable/generated/torch.nn.SELU.html
 export block SELU() {
   forward(x: f32[...S]) -> f32[...S] => selu(x)
 }
 
-/// x * sigmoid(x), also called swish; Hendrycks & Gimpel 2016; https://pytorch.org/docs/stable/generated/torch.nn.SiLU.html
+/// The sigmoid linear unit, also called swish.
+///
+/// Formula: \`y = x sigmoid(x)\`.
+///
+/// Shapes: [...S] to [...S]: any shape, each element on its own.
+///
+/// Source: Hendrycks & Gimpel 2016, https://pytorch.org/docs/stable/generated/torch.nn.SiLU.html
 export block SiLU() {
   forward(x: f32[...S]) -> f32[...S] => silu(x)
 }
 
-/// x * Phi(x) with the normal distribution's Phi, or its tanh form; Hendrycks & Gimpel 2016,
-/// https://pytorch.org/docs/stable/generated/torch.nn.GELU.html
+/// The Gaussian error linear unit.
+///
+/// Formula: \`y = x Phi(x)\`, Phi being the distribution function of the normal distribution; with \`approximate: "tanh"\` \`y = x / 2 (1 +
+/// tanh(sqrt(2 / pi) (x + 0.044715 x^3)))\`.
+///
+/// Shapes: [...S] to [...S]: any shape, each element on its own.
+///
+/// Source: Hendrycks & Gimpel 2016, https://pytorch.org/docs/stable/generated/torch.nn.GELU.html
 export block GELU(approximate: "none" | "tanh" = "none") {
   forward(x: f32[...S]) -> f32[...S] => gelu(x, approximate)
 }
 
-/// x * tanh(softplus(x)); Misra 2019; https://pytorch.org/docs/stable/generated/torch.nn.Mish.html
+/// A smooth, not monotonic rectifier.
+///
+/// Formula: \`y = x tanh(log(1 + exp(x)))\`.
+///
+/// Shapes: [...S] to [...S]: any shape, each element on its own.
+///
+/// Source: Misra 2019, https://pytorch.org/docs/stable/generated/torch.nn.Mish.html
 export block Mish() {
   forward(x: f32[...S]) -> f32[...S] => mish(x)
 }
 
-/// 1 / (1 + exp(-x)); https://pytorch.org/docs/stable/generated/torch.nn.Sigmoid.html
+/// The logistic function.
+///
+/// Formula: \`y = 1 / (1 + exp(-x))\`.
+///
+/// Shapes: [...S] to [...S]: any shape, each element on its own.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.Sigmoid.html
 export block Sigmoid() {
   forward(x: f32[...S]) -> f32[...S] => sigmoid(x)
 }
 
-/// log(1 / (1 + exp(-x))); https://pytorch.org/docs/stable/generated/torch.nn.LogSigmoid.html
+/// The logarithm of the logistic function.
+///
+/// Formula: \`y = log(1 / (1 + exp(-x)))\`, computed so that nothing overflows.
+///
+/// Shapes: [...S] to [...S]: any shape, each element on its own.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.LogSigmoid.html
 export block LogSigmoid() {
   forward(x: f32[...S]) -> f32[...S] => logsigmoid(x)
 }
 
-/// relu6(x + 3) / 6; Howard et al. 2019; https://pytorch.org/docs/stable/generated/torch.nn.Hardsigmoid.html
+/// A sigmoid of straight lines.
+///
+/// Formula: \`y = min(max(x + 3, 0), 6) / 6\`.
+///
+/// Shapes: [...S] to [...S]: any shape, each element on its own.
+///
+/// Source: Howard et al. 2019, https://pytorch.org/docs/stable/generated/torch.nn.Hardsigmoid.html
 export block Hardsigmoid() {
   forward(x: f32[...S]) -> f32[...S] => hardsigmoid(x)
 }
 
-/// x * relu6(x + 3) / 6; Howard et al. 2019; https://pytorch.org/docs/stable/generated/torch.nn.Hardswish.html
+/// A swish of a sigmoid of straight lines.
+///
+/// Formula: \`y = x min(max(x + 3, 0), 6) / 6\`.
+///
+/// Shapes: [...S] to [...S]: any shape, each element on its own.
+///
+/// Source: Howard et al. 2019, https://pytorch.org/docs/stable/generated/torch.nn.Hardswish.html
 export block Hardswish() {
   forward(x: f32[...S]) -> f32[...S] => hardswish(x)
 }
 
-/// The hyperbolic tangent; https://pytorch.org/docs/stable/generated/torch.nn.Tanh.html
+/// The hyperbolic tangent.
+///
+/// Formula: \`y = (exp(x) - exp(-x)) / (exp(x) + exp(-x))\`.
+///
+/// Shapes: [...S] to [...S]: any shape, each element on its own.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.Tanh.html
 export block Tanh() {
   forward(x: f32[...S]) -> f32[...S] => tanh(x)
 }
 
-/// x limited to min_val..max_val; https://pytorch.org/docs/stable/generated/torch.nn.Hardtanh.html
+/// A limit at both sides.
+///
+/// Formula: \`y = min(max(x, min_val), max_val)\`; the gradient is 0 at and beyond the ends.
+///
+/// Shapes: [...S] to [...S]: any shape, each element on its own.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.Hardtanh.html
 export block Hardtanh(min_val: float = -1.0, max_val: float = 1.0) {
   forward(x: f32[...S]) -> f32[...S] => hardtanh(x, min_val, max_val)
 }
 
-/// log(1 + exp(beta x)) / beta; x itself where beta x is above the threshold; https://pytorch.org/docs/stable/generated/torch.nn.Softplus.html
+/// A smooth rectifier.
+///
+/// Formula: \`y = log(1 + exp(beta x)) / beta\`, and \`y = x\` where beta x is above the threshold.
+///
+/// Shapes: [...S] to [...S]: any shape, each element on its own.
+///
+/// Source: Dugas et al. 2001, https://pytorch.org/docs/stable/generated/torch.nn.Softplus.html
 export block Softplus(beta: float = 1.0, threshold: float = 20.0) {
   forward(x: f32[...S]) -> f32[...S] => softplus(x, beta, threshold)
 }
 
-/// x / (1 + |x|); https://pytorch.org/docs/stable/generated/torch.nn.Softsign.html
+/// A sigmoid with slow tails.
+///
+/// Formula: \`y = x / (1 + |x|)\`.
+///
+/// Shapes: [...S] to [...S]: any shape, each element on its own.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.Softsign.html
 export block Softsign() {
   forward(x: f32[...S]) -> f32[...S] => softsign(x)
 }
 
-/// x - tanh(x); https://pytorch.org/docs/stable/generated/torch.nn.Tanhshrink.html
+/// What tanh takes away.
+///
+/// Formula: \`y = x - tanh(x)\`.
+///
+/// Shapes: [...S] to [...S]: any shape, each element on its own.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.Tanhshrink.html
 export block Tanhshrink() {
   forward(x: f32[...S]) -> f32[...S] => tanhshrink(x)
 }
 
-/// x where |x| > lambd, else 0; https://pytorch.org/docs/stable/generated/torch.nn.Hardshrink.html
+/// Small elements become 0.
+///
+/// Formula: \`y = x\` where |x| > lambd, \`y = 0\` elsewhere.
+///
+/// Shapes: [...S] to [...S]: any shape, each element on its own.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.Hardshrink.html
 export block Hardshrink(lambd: float = 0.5) {
   forward(x: f32[...S]) -> f32[...S] => hardshrink(x, lambd)
 }
 
-/// x moved toward 0 by lambd, 0 within lambd of it; https://pytorch.org/docs/stable/generated/torch.nn.Softshrink.html
+/// Elements move toward 0.
+///
+/// Formula: \`y = x - lambd\` where x > lambd, \`y = x + lambd\` where x < -lambd, \`y = 0\` elsewhere.
+///
+/// Shapes: [...S] to [...S]: any shape, each element on its own.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.Softshrink.html
 export block Softshrink(lambd: float = 0.5) {
   forward(x: f32[...S]) -> f32[...S] => softshrink(x, lambd)
 }
 
-/// x where x > threshold, else value; https://pytorch.org/docs/stable/generated/torch.nn.Threshold.html
+/// What is not above a threshold is replaced.
+///
+/// Formula: \`y = x\` where x > threshold, \`y = value\` elsewhere.
+///
+/// Shapes: [...S] to [...S]: any shape, each element on its own.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.Threshold.html
 export block Threshold(threshold: float, value: float) {
   forward(x: f32[...S]) -> f32[...S] => select(x <= threshold, value, x)
 }
 
-/// The first half of x along \`dim\`, gated by the sigmoid of the second half; Dauphin et al. 2016,
-/// https://pytorch.org/docs/stable/generated/torch.nn.GLU.html
+/// A gated linear unit.
+///
+/// Formula: \`y = a sigmoid(b)\`, a and b being the halves of x along \`dim\`.
+///
+/// Shapes: [..., 2 n, ...] to [..., n, ...] along \`dim\`.
+///
+/// Source: Dauphin et al. 2016, https://pytorch.org/docs/stable/generated/torch.nn.GLU.html
 export block GLU(dim: int = -1) {
   forward(x: f32[...S]) => glu(x, dim)
 }
 
-/// exp(x) / sum(exp(x)) along \`dim\`; https://pytorch.org/docs/stable/generated/torch.nn.Softmax.html
+/// Numbers as probabilities.
+///
+/// Formula: \`y = exp(x) / sum(exp(x))\` along \`dim\`, computed from x - max(x).
+///
+/// Shapes: [...S] to [...S].
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.Softmax.html
 export block Softmax(dim: int) {
   forward(x: f32[...S]) -> f32[...S] => softmax(x, dim)
 }
 
-/// exp(-x) / sum(exp(-x)) along \`dim\`; https://pytorch.org/docs/stable/generated/torch.nn.Softmin.html
+/// Numbers as probabilities, the smallest with the largest.
+///
+/// Formula: \`y = exp(-x) / sum(exp(-x))\` along \`dim\`.
+///
+/// Shapes: [...S] to [...S].
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.Softmin.html
 export block Softmin(dim: int) {
   forward(x: f32[...S]) -> f32[...S] => softmin(x, dim)
 }
 
-/// log(softmax(x)) along \`dim\`; https://pytorch.org/docs/stable/generated/torch.nn.LogSoftmax.html
+/// The logarithm of softmax.
+///
+/// Formula: \`y = x - log(sum(exp(x)))\` along \`dim\`, computed from x - max(x).
+///
+/// Shapes: [...S] to [...S].
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.LogSoftmax.html
 export block LogSoftmax(dim: int) {
   forward(x: f32[...S]) -> f32[...S] => log_softmax(x, dim)
 }
 
-/// softmax over the channels of images [N, C, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.Softmax2d.html
+/// Softmax over the channels of every pixel.
+///
+/// Formula: \`y = exp(x) / sum(exp(x))\` along dim 1.
+///
+/// Shapes: [N, C, H, W] to [N, C, H, W].
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.Softmax2d.html
 export block Softmax2d() {
   forward(x: f32[N, C, H, W]) -> f32[N, C, H, W] => softmax(x, 1)
 }
 
 // A classifier of very many classes.
 
-/// Log-probabilities of n_classes ordered from frequent to rare; Grave et al. 2016,
-/// https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveLogSoftmaxWithLoss.html. A linear \`head\` scores the classes below cutoffs[0] and one
-/// cluster for each further range between cutoffs (the last one ends at n_classes); inside cluster i two linear layers score its classes, through
-/// in_features / div_value^(i + 1) features: log p(c) = log softmax(head)[c] in the head, log softmax(head)[cluster] + log softmax(tail)[c] else.
-/// forward of input [N, in_features] and target [N] gives (log p(target) [N], its mean with a minus as the loss); log_prob gives [N, n_classes],
-/// predict the likeliest class [N]. Every cluster is computed for every row, as sizes cannot depend on targets.
+/// A classifier of very many classes, numbered from frequent to rare: a head scores the frequent ones and clusters of the others.
+///
+/// Formula: \`log p(c) = log_softmax(head x)[c]\` for classes below cutoffs[0], \`log p(c) = log_softmax(head x)[cutoffs[0] + i] +
+/// log_softmax(tail_i x)[c - cutoffs[i]]\` for those of cluster i, which are cutoffs[i] .. cutoffs[i + 1], the last up to n_classes. tail_i
+/// is two linear layers with in_features / div_value^(i + 1) features between them.
+///
+/// Shapes: input [N, in_features] and target [N] give (log p(target) [N], the loss [], which is minus its mean); \`log_prob\` gives [N,
+/// n_classes], \`predict\` the likeliest class [N].
+///
+/// Every cluster is computed for every row, as sizes cannot depend on targets.
+///
+/// Source: Grave et al. 2016, https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveLogSoftmaxWithLoss.html
 export block AdaptiveLogSoftmaxWithLoss(
   in_features: int,
   n_classes: int,
@@ -2864,19 +3036,21 @@ fn chosen(x: f32[N, C], index: i32[N]) -> f32[N] =>
 
 // Attention.
 
-/// Attention in num_heads parallel heads of size d = embed_dim / num_heads: softmax(Q K^T / sqrt(d) + mask) V in each, then \`out_proj\` of the
-/// heads side by side, Q, K and V being linear in query, key and value; Vaswani et al. 2017,
-/// https://pytorch.org/docs/stable/generated/torch.nn.MultiheadAttention.html.
+/// Attention in num_heads parallel heads of size d = embed_dim / num_heads.
 ///
-/// query [L, N, embed_dim], key [S, N, kdim] and value [S, N, vdim], with N first under batch_first, or without N, give (output, weights):
-/// the output is like the query, weights are [N, L, S], the mean over heads, [N, num_heads, L, S] with \`average_attn_weights: false\`, and
-/// \`none\` with \`need_weights: false\`. Weights that nobody uses cost nothing.
+/// Formula: \`y = out_proj(heads side by side)\` with \`head = softmax(Q K^T / sqrt(d) + mask) V\`, Q, K and V being linear in query, key and
+/// value.
+///
+/// Shapes: query [L, N, embed_dim], key [S, N, kdim] and value [S, N, vdim], with N first under batch_first, or without N, give (output,
+/// weights). The output is like the query; weights are [N, L, S], the mean over heads, [N, num_heads, L, S] with \`average_attn_weights:
+/// false\`, and \`none\` with \`need_weights: false\`. Weights that nobody uses cost nothing.
 ///
 /// \`key_padding_mask\` [N, S] and \`attn_mask\`, [L, S] or [N num_heads, L, S], are true where a key is hidden, as in PyTorch (the masks of
-/// scaled_dot_product_attention say the contrary), or numbers that are added to the scores. \`is_causal\` hides the keys after a query. A query
-/// that sees nothing gets zeros. add_bias_kv appends a learned key and value, add_zero_attn one of zeros, which every query sees.
+/// scaled_dot_product_attention say the contrary), or numbers that are added to the scores. \`is_causal\` hides the keys after a query. A
+/// query that sees nothing gets zeros. add_bias_kv appends a learned key and value, add_zero_attn one of zeros, which every query sees. The
+/// projections are xavier-uniform, out_proj as Linear, bias_k and bias_v xavier-normal, the other biases zero.
 ///
-/// The projections are xavier-uniform, out_proj as Linear, bias_k and bias_v xavier-normal, the other biases zero.
+/// Source: Vaswani et al. 2017, https://pytorch.org/docs/stable/generated/torch.nn.MultiheadAttention.html
 export block MultiheadAttention(
   embed_dim: int,
   num_heads: int,
@@ -3017,8 +3191,15 @@ fn plus(a: f32[...A]?, b: f32[...B]?) => if a == none { b } else if b == none { 
 
 // Layers of torch.nn with PyTorch's names, defaults, initial distributions and state-dict keys.
 
-/// y = x W^T + b over the last dim; https://pytorch.org/docs/stable/generated/torch.nn.Linear.html.
+/// A linear map and an offset.
+///
+/// Formula: \`y = x W^T + b\` over the last dim.
+///
+/// Shapes: [..., in_features] to [..., out_features]; \`weight\` is [out_features, in_features].
+///
 /// Weight and bias are uniform in +-1 / sqrt(in_features).
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.Linear.html
 export block Linear(in_features: int, out_features: int, bias: bool = true) {
   param weight: f32[out_features, in_features] ~ kaiming_uniform(a: sqrt(5.0))
   if bias {
@@ -3030,23 +3211,48 @@ export block Linear(in_features: int, out_features: int, bias: bool = true) {
   }
 }
 
-/// y = x; https://pytorch.org/docs/stable/generated/torch.nn.Identity.html.
+/// Nothing is done.
+///
+/// Formula: \`y = x\`.
+///
+/// Shapes: [...S] to [...S].
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.Identity.html
 export block Identity() {
   forward(x: f32[...S]) -> f32[...S] => x
 }
 
-/// Joins the dims start_dim..end_dim; https://pytorch.org/docs/stable/generated/torch.nn.Flatten.html.
+/// Joins dims into one.
+///
+/// Formula: \`y = x\` in row-major order, start_dim..end_dim as one dim.
+///
+/// Shapes: [N, A, B, ...] to [N, A B ...] by default.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.Flatten.html
 export block Flatten(start_dim: int = 1, end_dim: int = -1) {
   forward(x: f32[...S]) => flatten(x, start_dim, end_dim)
 }
 
-/// Splits the dim \`dim\` into \`unflattened_size\`; https://pytorch.org/docs/stable/generated/torch.nn.Unflatten.html.
+/// Splits a dim.
+///
+/// Formula: \`y = x\` in row-major order, \`dim\` as the dims unflattened_size.
+///
+/// Shapes: [..., n, ...] to [..., ...unflattened_size, ...]; their product is n, and one of them may be -1.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.Unflatten.html
 export block Unflatten(dim: int, unflattened_size: [int]) {
   forward(x: f32[...S]) => unflatten(x, dim, unflattened_size)
 }
 
-/// y_o = x1^T A_o x2 + b_o over the last dims; https://pytorch.org/docs/stable/generated/torch.nn.Bilinear.html.
+/// A bilinear map of two vectors and an offset.
+///
+/// Formula: \`y_o = x1^T A_o x2 + b_o\` for each output o.
+///
+/// Shapes: [..., in1_features] and [..., in2_features] to [..., out_features]; \`weight\` is [out_features, in1_features, in2_features].
+///
 /// Weight and bias are uniform in +-1 / sqrt(in1_features).
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.Bilinear.html
 export block Bilinear(in1_features: int, in2_features: int, out_features: int, bias: bool = true) {
   param weight: f32[out_features, in1_features, in2_features] ~ bias_init(in1_features)
   if bias { param bias: f32[out_features] ~ bias_init(in1_features) }
@@ -3062,9 +3268,18 @@ export block Bilinear(in1_features: int, in2_features: int, out_features: int, b
 /// The bound of PyTorch's uniform bias for a layer with that many inputs per output.
 fn bias_init(fan_in: int) -> f32[...S] => uniform(-1.0 / sqrt(float(fan_in)), 1.0 / sqrt(float(fan_in)))
 
-/// Cross-correlation over sequences: y[n, o, i] = bias[o] + the sum over c and p of weight[o, c, p] x[n, c, i stride + p dilation - padding];
-/// https://pytorch.org/docs/stable/generated/torch.nn.Conv1d.html. [N, in_channels, L] gives [N, out_channels, ...], a side of
-/// size n becoming (n + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1, rounded down.
+/// Cross-correlation over sequences.
+///
+/// Formula: \`y[n, o, i] = bias[o] + sum over c, p of weight[o, c, p] x[n, c, i stride + p dilation - padding]\`; with groups, c runs over
+/// the channels of o's group.
+///
+/// Shapes: [N, in_channels, L] to [N, out_channels, ...], a side of size n becoming (n + 2 padding - dilation (kernel_size - 1) - 1) /
+/// stride + 1, rounded down; \`weight\` is [out_channels, in_channels / groups, ...kernel_size].
+///
+/// \`padding\` is a number of elements around, "valid" (none) or "same" (sides keep their size, for stride 1), of the kind padding_mode.
+/// Weight and bias are uniform in +-1 / sqrt(fan_in), the elements of the weight per output channel.
+///
+/// Source: LeCun et al. 1989, https://pytorch.org/docs/stable/generated/torch.nn.Conv1d.html
 export block Conv1d(
   in_channels: int,
   out_channels: int,
@@ -3100,9 +3315,18 @@ export block Conv1d(
   }
 }
 
-/// Cross-correlation over images: y[n, o, i, j] = bias[o] + the sum over c, p and q of weight[o, c, p, q] x[n, c, i stride + p dilation - padding, j stride + q dilation - padding];
-/// https://pytorch.org/docs/stable/generated/torch.nn.Conv2d.html. [N, in_channels, H, W] gives [N, out_channels, ...], a side of
-/// size n becoming (n + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1, rounded down.
+/// Cross-correlation over images.
+///
+/// Formula: \`y[n, o, i, j] = bias[o] + sum over c, p, q of weight[o, c, p, q] x[n, c, i stride + p dilation - padding, j stride + q
+/// dilation - padding]\`; with groups, c runs over the channels of o's group.
+///
+/// Shapes: [N, in_channels, H, W] to [N, out_channels, ...], a side of size n becoming (n + 2 padding - dilation (kernel_size - 1) - 1) /
+/// stride + 1, rounded down; \`weight\` is [out_channels, in_channels / groups, ...kernel_size].
+///
+/// \`padding\` is a number of elements around, "valid" (none) or "same" (sides keep their size, for stride 1), of the kind padding_mode.
+/// Weight and bias are uniform in +-1 / sqrt(fan_in), the elements of the weight per output channel.
+///
+/// Source: LeCun et al. 1989, https://pytorch.org/docs/stable/generated/torch.nn.Conv2d.html
 export block Conv2d(
   in_channels: int,
   out_channels: int,
@@ -3146,9 +3370,18 @@ export block Conv2d(
   }
 }
 
-/// Cross-correlation over volumes: y[n, o, i, j, k] = bias[o] + the sum over c, p, q and r of weight[o, c, p, q, r] x[n, c, ...] at i stride + p dilation - padding, and so on;
-/// https://pytorch.org/docs/stable/generated/torch.nn.Conv3d.html. [N, in_channels, D, H, W] gives [N, out_channels, ...], a side of
-/// size n becoming (n + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1, rounded down.
+/// Cross-correlation over volumes.
+///
+/// Formula: \`y[n, o, i, ...] = bias[o] + sum over c, p, ... of weight[o, c, p, ...] x[n, c, i stride + p dilation - padding, ...]\`; with
+/// groups, c runs over the channels of o's group.
+///
+/// Shapes: [N, in_channels, D, H, W] to [N, out_channels, ...], a side of size n becoming (n + 2 padding - dilation (kernel_size - 1) - 1)
+/// / stride + 1, rounded down; \`weight\` is [out_channels, in_channels / groups, ...kernel_size].
+///
+/// \`padding\` is a number of elements around, "valid" (none) or "same" (sides keep their size, for stride 1), of the kind padding_mode.
+/// Weight and bias are uniform in +-1 / sqrt(fan_in), the elements of the weight per output channel.
+///
+/// Source: LeCun et al. 1989, https://pytorch.org/docs/stable/generated/torch.nn.Conv3d.html
 export block Conv3d(
   in_channels: int,
   out_channels: int,
@@ -3197,10 +3430,16 @@ export block Conv3d(
   }
 }
 
-/// The transpose (adjoint) of Conv1d as a map of its input, plus bias: x[n, c, i] weight[c, o] is added at i stride + p dilation - padding for every
-/// place p of the kernel; https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose1d.html. [N, in_channels, L] gives
-/// [N, out_channels, ...], a side of size n becoming (n - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1, or what
-/// \`output_size\` says of the last dims. Weights are [in_channels, out_channels / groups, ...kernel_size].
+/// The transpose (adjoint) of Conv1d as a map of its input, and an offset.
+///
+/// Formula: \`y[n, o, i stride + p dilation - padding] += x[n, c, i] weight[c, o, p]\` for all i and p, from \`y = bias\` on.
+///
+/// Shapes: [N, in_channels, L] to [N, out_channels, ...], a side of size n becoming (n - 1) stride - 2 padding + dilation (kernel_size - 1)
+/// + output_padding + 1, or what \`output_size\` says of the last dims; \`weight\` is [in_channels, out_channels / groups, ...kernel_size].
+///
+/// Weight and bias are uniform in +-1 / sqrt(fan), the elements of the weight per input channel.
+///
+/// Source: Zeiler et al. 2010, https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose1d.html
 export block ConvTranspose1d(
   in_channels: int,
   out_channels: int,
@@ -3229,10 +3468,16 @@ export block ConvTranspose1d(
   }
 }
 
-/// The transpose (adjoint) of Conv2d as a map of its input, plus bias: x[n, c, i] weight[c, o] is added at i stride + p dilation - padding for every
-/// place p of the kernel; https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose2d.html. [N, in_channels, H, W] gives
-/// [N, out_channels, ...], a side of size n becoming (n - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1, or what
-/// \`output_size\` says of the last dims. Weights are [in_channels, out_channels / groups, ...kernel_size].
+/// The transpose (adjoint) of Conv2d as a map of its input, and an offset.
+///
+/// Formula: \`y[n, o, i stride + p dilation - padding, ...] += x[n, c, i, ...] weight[c, o, p, ...]\` for all i and p, from \`y = bias\` on.
+///
+/// Shapes: [N, in_channels, H, W] to [N, out_channels, ...], a side of size n becoming (n - 1) stride - 2 padding + dilation (kernel_size -
+/// 1) + output_padding + 1, or what \`output_size\` says of the last dims; \`weight\` is [in_channels, out_channels / groups, ...kernel_size].
+///
+/// Weight and bias are uniform in +-1 / sqrt(fan), the elements of the weight per input channel.
+///
+/// Source: Zeiler et al. 2010, https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose2d.html
 export block ConvTranspose2d(
   in_channels: int,
   out_channels: int,
@@ -3264,10 +3509,17 @@ export block ConvTranspose2d(
   }
 }
 
-/// The transpose (adjoint) of Conv3d as a map of its input, plus bias: x[n, c, i] weight[c, o] is added at i stride + p dilation - padding for every
-/// place p of the kernel; https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose3d.html. [N, in_channels, D, H, W] gives
-/// [N, out_channels, ...], a side of size n becoming (n - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1, or what
-/// \`output_size\` says of the last dims. Weights are [in_channels, out_channels / groups, ...kernel_size].
+/// The transpose (adjoint) of Conv3d as a map of its input, and an offset.
+///
+/// Formula: \`y[n, o, i stride + p dilation - padding, ...] += x[n, c, i, ...] weight[c, o, p, ...]\` for all i and p, from \`y = bias\` on.
+///
+/// Shapes: [N, in_channels, D, H, W] to [N, out_channels, ...], a side of size n becoming (n - 1) stride - 2 padding + dilation
+/// (kernel_size - 1) + output_padding + 1, or what \`output_size\` says of the last dims; \`weight\` is [in_channels, out_channels / groups,
+/// ...kernel_size].
+///
+/// Weight and bias are uniform in +-1 / sqrt(fan), the elements of the weight per input channel.
+///
+/// Source: Zeiler et al. 2010, https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose3d.html
 export block ConvTranspose3d(
   in_channels: int,
   out_channels: int,
@@ -3306,33 +3558,70 @@ export block ConvTranspose3d(
 
 // Dropout: layers that are the identity outside of training.
 
-/// In training each element is 0 with probability p and the others are divided by 1 - p; otherwise y = x;
-/// https://pytorch.org/docs/stable/generated/torch.nn.Dropout.html.
+/// Takes elements away at random.
+///
+/// Formula: \`y = m x / (1 - p)\` in training, m being 0 with probability p and 1 otherwise, \`y = x\` in evaluation.
+///
+/// Shapes: [...S] to [...S].
+///
+/// Source: Srivastava et al. 2014, https://pytorch.org/docs/stable/generated/torch.nn.Dropout.html
 export block Dropout(p: float = 0.5) {
   forward(x: f32[...S]) -> f32[...S] => dropout(x, p)
 }
 
-/// Dropout of whole channels of [N, C, L]; https://pytorch.org/docs/stable/generated/torch.nn.Dropout1d.html.
+/// Takes whole channels away at random.
+///
+/// Formula: \`y = m x / (1 - p)\` in training, m being 0 with probability p and 1 otherwise, \`y = x\` in evaluation.
+///
+/// Shapes: [N, C, L] to [N, C, L]; one m for each channel of each sample.
+///
+/// Source: Tompson et al. 2014, https://pytorch.org/docs/stable/generated/torch.nn.Dropout1d.html
 export block Dropout1d(p: float = 0.5) {
   forward(x: f32[N, C, L]) -> f32[N, C, L] => dropout1d(x, p)
 }
 
-/// Dropout of whole channels of [N, C, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.Dropout2d.html.
+/// Takes whole channels away at random.
+///
+/// Formula: \`y = m x / (1 - p)\` in training, m being 0 with probability p and 1 otherwise, \`y = x\` in evaluation.
+///
+/// Shapes: [N, C, H, W] to [N, C, H, W]; one m for each channel of each sample.
+///
+/// Source: Tompson et al. 2014, https://pytorch.org/docs/stable/generated/torch.nn.Dropout2d.html
 export block Dropout2d(p: float = 0.5) {
   forward(x: f32[N, C, H, W]) -> f32[N, C, H, W] => dropout2d(x, p)
 }
 
-/// Dropout of whole channels of [N, C, D, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.Dropout3d.html.
+/// Takes whole channels away at random.
+///
+/// Formula: \`y = m x / (1 - p)\` in training, m being 0 with probability p and 1 otherwise, \`y = x\` in evaluation.
+///
+/// Shapes: [N, C, D, H, W] to [N, C, D, H, W]; one m for each channel of each sample.
+///
+/// Source: Tompson et al. 2014, https://pytorch.org/docs/stable/generated/torch.nn.Dropout3d.html
 export block Dropout3d(p: float = 0.5) {
   forward(x: f32[N, C, D, H, W]) -> f32[N, C, D, H, W] => dropout3d(x, p)
 }
 
-/// Dropout that keeps mean 0 and variance 1 after SELU; https://pytorch.org/docs/stable/generated/torch.nn.AlphaDropout.html.
+/// Dropout for networks of SELUs.
+///
+/// Formula: \`y = a (m x + (1 - m) low) + b\` in training, m being 0 with probability p, low the lower limit of SELU, a and b such that mean
+/// 0 and variance 1 stay; \`y = x\` in evaluation.
+///
+/// Shapes: [...S] to [...S].
+///
+/// Source: Klambauer et al. 2017, https://pytorch.org/docs/stable/generated/torch.nn.AlphaDropout.html
 export block AlphaDropout(p: float = 0.5) {
   forward(x: f32[...S]) -> f32[...S] => alpha_dropout(x, p)
 }
 
-/// AlphaDropout of whole channels of [N, C, ...S]; https://pytorch.org/docs/stable/generated/torch.nn.FeatureAlphaDropout.html.
+/// Dropout of whole channels for networks of SELUs.
+///
+/// Formula: \`y = a (m x + (1 - m) low) + b\` in training, m being 0 with probability p, low the lower limit of SELU, a and b such that mean
+/// 0 and variance 1 stay; \`y = x\` in evaluation.
+///
+/// Shapes: [N, C, ...S] to [N, C, ...S]; one m for each channel of each sample.
+///
+/// Source: Klambauer et al. 2017, https://pytorch.org/docs/stable/generated/torch.nn.FeatureAlphaDropout.html
 export block FeatureAlphaDropout(p: float = 0.5) {
   forward(x: f32[N, C, ...S]) -> f32[N, C, ...S] => feature_alpha_dropout(x, p)
 }
@@ -3342,10 +3631,17 @@ fn dropped(x: f32[...S], p: float) -> f32[...S] => dropout(x, p)
 
 // Tables of vectors.
 
-/// A table of vectors, one per index: y[...] = weight[ids[...]], [...] to [..., embedding_dim]; Bengio et al. 2003,
-/// https://pytorch.org/docs/stable/generated/torch.nn.Embedding.html. Weights are standard normal. The row padding_idx receives no gradient,
-/// and is zero at first. Rows longer than max_norm (in the norm of order norm_type) are read shortened to it; PyTorch also stores them shortened.
-/// scale_grad_by_freq divides the gradient of a row by how often it is read.
+/// A table of vectors, one per index.
+///
+/// Formula: \`y[...] = weight[ids[...]]\`.
+///
+/// Shapes: ids [...S] to [...S, embedding_dim]; \`weight\` is [num_embeddings, embedding_dim].
+///
+/// Weights are standard normal. The row padding_idx receives no gradient, and is zero at first. Rows longer than max_norm (in the norm of
+/// order norm_type) are read shortened to it; PyTorch also stores them shortened. scale_grad_by_freq divides the gradient of a row by how
+/// often it is read.
+///
+/// Source: Bengio et al. 2003, https://pytorch.org/docs/stable/generated/torch.nn.Embedding.html
 export block Embedding(
   num_embeddings: int,
   embedding_dim: int,
@@ -3368,10 +3664,17 @@ export block Embedding(
 fn embedding_init(row: int) -> f32[V, D] =>
   select(unsqueeze(arange(V), 1) == (if row < 0 { row + V } else { row }), 0.0, randn())
 
-/// The sum, mean or maximum of the table's rows of each bag of indices; https://pytorch.org/docs/stable/generated/torch.nn.EmbeddingBag.html.
-/// Bags are the rows of ids [B, L], or with \`offsets\` [B] parts of a list [L], each from its offset to before the next one (with
-/// include_last_offset there is one more, the end): both give [B, embedding_dim]. Rows of padding_idx do not count; a bag without rows gives 0.
-/// \`per_sample_weights\`, shaped as the ids, scale rows before a sum. Weights are standard normal; the other options are those of Embedding.
+/// The rows of bags of indices, reduced.
+///
+/// Formula: \`y[b] = sum of weight[i]\` over the indices i of bag b, or the mean or maximum of them, as \`mode\` says.
+///
+/// Shapes: ids [N, L] to [N, embedding_dim], bags being rows; or ids [L] and \`offsets\` [N] to [N, embedding_dim], bags being parts of a
+/// list, each from its offset to before the next one (with include_last_offset there is one more, the end).
+///
+/// Rows of padding_idx do not count; a bag without rows gives 0. \`per_sample_weights\`, shaped as the ids, scale rows before a sum. Weights
+/// are standard normal; the other options are those of Embedding.
+///
+/// Source: Joulin et al. 2016, https://pytorch.org/docs/stable/generated/torch.nn.EmbeddingBag.html
 export block EmbeddingBag(
   num_embeddings: int,
   embedding_dim: int,
@@ -3404,22 +3707,48 @@ export block EmbeddingBag(
 
 // Images [N, C, H, W]: channels to pixels and back, changes of size, windows as columns.
 
-/// Channels become pixels: [N, C r^2, H, W] to [N, C, H r, W r]; https://pytorch.org/docs/stable/generated/torch.nn.PixelShuffle.html
+/// Channels become pixels.
+///
+/// Formula: \`y[n, c, h r + i, w r + j] = x[n, c r^2 + i r + j, h, w]\` with \`r = upscale_factor\`.
+///
+/// Shapes: [N, C r^2, H, W] to [N, C, H r, W r].
+///
+/// Source: Shi et al. 2016, https://pytorch.org/docs/stable/generated/torch.nn.PixelShuffle.html
 export block PixelShuffle(upscale_factor: int) {
   forward(x: f32[N, C, H, W]) => pixel_shuffle(x, upscale_factor)
 }
 
-/// Undoes PixelShuffle; https://pytorch.org/docs/stable/generated/torch.nn.PixelUnshuffle.html
+/// Pixels become channels: undoes PixelShuffle.
+///
+/// Formula: \`y[n, c r^2 + i r + j, h, w] = x[n, c, h r + i, w r + j]\` with \`r = downscale_factor\`.
+///
+/// Shapes: [N, C, H r, W r] to [N, C r^2, H, W].
+///
+/// Source: Shi et al. 2016, https://pytorch.org/docs/stable/generated/torch.nn.PixelUnshuffle.html
 export block PixelUnshuffle(downscale_factor: int) {
   forward(x: f32[N, C, H, W]) => pixel_unshuffle(x, downscale_factor)
 }
 
-/// Deals the channels out to \`groups\` in turn; https://pytorch.org/docs/stable/generated/torch.nn.ChannelShuffle.html
+/// Deals the channels out to groups in turn.
+///
+/// Formula: \`y[n, j groups + g, ...] = x[n, g C / groups + j, ...]\`.
+///
+/// Shapes: [N, C, H, W] to [N, C, H, W].
+///
+/// Source: Zhang et al. 2017, https://pytorch.org/docs/stable/generated/torch.nn.ChannelShuffle.html
 export block ChannelShuffle(groups: int) {
   forward(x: f32[N, C, H, W]) => channel_shuffle(x, groups)
 }
 
-/// Another size, by \`size\` or \`scale_factor\`; https://pytorch.org/docs/stable/generated/torch.nn.Upsample.html
+/// Another size for sequences, images or volumes.
+///
+/// Formula: \`y[i] = x[floor(i n / m)]\` along a side of size n that becomes m (nearest; nearest-exact takes floor((i + 1/2) n / m)), or a
+/// mean of 2 (linear, bilinear, trilinear) or 4 (bicubic, a = -0.75) neighbours along each side, weighed by their distance from (i + 1/2) n
+/// / m - 1/2, or from i (n - 1) / (m - 1) with align_corners.
+///
+/// Shapes: [N, C, ...S] to [N, C, ...size], or to sides floor(n scale_factor).
+///
+/// Source: Keys 1981, https://pytorch.org/docs/stable/generated/torch.nn.Upsample.html
 export block Upsample(
   size: [int]? = none,
   scale_factor: [float]? = none,
@@ -3437,18 +3766,39 @@ export block Upsample(
   )
 }
 
-/// \`Upsample\` of images by nearest neighbours; https://pytorch.org/docs/stable/generated/torch.nn.UpsamplingNearest2d.html
+/// Another size for images, by nearest neighbours.
+///
+/// Formula: \`y[n, c, i, j] = x[n, c, floor(i H / height), floor(j W / width)]\`.
+///
+/// Shapes: [N, C, H, W] to [N, C, height, width]: \`size\`, or floor(H scale_factor) and floor(W scale_factor).
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.UpsamplingNearest2d.html
 export block UpsamplingNearest2d(size: [int]? = none, scale_factor: [float]? = none) {
   forward(x: f32[N, C, H, W]) => interpolate(x, size: size, scale_factor: scale_factor)
 }
 
-/// Bilinear \`Upsample\` of images with corners aligned; https://pytorch.org/docs/stable/generated/torch.nn.UpsamplingBilinear2d.html
+/// Another size for images, by means of 2 x 2 neighbours, corners aligned.
+///
+/// Formula: \`y[n, c, i, j] = sum of w x\` over the 2 x 2 pixels around (i (H - 1) / (height - 1), j (W - 1) / (width - 1)), a weight falling
+/// from 1 to 0 with the distance along each side.
+///
+/// Shapes: [N, C, H, W] to [N, C, height, width]: \`size\`, or floor(H scale_factor) and floor(W scale_factor).
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.UpsamplingBilinear2d.html
 export block UpsamplingBilinear2d(size: [int]? = none, scale_factor: [float]? = none) {
   forward(x: f32[N, C, H, W]) =>
     interpolate(x, size: size, scale_factor: scale_factor, mode: "bilinear", align_corners: true)
 }
 
-/// The windows of an image as columns; https://pytorch.org/docs/stable/generated/torch.nn.Unfold.html
+/// The windows of an image as columns.
+///
+/// Formula: \`y[n, (c, p, q), (i, j)] = x[n, c, i stride + p dilation - padding, j stride + q dilation - padding]\`, the indices in
+/// parentheses as one, in row-major order.
+///
+/// Shapes: [N, C, H, W] to [N, C kernel_size, windows], a side of size n having (n + 2 padding - dilation (kernel_size - 1) - 1) / stride +
+/// 1 windows.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.Unfold.html
 export block Unfold(
   kernel_size: (int, int),
   dilation: (int, int) = 1,
@@ -3458,7 +3808,13 @@ export block Unfold(
   forward(x: f32[N, C, H, W]) => unfold(x, kernel_size, dilation: dilation, padding: padding, stride: stride)
 }
 
-/// Columns added up where their windows lie; https://pytorch.org/docs/stable/generated/torch.nn.Fold.html
+/// Columns added up where their windows lie: the transpose of Unfold.
+///
+/// Formula: \`y[n, c, i stride + p dilation - padding, j stride + q dilation - padding] += x[n, (c, p, q), (i, j)]\`, from \`y = 0\` on.
+///
+/// Shapes: [N, C kernel_size, windows] to [N, C, ...output_size].
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.Fold.html
 export block Fold(
   output_size: (int, int),
   kernel_size: (int, int),
@@ -3474,30 +3830,60 @@ export block Fold(
 /// A list of numbers as a tensor.
 fn vector(values: [float]) => stack([for v in values: full([], v)])
 
-/// (input - target)^2; https://pytorch.org/docs/stable/generated/torch.nn.MSELoss.html
+/// Squared distance.
+///
+/// Formula: \`l = (input - target)^2\`. \`reduction\` takes the mean or the sum of all, or leaves them.
+///
+/// Shapes: input and target [...S] to [], or to [...S] with \`reduction: "none"\`.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.MSELoss.html
 export block MSELoss(reduction: Reduction = "mean") {
   forward(input: f32[...S], target: f32[...S]) => mse_loss(input, target, reduction)
 }
 
-/// |input - target|; https://pytorch.org/docs/stable/generated/torch.nn.L1Loss.html
+/// Distance.
+///
+/// Formula: \`l = |input - target|\`. \`reduction\` takes the mean or the sum of all, or leaves them.
+///
+/// Shapes: input and target [...S] to [], or to [...S] with \`reduction: "none"\`.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.L1Loss.html
 export block L1Loss(reduction: Reduction = "mean") {
   forward(input: f32[...S], target: f32[...S]) => l1_loss(input, target, reduction)
 }
 
-/// d^2 / (2 beta) where |d| < beta, |d| - beta / 2 elsewhere, d being input - target; Girshick 2015,
-/// https://pytorch.org/docs/stable/generated/torch.nn.SmoothL1Loss.html
+/// A distance that is squared near 0.
+///
+/// Formula: \`l = d^2 / (2 beta)\` where |d| < beta, \`l = |d| - beta / 2\` elsewhere, with \`d = input - target\`. \`reduction\` takes the mean or
+/// the sum of all, or leaves them.
+///
+/// Shapes: input and target [...S] to [], or to [...S] with \`reduction: "none"\`.
+///
+/// Source: Girshick 2015, https://pytorch.org/docs/stable/generated/torch.nn.SmoothL1Loss.html
 export block SmoothL1Loss(reduction: Reduction = "mean", beta: float = 1.0) {
   forward(input: f32[...S], target: f32[...S]) => smooth_l1_loss(input, target, reduction, beta)
 }
 
-/// d^2 / 2 where |d| < delta, delta * (|d| - delta / 2) elsewhere, d being input - target; Huber 1964,
-/// https://pytorch.org/docs/stable/generated/torch.nn.HuberLoss.html
+/// A squared distance that is straight far from 0.
+///
+/// Formula: \`l = d^2 / 2\` where |d| < delta, \`l = delta (|d| - delta / 2)\` elsewhere, with \`d = input - target\`. \`reduction\` takes the mean
+/// or the sum of all, or leaves them.
+///
+/// Shapes: input and target [...S] to [], or to [...S] with \`reduction: "none"\`.
+///
+/// Source: Huber 1964, https://pytorch.org/docs/stable/generated/torch.nn.HuberLoss.html
 export block HuberLoss(reduction: Reduction = "mean", delta: float = 1.0) {
   forward(input: f32[...S], target: f32[...S]) => huber_loss(input, target, reduction, delta)
 }
 
-/// exp(x) - t x for the logarithm x of a Poisson rate, or x - t log(x + eps) for the rate itself,
-/// https://pytorch.org/docs/stable/generated/torch.nn.PoissonNLLLoss.html
+/// The negative log-likelihood of counts.
+///
+/// Formula: \`l = exp(x) - t x\` for the logarithm x of a rate, \`l = x - t log(x + eps)\` for the rate itself (\`log_input: false\`); \`full\`
+/// adds Stirling's approximation of log t! where t > 1. \`reduction\` takes the mean or the sum of all, or leaves them.
+///
+/// Shapes: input and target [...S] to [], or to [...S] with \`reduction: "none"\`.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.PoissonNLLLoss.html
 export block PoissonNLLLoss(
   log_input: bool = true,
   full: bool = false,
@@ -3507,14 +3893,28 @@ export block PoissonNLLLoss(
   forward(input: f32[...S], target: f32[...S]) => poisson_nll_loss(input, target, log_input, full, eps, reduction)
 }
 
-/// (log var + (input - target)^2 / var) / 2, the variance at least eps; Nix & Weigend 1994,
-/// https://pytorch.org/docs/stable/generated/torch.nn.GaussianNLLLoss.html
+/// The negative log-likelihood of numbers with known variance.
+///
+/// Formula: \`l = (log v + (input - target)^2 / v) / 2\` with \`v = max(var, eps)\`; \`full\` adds log(2 pi) / 2. \`reduction\` takes the mean or
+/// the sum of all, or leaves them.
+///
+/// Shapes: input, target and var [...S] to [], or to [...S] with \`reduction: "none"\`.
+///
+/// Source: Nix & Weigend 1994, https://pytorch.org/docs/stable/generated/torch.nn.GaussianNLLLoss.html
 export block GaussianNLLLoss(full: bool = false, eps: float = 1e-6, reduction: Reduction = "mean") {
   forward(input: f32[...S], target: f32[...S], var: f32[...S]) =>
     gaussian_nll_loss(input, target, var, full, eps, reduction)
 }
 
-/// -weight[target] log softmax(input)[target] over the classes of dim 1; https://pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
+/// The cross-entropy of scores with classes.
+///
+/// Formula: \`l = -weight[t] log softmax(x)[t]\` over the classes of dim 1; label_smoothing gives that part of the target to all classes
+/// alike. The mean is over the weights of the targets that are not ignore_index. \`reduction\` takes the mean or the sum of all, or leaves
+/// them.
+///
+/// Shapes: input [N, C, ...S] and target [N, ...S] to [], or to [N, ...S] with \`reduction: "none"\`; \`weight\` has C numbers.
+///
+/// Source: Szegedy et al. 2015, https://pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
 export block CrossEntropyLoss(
   weight: [float]? = none,
   ignore_index: int = -100,
@@ -3536,8 +3936,14 @@ export block CrossEntropyLoss(
   }
 }
 
-/// A linear layer to scores of classes, [N, num_classes, ...out_features], and their cross-entropy in one;
-/// https://pytorch.org/docs/stable/generated/torch.nn.LinearCrossEntropyLoss.html
+/// A linear layer to scores of classes and their cross-entropy, as one layer.
+///
+/// Formula: \`l = -weight[t] log softmax(W x + b)[t]\` over the classes. \`reduction\` takes the mean or the sum of all, or leaves them.
+///
+/// Shapes: input [N, in_features] and target [N, ...out_features] to [], or to [N, ...out_features] with \`reduction: "none"\`; there are
+/// num_classes scores for each of the out_features.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.LinearCrossEntropyLoss.html
 export block LinearCrossEntropyLoss(
   in_features: int,
   num_classes: int,
@@ -3565,7 +3971,14 @@ export block LinearCrossEntropyLoss(
   }
 }
 
-/// -weight[target] input[target] for log-probabilities over the classes of dim 1; https://pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html
+/// The negative log-likelihood of classes, of log-probabilities.
+///
+/// Formula: \`l = -weight[t] input[t]\` over the classes of dim 1. The mean is over the weights of the targets that are not ignore_index.
+/// \`reduction\` takes the mean or the sum of all, or leaves them.
+///
+/// Shapes: input [N, C, ...S] and target [N, ...S] to [], or to [N, ...S] with \`reduction: "none"\`; \`weight\` has C numbers.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html
 export block NLLLoss(weight: [float]? = none, ignore_index: int = -100, reduction: Reduction = "mean") {
   if weight != none { buffer weight: f32[len(weight)] ~ vector(weight) }
 
@@ -3575,7 +3988,14 @@ export block NLLLoss(weight: [float]? = none, ignore_index: int = -100, reductio
   }
 }
 
-/// -weight (t log p + (1 - t) log(1 - p)) for probabilities p; https://pytorch.org/docs/stable/generated/torch.nn.BCELoss.html
+/// Binary cross-entropy of probabilities.
+///
+/// Formula: \`l = -weight (t log p + (1 - t) log(1 - p))\`, logarithms being at least -100. \`reduction\` takes the mean or the sum of all, or
+/// leaves them.
+///
+/// Shapes: input and target [...S] to [], or to [...S] with \`reduction: "none"\`.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.BCELoss.html
 export block BCELoss(weight: [float]? = none, reduction: Reduction = "mean") {
   if weight != none { buffer weight: f32[len(weight)] ~ vector(weight) }
 
@@ -3585,8 +4005,14 @@ export block BCELoss(weight: [float]? = none, reduction: Reduction = "mean") {
   }
 }
 
-/// Binary cross-entropy of sigmoid(input); \`pos_weight\` weighs the positive term, \`weight\` the whole;
-/// https://pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html
+/// Binary cross-entropy of scores.
+///
+/// Formula: \`l = -weight (pos_weight t log sigmoid(x) + (1 - t) log(1 - sigmoid(x)))\`, computed so that nothing overflows. \`reduction\`
+/// takes the mean or the sum of all, or leaves them.
+///
+/// Shapes: input and target [...S] to [], or to [...S] with \`reduction: "none"\`.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html
 export block BCEWithLogitsLoss(weight: [float]? = none, reduction: Reduction = "mean", pos_weight: [float]? = none) {
   if weight != none { buffer weight: f32[len(weight)] ~ vector(weight) }
   if pos_weight != none { buffer pos_weight: f32[len(pos_weight)] ~ vector(pos_weight) }
@@ -3598,18 +4024,37 @@ export block BCEWithLogitsLoss(weight: [float]? = none, reduction: Reduction = "
   }
 }
 
-/// target * (log target - input) for log-probabilities \`input\`; https://pytorch.org/docs/stable/generated/torch.nn.KLDivLoss.html
+/// The divergence of Kullback and Leibler, of log-probabilities.
+///
+/// Formula: \`l = t (log t - input)\`, or \`l = exp(t) (t - input)\` with log_target; "batchmean" divides the sum by the number of rows.
+/// \`reduction\` takes the mean or the sum of all, or leaves them.
+///
+/// Shapes: input and target [...S] to [], or to [...S] with \`reduction: "none"\`.
+///
+/// Source: Kullback & Leibler 1951, https://pytorch.org/docs/stable/generated/torch.nn.KLDivLoss.html
 export block KLDivLoss(reduction: "mean" | "sum" | "none" | "batchmean" = "mean", log_target: bool = false) {
   forward(input: f32[...S], target: f32[...S]) => kl_div(input, target, reduction, log_target)
 }
 
-/// log(1 + exp(-y x)) for targets y of 1 and -1; https://pytorch.org/docs/stable/generated/torch.nn.SoftMarginLoss.html
+/// The logistic loss of two classes.
+///
+/// Formula: \`l = log(1 + exp(-t x))\` for targets t of 1 and -1. \`reduction\` takes the mean or the sum of all, or leaves them.
+///
+/// Shapes: input and target [...S] to [], or to [...S] with \`reduction: "none"\`.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.SoftMarginLoss.html
 export block SoftMarginLoss(reduction: Reduction = "mean") {
   forward(input: f32[...S], target: f32[...S]) => soft_margin_loss(input, target, reduction)
 }
 
-/// The mean over classes of weight[target] max(0, margin - x[target] + x[c])^p, c not the target,
-/// https://pytorch.org/docs/stable/generated/torch.nn.MultiMarginLoss.html
+/// The hinge loss of several classes.
+///
+/// Formula: \`l = sum over c other than t of weight[t] max(0, margin - x[t] + x[c])^p / C\`. \`reduction\` takes the mean or the sum of all, or
+/// leaves them.
+///
+/// Shapes: input [N, C] and target [N] to [], or to [N] with \`reduction: "none"\`.
+///
+/// Source: Crammer & Singer 2001, https://pytorch.org/docs/stable/generated/torch.nn.MultiMarginLoss.html
 export block MultiMarginLoss(
   p: float = 1.0,
   margin: float = 1.0,
@@ -3624,14 +4069,26 @@ export block MultiMarginLoss(
   }
 }
 
-/// sum max(0, 1 - x[t] + x[c]) / C over all classes t that a row of the target lists up to its first -1, and c beside them,
-/// https://pytorch.org/docs/stable/generated/torch.nn.MultiLabelMarginLoss.html
+/// The hinge loss of several classes at once.
+///
+/// Formula: \`l = sum max(0, 1 - x[t] + x[c]) / C\` over all classes t that a row of the target lists up to its first -1, and all c that it
+/// does not. \`reduction\` takes the mean or the sum of all, or leaves them.
+///
+/// Shapes: input [N, C] and target [N, L] to [], or to [N] with \`reduction: "none"\`.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.MultiLabelMarginLoss.html
 export block MultiLabelMarginLoss(reduction: Reduction = "mean") {
   forward(input: f32[N, C], target: i32[N, L]) => multilabel_margin_loss(input, target, reduction)
 }
 
-/// Binary cross-entropy of logits, weighed per class and averaged over the classes of dim 1,
-/// https://pytorch.org/docs/stable/generated/torch.nn.MultiLabelSoftMarginLoss.html
+/// Binary cross-entropy of every class, averaged over classes.
+///
+/// Formula: \`l = -sum over c of weight[c] (t log sigmoid(x) + (1 - t) log(1 - sigmoid(x))) / C\`. \`reduction\` takes the mean or the sum of
+/// all, or leaves them.
+///
+/// Shapes: input and target [N, C] to [], or to [N] with \`reduction: "none"\`.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.MultiLabelSoftMarginLoss.html
 export block MultiLabelSoftMarginLoss(weight: [float]? = none, reduction: Reduction = "mean") {
   if weight != none { buffer weight: f32[len(weight)] ~ vector(weight) }
 
@@ -3641,39 +4098,74 @@ export block MultiLabelSoftMarginLoss(weight: [float]? = none, reduction: Reduct
   }
 }
 
-/// The cosine of the angle between x1 and x2 along \`dim\`; each norm is at least eps,
-/// https://pytorch.org/docs/stable/generated/torch.nn.CosineSimilarity.html
+/// The cosine of the angle between vectors.
+///
+/// Formula: \`y = x1 . x2 / (max(|x1|, eps) max(|x2|, eps))\` along \`dim\`.
+///
+/// Shapes: [..., n, ...] and the same to [...], without \`dim\`.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.CosineSimilarity.html
 export block CosineSimilarity(dim: int = 1, eps: float = 1e-8) {
   forward(x1: f32[...S], x2: f32[...S]) => cosine_similarity(x1, x2, dim, eps)
 }
 
-/// The distance between x1 and x2 along the last dim: the p-norm of x1 - x2 + eps,
-/// https://pytorch.org/docs/stable/generated/torch.nn.PairwiseDistance.html
+/// The distance of vectors.
+///
+/// Formula: \`y = (sum |x1 - x2 + eps|^p)^(1 / p)\` over the last dim.
+///
+/// Shapes: [..., n] and the same to [...], or to [..., 1] with keepdim.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.PairwiseDistance.html
 export block PairwiseDistance(p: float = 2.0, eps: float = 1e-6, keepdim: bool = false) {
   forward(x1: f32[...S], x2: f32[...S]) => pairwise_distance(x1, x2, p, eps, keepdim)
 }
 
-/// max(0, margin - y (x1 - x2)) for targets y of 1 (x1 should be larger) and -1,
-/// https://pytorch.org/docs/stable/generated/torch.nn.MarginRankingLoss.html
+/// The hinge loss of an order.
+///
+/// Formula: \`l = max(0, margin - t (x1 - x2))\` for targets t of 1 (x1 should be larger) and -1. \`reduction\` takes the mean or the sum of
+/// all, or leaves them.
+///
+/// Shapes: input1, input2 and target [...S] to [], or to [...S] with \`reduction: "none"\`.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.MarginRankingLoss.html
 export block MarginRankingLoss(margin: float = 0.0, reduction: Reduction = "mean") {
   forward(input1: f32[...S], input2: f32[...S], target: f32[...S]) =>
     margin_ranking_loss(input1, input2, target, margin, reduction)
 }
 
-/// x where the target is 1, max(0, margin - x) where it is -1; https://pytorch.org/docs/stable/generated/torch.nn.HingeEmbeddingLoss.html
+/// The hinge loss of distances.
+///
+/// Formula: \`l = x\` where the target is 1, \`l = max(0, margin - x)\` where it is -1. \`reduction\` takes the mean or the sum of all, or leaves
+/// them.
+///
+/// Shapes: input and target [...S] to [], or to [...S] with \`reduction: "none"\`.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.HingeEmbeddingLoss.html
 export block HingeEmbeddingLoss(margin: float = 1.0, reduction: Reduction = "mean") {
   forward(input: f32[...S], target: f32[...S]) => hinge_embedding_loss(input, target, margin, reduction)
 }
 
-/// 1 - cos(x1, x2) where the target is 1, max(0, cos(x1, x2) - margin) where it is -1, over rows,
-/// https://pytorch.org/docs/stable/generated/torch.nn.CosineEmbeddingLoss.html
+/// The hinge loss of angles.
+///
+/// Formula: \`l = 1 - cos(x1, x2)\` where the target is 1, \`l = max(0, cos(x1, x2) - margin)\` where it is -1. \`reduction\` takes the mean or
+/// the sum of all, or leaves them.
+///
+/// Shapes: input1 and input2 [N, D] and target [N] to [], or to [N] with \`reduction: "none"\`.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.CosineEmbeddingLoss.html
 export block CosineEmbeddingLoss(margin: float = 0.0, reduction: Reduction = "mean") {
   forward(input1: f32[N, D], input2: f32[N, D], target: f32[N]) =>
     cosine_embedding_loss(input1, input2, target, margin, reduction)
 }
 
-/// max(0, d(anchor, positive) - d(anchor, negative) + margin) over rows, d being the p-norm of the difference; Schroff et al. 2015,
-/// https://pytorch.org/docs/stable/generated/torch.nn.TripletMarginLoss.html
+/// An anchor shall be nearer to its like than to another.
+///
+/// Formula: \`l = max(0, d(anchor, positive) - d(anchor, negative) + margin)\`, d being the p-norm of the difference; with \`swap\` the smaller
+/// of the negative's distances to the two others counts. \`reduction\` takes the mean or the sum of all, or leaves them.
+///
+/// Shapes: anchor, positive and negative [N, D] to [], or to [N] with \`reduction: "none"\`.
+///
+/// Source: Schroff et al. 2015, Balntas et al. 2016, https://pytorch.org/docs/stable/generated/torch.nn.TripletMarginLoss.html
 export block TripletMarginLoss(
   margin: float = 1.0,
   p: float = 2.0,
@@ -3685,7 +4177,14 @@ export block TripletMarginLoss(
     triplet_margin_loss(anchor, positive, negative, margin, p, eps, swap, reduction)
 }
 
-/// TripletMarginLoss with any distance of rows; https://pytorch.org/docs/stable/generated/torch.nn.TripletMarginWithDistanceLoss.html
+/// TripletMarginLoss with any distance.
+///
+/// Formula: \`l = max(0, d(anchor, positive) - d(anchor, negative) + margin)\` with \`d = distance_function\`. \`reduction\` takes the mean or
+/// the sum of all, or leaves them.
+///
+/// Shapes: anchor, positive and negative [N, ...S] to [], or to [N] with \`reduction: "none"\`.
+///
+/// Source: Schroff et al. 2015, https://pytorch.org/docs/stable/generated/torch.nn.TripletMarginWithDistanceLoss.html
 export block TripletMarginWithDistanceLoss(
   distance_function: (f32[N, ...S], f32[N, ...S]) -> f32[N] = pairwise_distance,
   margin: float = 1.0,
@@ -3696,8 +4195,14 @@ export block TripletMarginWithDistanceLoss(
     triplet_margin_with_distance_loss(anchor, positive, negative, distance_function, margin, swap, reduction)
 }
 
-/// -log of the probability that the frames [T, N, C] spell the target [N, L], over all alignments with blanks between the labels; Graves et al. 2006,
-/// https://pytorch.org/docs/stable/generated/torch.nn.CTCLoss.html
+/// The loss of sequences whose alignment is not known.
+///
+/// Formula: \`l = -log p(target)\`, the probability that the frames spell the target, summed over all alignments with blanks between the
+/// labels. "mean" divides each loss by the length of its target first.
+///
+/// Shapes: log_probs [T, N, C], targets [N, L], input_lengths [N] and target_lengths [N] to [], or to [N] with \`reduction: "none"\`.
+///
+/// Source: Graves et al. 2006, https://pytorch.org/docs/stable/generated/torch.nn.CTCLoss.html
 export block CTCLoss(blank: int = 0, reduction: Reduction = "mean", zero_infinity: bool = false) {
   forward(log_probs: f32[T, N, C], targets: i32[N, L], input_lengths: i32[N], target_lengths: i32[N]) =>
     ctc_loss(log_probs, targets, input_lengths, target_lengths, blank, reduction, zero_infinity)
@@ -3705,9 +4210,14 @@ export block CTCLoss(blank: int = 0, reduction: Reduction = "mean", zero_infinit
 
 // Normalisation layers: the running statistics are buffers under PyTorch's keys.
 
-/// Normalises each channel over batch and positions of [N, C] or [N, C, L], with batch statistics in training and running ones
-/// otherwise; Ioffe & Szegedy 2015, https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html.
-/// running = (1 - momentum) running + momentum batch, with the unbiased variance; momentum none: the average over all batches.
+/// Normalises each channel over the batch and its positions.
+///
+/// Formula: \`y = (x - mean) / sqrt(var + eps) weight + bias\`, with mean and variance of the batch in training and the running ones
+/// otherwise. \`running = (1 - momentum) running + momentum batch\`, with the unbiased variance; momentum none: the average over all batches.
+///
+/// Shapes: [N, num_features], or [N, num_features, L], to the same.
+///
+/// Source: Ioffe & Szegedy 2015, https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html
 export block BatchNorm1d(
   num_features: int,
   eps: float = 1e-5,
@@ -3743,7 +4253,14 @@ export block BatchNorm1d(
   }
 }
 
-/// BatchNorm1d for images [N, C, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html.
+/// Normalises each channel over the batch and its positions.
+///
+/// Formula: \`y = (x - mean) / sqrt(var + eps) weight + bias\`, with mean and variance of the batch in training and the running ones
+/// otherwise. \`running = (1 - momentum) running + momentum batch\`, with the unbiased variance; momentum none: the average over all batches.
+///
+/// Shapes: [N, num_features, H, W] to the same.
+///
+/// Source: Ioffe & Szegedy 2015, https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html
 export block BatchNorm2d(
   num_features: int,
   eps: float = 1e-5,
@@ -3779,7 +4296,14 @@ export block BatchNorm2d(
   }
 }
 
-/// BatchNorm1d for volumes [N, C, D, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm3d.html.
+/// Normalises each channel over the batch and its positions.
+///
+/// Formula: \`y = (x - mean) / sqrt(var + eps) weight + bias\`, with mean and variance of the batch in training and the running ones
+/// otherwise. \`running = (1 - momentum) running + momentum batch\`, with the unbiased variance; momentum none: the average over all batches.
+///
+/// Shapes: [N, num_features, D, H, W] to the same.
+///
+/// Source: Ioffe & Szegedy 2015, https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm3d.html
 export block BatchNorm3d(
   num_features: int,
   eps: float = 1e-5,
@@ -3819,8 +4343,13 @@ export block BatchNorm3d(
 fn channel_moments(x: f32[...S]) =>
   op.moments(x, axes: [for a in 0..len(S) - 1: if a == 0 { 0 } else { a + 1 }], keepdims: false)
 
-/// (x - mean) / sqrt(var + eps) over the last dims, which are normalized_shape, then weight * . + bias;
-/// Ba et al. 2016, https://pytorch.org/docs/stable/generated/torch.nn.LayerNorm.html.
+/// Normalises over the last dims.
+///
+/// Formula: \`y = (x - mean) / sqrt(var + eps) weight + bias\`, with mean and variance over the last dims, which are normalized_shape.
+///
+/// Shapes: [..., ...normalized_shape] to the same.
+///
+/// Source: Ba et al. 2016, https://pytorch.org/docs/stable/generated/torch.nn.LayerNorm.html
 export block LayerNorm(normalized_shape: [int], eps: float = 1e-5, elementwise_affine: bool = true, bias: bool = true) {
   if elementwise_affine {
     param weight: f32[...normalized_shape] ~ ones()
@@ -3831,8 +4360,13 @@ export block LayerNorm(normalized_shape: [int], eps: float = 1e-5, elementwise_a
     layer_norm(x, normalized_shape, if weight { weight } else { none }, if bias { bias } else { none }, eps: eps)
 }
 
-/// Normalises num_groups groups of channels of [N, C, ...], each with its positions, per sample; Wu & He 2018,
-/// https://pytorch.org/docs/stable/generated/torch.nn.GroupNorm.html.
+/// Normalises groups of channels with their positions, for each sample.
+///
+/// Formula: \`y = (x - mean) / sqrt(var + eps) weight + bias\`, with mean and variance over a group, weight and bias for each channel.
+///
+/// Shapes: [N, num_channels, ...S] to the same.
+///
+/// Source: Wu & He 2018, https://pytorch.org/docs/stable/generated/torch.nn.GroupNorm.html
 export block GroupNorm(num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = true, bias: bool = true) {
   require num_channels % num_groups == 0, "num_groups ({num_groups}) must divide num_channels ({num_channels})"
 
@@ -3845,8 +4379,14 @@ export block GroupNorm(num_groups: int, num_channels: int, eps: float = 1e-5, af
     group_norm(x, num_groups, if weight { weight } else { none }, if bias { bias } else { none }, eps: eps)
 }
 
-/// x / sqrt(mean(x^2) + eps) over the last dims, which are normalized_shape, times weight; Zhang & Sennrich 2019,
-/// https://pytorch.org/docs/stable/generated/torch.nn.RMSNorm.html. \`eps\` none is the smallest step of f32 at 1.
+/// Divides by the root of the mean square.
+///
+/// Formula: \`y = x / sqrt(mean(x^2) + eps) weight\` over the last dims, which are normalized_shape; \`eps: none\` is the smallest step of f32
+/// at 1.
+///
+/// Shapes: [..., ...normalized_shape] to the same.
+///
+/// Source: Zhang & Sennrich 2019, https://pytorch.org/docs/stable/generated/torch.nn.RMSNorm.html
 export block RMSNorm(normalized_shape: [int], eps: float? = none, elementwise_affine: bool = true) {
   if elementwise_affine { param weight: f32[...normalized_shape] ~ ones() }
 
@@ -3854,14 +4394,25 @@ export block RMSNorm(normalized_shape: [int], eps: float? = none, elementwise_af
     rms_norm(x, normalized_shape, if weight { weight } else { none }, eps: eps)
 }
 
-/// x / (k + alpha mean of x^2 over \`size\` neighbouring channels)^beta; Krizhevsky et al. 2012,
-/// https://pytorch.org/docs/stable/generated/torch.nn.LocalResponseNorm.html.
+/// Divides by what neighbouring channels have at the same place.
+///
+/// Formula: \`y = x / (k + alpha / size sum(x^2))^beta\`, the sum over \`size\` channels around, zeros beyond the ends.
+///
+/// Shapes: [N, C, ...S] to [N, C, ...S].
+///
+/// Source: Krizhevsky et al. 2012, https://pytorch.org/docs/stable/generated/torch.nn.LocalResponseNorm.html
 export block LocalResponseNorm(size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) {
   forward(x: f32[N, C, ...S]) -> f32[N, C, ...S] => local_response_norm(x, size, alpha: alpha, beta: beta, k: k)
 }
 
-/// Normalises every channel of every sample over its positions, for sequences [N, C, L]; Ulyanov et al. 2016,
-/// https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm1d.html. With running statistics, evaluation uses those.
+/// Normalises every channel of every sample over its positions.
+///
+/// Formula: \`y = (x - mean) / sqrt(var + eps) weight + bias\`, with mean and variance over the positions; with running statistics,
+/// evaluation uses those.
+///
+/// Shapes: [N, num_features, L] to the same.
+///
+/// Source: Ulyanov et al. 2016, https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm1d.html
 export block InstanceNorm1d(
   num_features: int,
   eps: float = 1e-5,
@@ -3898,8 +4449,14 @@ export block InstanceNorm1d(
   }
 }
 
-/// Normalises every channel of every sample over its positions, for images [N, C, H, W]; Ulyanov et al. 2016,
-/// https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm2d.html. With running statistics, evaluation uses those.
+/// Normalises every channel of every sample over its positions.
+///
+/// Formula: \`y = (x - mean) / sqrt(var + eps) weight + bias\`, with mean and variance over the positions; with running statistics,
+/// evaluation uses those.
+///
+/// Shapes: [N, num_features, H, W] to the same.
+///
+/// Source: Ulyanov et al. 2016, https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm2d.html
 export block InstanceNorm2d(
   num_features: int,
   eps: float = 1e-5,
@@ -3936,8 +4493,14 @@ export block InstanceNorm2d(
   }
 }
 
-/// Normalises every channel of every sample over its positions, for volumes [N, C, D, H, W]; Ulyanov et al. 2016,
-/// https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm3d.html. With running statistics, evaluation uses those.
+/// Normalises every channel of every sample over its positions.
+///
+/// Formula: \`y = (x - mean) / sqrt(var + eps) weight + bias\`, with mean and variance over the positions; with running statistics,
+/// evaluation uses those.
+///
+/// Shapes: [N, num_features, D, H, W] to the same.
+///
+/// Source: Ulyanov et al. 2016, https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm3d.html
 export block InstanceNorm3d(
   num_features: int,
   eps: float = 1e-5,
@@ -3977,80 +4540,170 @@ export block InstanceNorm3d(
 // Layers that put elements around sequences [N, C, L], images [N, C, H, W] and volumes [N, C, D, H, W]. \`padding\` has pairs (before,
 // after) from the last dim backwards; one number stands for all.
 
-/// \`value\` around the sequence; https://pytorch.org/docs/stable/generated/torch.nn.ConstantPad1d.html
+/// A number around the sequence.
+///
+/// Formula: \`y[i] = x[i - before]\` inside, \`y[i] = value\` around it.
+///
+/// Shapes: [N, C, L] to [N, C, ...], a side of size n becoming before + n + after.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.ConstantPad1d.html
 export block ConstantPad1d(padding: (int, int), value: float) {
   forward(x: f32[N, C, L]) => pad(x, [padding.0, padding.1], "constant", value)
 }
 
-/// \`value\` around the image; https://pytorch.org/docs/stable/generated/torch.nn.ConstantPad2d.html
+/// A number around the image.
+///
+/// Formula: \`y[i] = x[i - before]\` inside, \`y[i] = value\` around it.
+///
+/// Shapes: [N, C, H, W] to [N, C, ...], a side of size n becoming before + n + after.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.ConstantPad2d.html
 export block ConstantPad2d(padding: (int, int, int, int), value: float) {
   forward(x: f32[N, C, H, W]) => pad(x, [padding.0, padding.1, padding.2, padding.3], "constant", value)
 }
 
-/// \`value\` around the volume; https://pytorch.org/docs/stable/generated/torch.nn.ConstantPad3d.html
+/// A number around the volume.
+///
+/// Formula: \`y[i] = x[i - before]\` inside, \`y[i] = value\` around it.
+///
+/// Shapes: [N, C, D, H, W] to [N, C, ...], a side of size n becoming before + n + after.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.ConstantPad3d.html
 export block ConstantPad3d(padding: (int, int, int, int, int, int), value: float) {
   forward(x: f32[N, C, D, H, W]) =>
     pad(x, [padding.0, padding.1, padding.2, padding.3, padding.4, padding.5], "constant", value)
 }
 
-/// Zeros around the sequence; https://pytorch.org/docs/stable/generated/torch.nn.ZeroPad1d.html
+/// Zeros around the sequence.
+///
+/// Formula: \`y[i] = x[i - before]\` inside, \`y[i] = 0\` around it.
+///
+/// Shapes: [N, C, L] to [N, C, ...], a side of size n becoming before + n + after.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.ZeroPad1d.html
 export block ZeroPad1d(padding: (int, int)) {
   forward(x: f32[N, C, L]) => pad(x, [padding.0, padding.1])
 }
 
-/// Zeros around the image; https://pytorch.org/docs/stable/generated/torch.nn.ZeroPad2d.html
+/// Zeros around the image.
+///
+/// Formula: \`y[i] = x[i - before]\` inside, \`y[i] = 0\` around it.
+///
+/// Shapes: [N, C, H, W] to [N, C, ...], a side of size n becoming before + n + after.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.ZeroPad2d.html
 export block ZeroPad2d(padding: (int, int, int, int)) {
   forward(x: f32[N, C, H, W]) => pad(x, [padding.0, padding.1, padding.2, padding.3])
 }
 
-/// Zeros around the volume; https://pytorch.org/docs/stable/generated/torch.nn.ZeroPad3d.html
+/// Zeros around the volume.
+///
+/// Formula: \`y[i] = x[i - before]\` inside, \`y[i] = 0\` around it.
+///
+/// Shapes: [N, C, D, H, W] to [N, C, ...], a side of size n becoming before + n + after.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.ZeroPad3d.html
 export block ZeroPad3d(padding: (int, int, int, int, int, int)) {
   forward(x: f32[N, C, D, H, W]) => pad(x, [padding.0, padding.1, padding.2, padding.3, padding.4, padding.5])
 }
 
-/// The sequence mirrored at its ends, which are not repeated, around it; https://pytorch.org/docs/stable/generated/torch.nn.ReflectionPad1d.html
+/// The sequence mirrored at its ends, which are not repeated, around it.
+///
+/// Formula: \`y[i] = x[n - 1 - |n - 1 - |i - before||]\` along a side of size n.
+///
+/// Shapes: [N, C, L] to [N, C, ...], a side of size n becoming before + n + after.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.ReflectionPad1d.html
 export block ReflectionPad1d(padding: (int, int)) {
   forward(x: f32[N, C, L]) => pad(x, [padding.0, padding.1], "reflect")
 }
 
-/// The image mirrored at its ends, which are not repeated, around it; https://pytorch.org/docs/stable/generated/torch.nn.ReflectionPad2d.html
+/// The image mirrored at its ends, which are not repeated, around it.
+///
+/// Formula: \`y[i] = x[n - 1 - |n - 1 - |i - before||]\` along a side of size n.
+///
+/// Shapes: [N, C, H, W] to [N, C, ...], a side of size n becoming before + n + after.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.ReflectionPad2d.html
 export block ReflectionPad2d(padding: (int, int, int, int)) {
   forward(x: f32[N, C, H, W]) => pad(x, [padding.0, padding.1, padding.2, padding.3], "reflect")
 }
 
-/// The volume mirrored at its ends, which are not repeated, around it; https://pytorch.org/docs/stable/generated/torch.nn.ReflectionPad3d.html
+/// The volume mirrored at its ends, which are not repeated, around it.
+///
+/// Formula: \`y[i] = x[n - 1 - |n - 1 - |i - before||]\` along a side of size n.
+///
+/// Shapes: [N, C, D, H, W] to [N, C, ...], a side of size n becoming before + n + after.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.ReflectionPad3d.html
 export block ReflectionPad3d(padding: (int, int, int, int, int, int)) {
   forward(x: f32[N, C, D, H, W]) =>
     pad(x, [padding.0, padding.1, padding.2, padding.3, padding.4, padding.5], "reflect")
 }
 
-/// The ends of the sequence repeated around it; https://pytorch.org/docs/stable/generated/torch.nn.ReplicationPad1d.html
+/// The ends of the sequence repeated around it.
+///
+/// Formula: \`y[i] = x[min(max(i - before, 0), n - 1)]\` along a side of size n.
+///
+/// Shapes: [N, C, L] to [N, C, ...], a side of size n becoming before + n + after.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.ReplicationPad1d.html
 export block ReplicationPad1d(padding: (int, int)) {
   forward(x: f32[N, C, L]) => pad(x, [padding.0, padding.1], "replicate")
 }
 
-/// The ends of the image repeated around it; https://pytorch.org/docs/stable/generated/torch.nn.ReplicationPad2d.html
+/// The ends of the image repeated around it.
+///
+/// Formula: \`y[i] = x[min(max(i - before, 0), n - 1)]\` along a side of size n.
+///
+/// Shapes: [N, C, H, W] to [N, C, ...], a side of size n becoming before + n + after.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.ReplicationPad2d.html
 export block ReplicationPad2d(padding: (int, int, int, int)) {
   forward(x: f32[N, C, H, W]) => pad(x, [padding.0, padding.1, padding.2, padding.3], "replicate")
 }
 
-/// The ends of the volume repeated around it; https://pytorch.org/docs/stable/generated/torch.nn.ReplicationPad3d.html
+/// The ends of the volume repeated around it.
+///
+/// Formula: \`y[i] = x[min(max(i - before, 0), n - 1)]\` along a side of size n.
+///
+/// Shapes: [N, C, D, H, W] to [N, C, ...], a side of size n becoming before + n + after.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.ReplicationPad3d.html
 export block ReplicationPad3d(padding: (int, int, int, int, int, int)) {
   forward(x: f32[N, C, D, H, W]) =>
     pad(x, [padding.0, padding.1, padding.2, padding.3, padding.4, padding.5], "replicate")
 }
 
-/// The sequence from its other end around it; https://pytorch.org/docs/stable/generated/torch.nn.CircularPad1d.html
+/// The sequence from its other end around it.
+///
+/// Formula: \`y[i] = x[(i - before) mod n]\` along a side of size n.
+///
+/// Shapes: [N, C, L] to [N, C, ...], a side of size n becoming before + n + after.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.CircularPad1d.html
 export block CircularPad1d(padding: (int, int)) {
   forward(x: f32[N, C, L]) => pad(x, [padding.0, padding.1], "circular")
 }
 
-/// The image from its other end around it; https://pytorch.org/docs/stable/generated/torch.nn.CircularPad2d.html
+/// The image from its other end around it.
+///
+/// Formula: \`y[i] = x[(i - before) mod n]\` along a side of size n.
+///
+/// Shapes: [N, C, H, W] to [N, C, ...], a side of size n becoming before + n + after.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.CircularPad2d.html
 export block CircularPad2d(padding: (int, int, int, int)) {
   forward(x: f32[N, C, H, W]) => pad(x, [padding.0, padding.1, padding.2, padding.3], "circular")
 }
 
-/// The volume from its other end around it; https://pytorch.org/docs/stable/generated/torch.nn.CircularPad3d.html
+/// The volume from its other end around it.
+///
+/// Formula: \`y[i] = x[(i - before) mod n]\` along a side of size n.
+///
+/// Shapes: [N, C, D, H, W] to [N, C, ...], a side of size n becoming before + n + after.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.CircularPad3d.html
 export block CircularPad3d(padding: (int, int, int, int, int, int)) {
   forward(x: f32[N, C, D, H, W]) =>
     pad(x, [padding.0, padding.1, padding.2, padding.3, padding.4, padding.5], "circular")
@@ -4058,8 +4711,14 @@ export block CircularPad3d(padding: (int, int, int, int, int, int)) {
 
 // Pooling over sequences [N, C, L], images [N, C, H, W] and volumes [N, C, D, H, W].
 
-/// The largest element of each window; https://pytorch.org/docs/stable/generated/torch.nn.MaxPool2d.html.
-/// A side of size n becomes (n + 2 padding - dilation (kernel - 1) - 1) / stride + 1, rounded down, or up with ceil_mode.
+/// The largest element of each window.
+///
+/// Formula: \`y[i] = max over p of x[i stride + p dilation - padding]\` along each side; NaN passes through.
+///
+/// Shapes: [N, C, H, W] to [N, C, ...], a side of size n becoming (n + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1, rounded
+/// down, or up with ceil_mode. With return_indices (values, indices): the place of a maximum in its channel, in row-major order.
+///
+/// Source: Zhou & Chellappa 1988, https://pytorch.org/docs/stable/generated/torch.nn.MaxPool2d.html
 export block MaxPool2d(
   kernel_size: (int, int),
   stride: (int, int) = kernel_size,
@@ -4079,8 +4738,15 @@ export block MaxPool2d(
   )
 }
 
-/// The mean of each window; https://pytorch.org/docs/stable/generated/torch.nn.AvgPool2d.html.
-/// A side of size n becomes (n + 2 padding - kernel) / stride + 1, rounded down, or up with ceil_mode.
+/// The mean of each window.
+///
+/// Formula: \`y[i] = sum over p of x[i stride + p - padding] / divisor\` along each side; the divisor is the number of elements, or
+/// divisor_override, with those of the padding unless \`count_include_pad: false\`.
+///
+/// Shapes: [N, C, H, W] to [N, C, ...], a side of size n becoming (n + 2 padding - kernel_size) / stride + 1, rounded down, or up with
+/// ceil_mode.
+///
+/// Source: LeCun et al. 1989, https://pytorch.org/docs/stable/generated/torch.nn.AvgPool2d.html
 export block AvgPool2d(
   kernel_size: (int, int),
   stride: (int, int) = kernel_size,
@@ -4100,13 +4766,25 @@ export block AvgPool2d(
   )
 }
 
-/// Means over windows that tile the image into output_size parts;
-/// https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool2d.html.
+/// Means over windows that tile the image.
+///
+/// Formula: \`y[i] = mean of x[floor(i n / m) .. ceil((i + 1) n / m)]\` along a side of size n that becomes m.
+///
+/// Shapes: [N, C, H, W] to [N, C, ...output_size]. A size \`none\` leaves its side as it is.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool2d.html
 export block AdaptiveAvgPool2d(output_size: (int?, int?)) {
   forward(x: f32[B, C, H, W]) => adaptive_avg_pool2d(x, output_size)
 }
 
-/// The largest element of each window of [N, C, L]; https://pytorch.org/docs/stable/generated/torch.nn.MaxPool1d.html.
+/// The largest element of each window.
+///
+/// Formula: \`y[i] = max over p of x[i stride + p dilation - padding]\` along each side; NaN passes through.
+///
+/// Shapes: [N, C, L] to [N, C, ...], a side of size n becoming (n + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1, rounded down,
+/// or up with ceil_mode. With return_indices (values, indices): the place of a maximum in its channel, in row-major order.
+///
+/// Source: Zhou & Chellappa 1988, https://pytorch.org/docs/stable/generated/torch.nn.MaxPool1d.html
 export block MaxPool1d(
   kernel_size: int,
   stride: int = kernel_size,
@@ -4126,7 +4804,15 @@ export block MaxPool1d(
   )
 }
 
-/// The mean of each window of [N, C, L]; https://pytorch.org/docs/stable/generated/torch.nn.AvgPool1d.html.
+/// The mean of each window.
+///
+/// Formula: \`y[i] = sum over p of x[i stride + p - padding] / divisor\` along each side; the divisor is the number of elements, with those
+/// of the padding unless \`count_include_pad: false\`.
+///
+/// Shapes: [N, C, L] to [N, C, ...], a side of size n becoming (n + 2 padding - kernel_size) / stride + 1, rounded down, or up with
+/// ceil_mode.
+///
+/// Source: LeCun et al. 1989, https://pytorch.org/docs/stable/generated/torch.nn.AvgPool1d.html
 export block AvgPool1d(
   kernel_size: int,
   stride: int = kernel_size,
@@ -4144,26 +4830,48 @@ export block AvgPool1d(
   )
 }
 
-/// Means over windows that tile the sequence into output_size parts;
-/// https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool1d.html.
+/// Means over windows that tile the sequence.
+///
+/// Formula: \`y[i] = mean of x[floor(i n / m) .. ceil((i + 1) n / m)]\` along a side of size n that becomes m.
+///
+/// Shapes: [N, C, L] to [N, C, output_size].
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool1d.html
 export block AdaptiveAvgPool1d(output_size: int) {
   forward(x: f32[B, C, L]) => adaptive_avg_pool1d(x, output_size)
 }
 
-/// Maxima over windows that tile the sequence into output_size parts;
-/// https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool1d.html.
+/// Maxima over windows that tile the sequence.
+///
+/// Formula: \`y[i] = max of x[floor(i n / m) .. ceil((i + 1) n / m)]\` along a side of size n that becomes m.
+///
+/// Shapes: [N, C, L] to [N, C, output_size]. With return_indices (values, indices): the place of a maximum in its channel, in row-major
+/// order.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool1d.html
 export block AdaptiveMaxPool1d(output_size: int, return_indices: bool = false) {
   forward(x: f32[B, C, L]) => adaptive_max_pool1d(x, output_size, return_indices)
 }
 
-/// Maxima over windows that tile the image into output_size parts;
-/// https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool2d.html.
+/// Maxima over windows that tile the image.
+///
+/// Formula: \`y[i] = max of x[floor(i n / m) .. ceil((i + 1) n / m)]\` along a side of size n that becomes m.
+///
+/// Shapes: [N, C, H, W] to [N, C, ...output_size]. A size \`none\` leaves its side as it is. With return_indices (values, indices): the place
+/// of a maximum in its channel, in row-major order.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool2d.html
 export block AdaptiveMaxPool2d(output_size: (int?, int?), return_indices: bool = false) {
   forward(x: f32[B, C, H, W]) => adaptive_max_pool2d(x, output_size, return_indices)
 }
 
-/// The p-norm of each window (norm_type 2: the root of the sum of squares);
-/// https://pytorch.org/docs/stable/generated/torch.nn.LPPool2d.html.
+/// The p-norm of each window.
+///
+/// Formula: \`y[i] = (sum over k of x[i stride + k]^p)^(1 / p)\` along each side, with \`p = norm_type\`.
+///
+/// Shapes: [N, C, H, W] to [N, C, ...], a side of size n becoming (n - kernel_size) / stride + 1, rounded down, or up with ceil_mode.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.LPPool2d.html
 export block LPPool2d(
   norm_type: float,
   kernel_size: (int, int),
@@ -4173,12 +4881,24 @@ export block LPPool2d(
   forward(x: f32[B, C, H, W]) => lp_pool2d(x, norm_type, kernel_size, stride: stride, ceil_mode: ceil_mode)
 }
 
-/// LPPool2d of sequences [N, C, L]; https://pytorch.org/docs/stable/generated/torch.nn.LPPool1d.html
+/// The p-norm of each window.
+///
+/// Formula: \`y[i] = (sum over k of x[i stride + k]^p)^(1 / p)\` along each side, with \`p = norm_type\`.
+///
+/// Shapes: [N, C, L] to [N, C, ...], a side of size n becoming (n - kernel_size) / stride + 1, rounded down, or up with ceil_mode.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.LPPool1d.html
 export block LPPool1d(norm_type: float, kernel_size: int, stride: int = kernel_size, ceil_mode: bool = false) {
   forward(x: f32[B, C, L]) => lp_pool1d(x, norm_type, kernel_size, stride: stride, ceil_mode: ceil_mode)
 }
 
-/// LPPool2d of volumes [N, C, D, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.LPPool3d.html
+/// The p-norm of each window.
+///
+/// Formula: \`y[i] = (sum over k of x[i stride + k]^p)^(1 / p)\` along each side, with \`p = norm_type\`.
+///
+/// Shapes: [N, C, D, H, W] to [N, C, ...], a side of size n becoming (n - kernel_size) / stride + 1, rounded down, or up with ceil_mode.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.LPPool3d.html
 export block LPPool3d(
   norm_type: float,
   kernel_size: (int, int, int),
@@ -4188,7 +4908,14 @@ export block LPPool3d(
   forward(x: f32[B, C, D, H, W]) => lp_pool3d(x, norm_type, kernel_size, stride: stride, ceil_mode: ceil_mode)
 }
 
-/// The largest element of each window of volumes [N, C, D, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.MaxPool3d.html
+/// The largest element of each window.
+///
+/// Formula: \`y[i] = max over p of x[i stride + p dilation - padding]\` along each side; NaN passes through.
+///
+/// Shapes: [N, C, D, H, W] to [N, C, ...], a side of size n becoming (n + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1, rounded
+/// down, or up with ceil_mode. With return_indices (values, indices): the place of a maximum in its channel, in row-major order.
+///
+/// Source: Zhou & Chellappa 1988, https://pytorch.org/docs/stable/generated/torch.nn.MaxPool3d.html
 export block MaxPool3d(
   kernel_size: (int, int, int),
   stride: (int, int, int) = kernel_size,
@@ -4208,7 +4935,15 @@ export block MaxPool3d(
   )
 }
 
-/// The mean of each window of volumes [N, C, D, H, W]; https://pytorch.org/docs/stable/generated/torch.nn.AvgPool3d.html
+/// The mean of each window.
+///
+/// Formula: \`y[i] = sum over p of x[i stride + p - padding] / divisor\` along each side; the divisor is the number of elements, or
+/// divisor_override, with those of the padding unless \`count_include_pad: false\`.
+///
+/// Shapes: [N, C, D, H, W] to [N, C, ...], a side of size n becoming (n + 2 padding - kernel_size) / stride + 1, rounded down, or up with
+/// ceil_mode.
+///
+/// Source: LeCun et al. 1989, https://pytorch.org/docs/stable/generated/torch.nn.AvgPool3d.html
 export block AvgPool3d(
   kernel_size: (int, int, int),
   stride: (int, int, int) = kernel_size,
@@ -4228,24 +4963,50 @@ export block AvgPool3d(
   )
 }
 
-/// Means over windows that tile the volume into output_size parts; https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool3d.html
+/// Means over windows that tile the volume.
+///
+/// Formula: \`y[i] = mean of x[floor(i n / m) .. ceil((i + 1) n / m)]\` along a side of size n that becomes m.
+///
+/// Shapes: [N, C, D, H, W] to [N, C, ...output_size]. A size \`none\` leaves its side as it is.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool3d.html
 export block AdaptiveAvgPool3d(output_size: (int?, int?, int?)) {
   forward(x: f32[B, C, D, H, W]) => adaptive_avg_pool3d(x, output_size)
 }
 
-/// Maxima over windows that tile the volume into output_size parts; https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool3d.html
+/// Maxima over windows that tile the volume.
+///
+/// Formula: \`y[i] = max of x[floor(i n / m) .. ceil((i + 1) n / m)]\` along a side of size n that becomes m.
+///
+/// Shapes: [N, C, D, H, W] to [N, C, ...output_size]. A size \`none\` leaves its side as it is. With return_indices (values, indices): the
+/// place of a maximum in its channel, in row-major order.
+///
+/// Source: https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool3d.html
 export block AdaptiveMaxPool3d(output_size: (int?, int?, int?), return_indices: bool = false) {
   forward(x: f32[B, C, D, H, W]) => adaptive_max_pool3d(x, output_size, return_indices)
 }
 
 // Positions as layers without parameters.
 
-/// x + sinusoidal_positions, with dropout, for x [B, T, d_model]; Vaswani et al. 2017.
+/// Positions as sines and cosines, added to the features, with dropout.
+///
+/// Formula: \`y[t, 2 i] = x[t, 2 i] + sin(t / base^(2 i / d_model))\`, and the cosine at 2 i + 1.
+///
+/// Shapes: [N, T, d_model] to [N, T, d_model].
+///
+/// Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762
 export block SinusoidalPositions(d_model: int, dropout: float = 0.0, base: float = 10000.0) {
   forward(x: f32[B, T, d_model]) -> f32[B, T, d_model] => dropped(x + sinusoidal_positions(T, d_model, base), dropout)
 }
 
-/// Turns queries or keys [..., T, dim] by their positions; Su et al. 2021.
+/// Turns pairs of features of queries or keys by an angle that grows with the position.
+///
+/// Formula: \`(y_i, y_j) = (x_i cos a - x_j sin a, x_j cos a + x_i sin a)\` with \`a = t / base^(2 i / dim)\`, the pair being (i, i + dim / 2),
+/// or (2 i, 2 i + 1) with interleaved.
+///
+/// Shapes: [..., T, dim] to [..., T, dim].
+///
+/// Source: Su et al. 2021, https://arxiv.org/abs/2104.09864
 export block Rotary(dim: int, base: float = 10000.0, interleaved: bool = false) {
   forward(x: f32[...B, T, dim]) -> f32[...B, T, dim] => rotary(x, base: base, interleaved: interleaved)
 }
@@ -4369,10 +5130,15 @@ block Recurrent(
   }
 }
 
-/// Layers of tanh or relu units: h_t = tanh(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh); Elman 1990,
-/// https://pytorch.org/docs/stable/generated/torch.nn.RNN.html. forward(x, hx, lengths: ...) of x [T, B, input_size], [B, T, input_size] with
-/// batch_first, or [T, input_size], gives the outputs, like x with D hidden_size features, and the last h [D num_layers, B, hidden_size] in D
-/// directions. \`hx\` is h at first, zeros if not given. Sequences end at their \`lengths\` [B], as packed ones do in PyTorch: outputs beyond are 0.
+/// Layers of tanh or relu units.
+///
+/// Formula: \`h_t = tanh(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh)\`, or relu of it.
+///
+/// Shapes: x [T, N, input_size], [N, T, input_size] with batch_first, or [T, input_size], and hx, zeros if not given, give (outputs, the
+/// last h): outputs like x with D hidden_size features, states [D num_layers, N, hidden_size] in D directions. \`lengths\` [N] says where
+/// each sequence ends, as packed ones do in PyTorch: outputs beyond are 0.
+///
+/// Source: Elman 1990, https://pytorch.org/docs/stable/generated/torch.nn.RNN.html
 export fn RNN(
   input_size: int,
   hidden_size: int,
@@ -4384,10 +5150,17 @@ export fn RNN(
   bidirectional: bool = false
 ) -> block => Recurrent(nonlinearity, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
 
-/// Layers of long short-term memory: c_t = f c_(t-1) + i g, h_t = o tanh(c_t), the gates i, f and o being sigmoids and g tanh of
-/// W_ih x_t + b_ih + W_hh h_(t-1) + b_hh; Hochreiter & Schmidhuber 1997, https://pytorch.org/docs/stable/generated/torch.nn.LSTM.html.
-/// forward(x, (h, c), lengths: ...) gives (outputs, (last h, last c)); shapes and lengths are those of RNN, but h has proj_size features, to
-/// which weight_hr multiplies it down, where that is above 0; Sak et al. 2014.
+/// Layers of long short-term memory.
+///
+/// Formula: \`c_t = f c_(t-1) + i g\` and \`h_t = o tanh(c_t)\`, the gates i, f and o being sigmoids and g tanh of W_ih x_t + b_ih + W_hh
+/// h_(t-1) + b_hh.
+///
+/// Shapes: x [T, N, input_size], [N, T, input_size] with batch_first, or [T, input_size], and (h, c), zeros if not given, give (outputs,
+/// (the last h, the last c)): outputs like x with D hidden_size features, states [D num_layers, N, hidden_size] in D directions; with
+/// proj_size h, and with it the outputs, has proj_size features, to which weight_hr multiplies it down. \`lengths\` [N] says where each
+/// sequence ends, as packed ones do in PyTorch: outputs beyond are 0.
+///
+/// Source: Hochreiter & Schmidhuber 1997, Sak et al. 2014, https://pytorch.org/docs/stable/generated/torch.nn.LSTM.html
 export fn LSTM(
   input_size: int,
   hidden_size: int,
@@ -4400,9 +5173,16 @@ export fn LSTM(
 ) -> block =>
   Recurrent("lstm", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size)
 
-/// Layers of gated recurrent units: h_t = (1 - z) n + z h_(t-1), with r and z sigmoids of W x_t + b + W' h_(t-1) + b' and
-/// n = tanh(W x_t + b + r (W' h_(t-1) + b')), each with weights of its own; Cho et al. 2014,
-/// https://pytorch.org/docs/stable/generated/torch.nn.GRU.html. Arguments, results and shapes are those of RNN.
+/// Layers of gated recurrent units.
+///
+/// Formula: \`h_t = (1 - z) n + z h_(t-1)\`, with \`r = sigmoid(W_ir x_t + b_ir + W_hr h_(t-1) + b_hr)\`, z alike, and \`n = tanh(W_in x_t +
+/// b_in + r (W_hn h_(t-1) + b_hn))\`.
+///
+/// Shapes: x [T, N, input_size], [N, T, input_size] with batch_first, or [T, input_size], and hx, zeros if not given, give (outputs, the
+/// last h): outputs like x with D hidden_size features, states [D num_layers, N, hidden_size] in D directions. \`lengths\` [N] says where
+/// each sequence ends, as packed ones do in PyTorch: outputs beyond are 0.
+///
+/// Source: Cho et al. 2014, https://pytorch.org/docs/stable/generated/torch.nn.GRU.html
 export fn GRU(
   input_size: int,
   hidden_size: int,
@@ -4446,9 +5226,13 @@ block RecurrentCell(cell: Cell, input_size: int, hidden_size: int, bias: bool) {
   }
 }
 
-/// One step of an RNN: h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu of it; Elman 1990,
-/// https://pytorch.org/docs/stable/generated/torch.nn.RNNCell.html. forward(x, hx) of [B, input_size] and [B, hidden_size] (zeros if not
-/// given), or without B, gives [B, hidden_size].
+/// One step of an RNN.
+///
+/// Formula: \`h' = tanh(W_ih x + b_ih + W_hh h + b_hh)\`, or relu of it.
+///
+/// Shapes: x [N, input_size] and hx [N, hidden_size] (zeros if not given), or both without N, to [N, hidden_size].
+///
+/// Source: Elman 1990, https://pytorch.org/docs/stable/generated/torch.nn.RNNCell.html
 export fn RNNCell(
   input_size: int,
   hidden_size: int,
@@ -4456,25 +5240,39 @@ export fn RNNCell(
   nonlinearity: "tanh" | "relu" = "tanh"
 ) -> block => RecurrentCell(nonlinearity, input_size, hidden_size, bias)
 
-/// One step of an LSTM: c' = f c + i g, h' = o tanh(c'), the gates i, f and o being sigmoids and g tanh of W_ih x + b_ih + W_hh h + b_hh;
-/// Hochreiter & Schmidhuber 1997, https://pytorch.org/docs/stable/generated/torch.nn.LSTMCell.html. forward(x, (h, c)) of [B, input_size]
-/// and two [B, hidden_size] (zeros if not given), or without B, gives (h', c').
+/// One step of an LSTM.
+///
+/// Formula: \`c' = f c + i g\` and \`h' = o tanh(c')\`, the gates i, f and o being sigmoids and g tanh of W_ih x + b_ih + W_hh h + b_hh.
+///
+/// Shapes: x [N, input_size] and (h, c), two [N, hidden_size] (zeros if not given), or both without N, to (h', c'), two [N, hidden_size].
+///
+/// Source: Hochreiter & Schmidhuber 1997, https://pytorch.org/docs/stable/generated/torch.nn.LSTMCell.html
 export fn LSTMCell(input_size: int, hidden_size: int, bias: bool = true) -> block =>
   RecurrentCell("lstm", input_size, hidden_size, bias)
 
-/// One step of a GRU: h' = (1 - z) n + z h, with r and z sigmoids of W x + b + W' h + b' and n = tanh(W x + b + r (W' h + b')), each with
-/// weights of its own; Cho et al. 2014, https://pytorch.org/docs/stable/generated/torch.nn.GRUCell.html. forward(x, hx) of
-/// [B, input_size] and [B, hidden_size] (zeros if not given), or without B, gives [B, hidden_size].
+/// One step of a GRU.
+///
+/// Formula: \`h' = (1 - z) n + z h\`, with \`r = sigmoid(W_ir x + b_ir + W_hr h + b_hr)\`, z alike, and \`n = tanh(W_in x + b_in + r (W_hn h +
+/// b_hn))\`.
+///
+/// Shapes: x [N, input_size] and hx [N, hidden_size] (zeros if not given), or both without N, to [N, hidden_size].
+///
+/// Source: Cho et al. 2014, https://pytorch.org/docs/stable/generated/torch.nn.GRUCell.html
 export fn GRUCell(input_size: int, hidden_size: int, bias: bool = true) -> block =>
   RecurrentCell("gru", input_size, hidden_size, bias)
 
 // Transformers; Vaswani et al. 2017. As in PyTorch x is [T, N, E], or [N, T, E] with batch_first, or [T, E]. Masks are those of
 // MultiheadAttention: true where a key is hidden, or numbers that are added to the scores.
 
-/// Self-attention, then two linear layers with an activation between them, each with dropout, a residual connection and a norm:
-/// y = norm1(x + attention(x)), norm2(y + linear2(activation(linear1(y)))), or with norm_first y = x + attention(norm1(x)),
-/// y + linear2(activation(linear1(norm2(y)))); [T, N, d_model], [N, T, d_model] with batch_first, or [T, d_model], to the same.
-/// Vaswani et al. 2017, https://pytorch.org/docs/stable/generated/torch.nn.TransformerEncoderLayer.html
+/// Self-attention, then two linear layers, each with dropout, a residual connection and a norm.
+///
+/// Formula: \`y = norm1(x + attention(x))\` and \`z = norm2(y + linear2(activation(linear1(y))))\`; with norm_first \`y = x +
+/// attention(norm1(x))\` and \`z = y + linear2(activation(linear1(norm2(y))))\`.
+///
+/// Shapes: src [T, N, d_model], [N, T, d_model] with batch_first, or [T, d_model], to the same; src_mask [T, T], src_key_padding_mask [N,
+/// T].
+///
+/// Source: Vaswani et al. 2017, Xiong et al. 2020, https://pytorch.org/docs/stable/generated/torch.nn.TransformerEncoderLayer.html
 export block TransformerEncoderLayer(
   d_model: int,
   nhead: int,
@@ -4520,10 +5318,15 @@ export block TransformerEncoderLayer(
 fn activated(x: f32[...S], activation: ((f32[...S]) -> f32[...S]) | "relu" | "gelu") -> f32[...S] =>
   if activation == "relu" { relu(x) } else if activation == "gelu" { gelu(x) } else { activation(x) }
 
-/// A TransformerEncoderLayer that also attends to the encoder's output, the memory, between its two parts: y = norm1(x + attention(x)),
-/// z = norm2(y + attention(y, memory)), norm3(z + linear2(activation(linear1(z)))), norms before the parts with norm_first. tgt [T, N, d_model] and
-/// memory [S, N, d_model] (N first under batch_first) give [T, N, d_model]. Vaswani et al. 2017,
-/// https://pytorch.org/docs/stable/generated/torch.nn.TransformerDecoderLayer.html
+/// Self-attention, attention to the encoder's output, the memory, then two linear layers, each with dropout, a residual connection and a
+/// norm.
+///
+/// Formula: \`y = norm1(x + attention(x))\`, \`z = norm2(y + attention(y, memory))\` and \`w = norm3(z + linear2(activation(linear1(z))))\`; with
+/// norm_first the norms come before the parts.
+///
+/// Shapes: tgt [T, N, d_model] and memory [S, N, d_model] (N first under batch_first, or without N) to [T, N, d_model].
+///
+/// Source: Vaswani et al. 2017, Xiong et al. 2020, https://pytorch.org/docs/stable/generated/torch.nn.TransformerDecoderLayer.html
 export block TransformerDecoderLayer(
   d_model: int,
   nhead: int,
@@ -4578,8 +5381,15 @@ export block TransformerDecoderLayer(
     dropped(linear2(dropped(activated(linear1(x), activation), dropout)), dropout)
 }
 
-/// num_layers copies of a layer, one after the other, then \`norm\` if there is one: norm(layer(... layer(x))), [T, N, E] to [T, N, E];
-/// https://pytorch.org/docs/stable/generated/torch.nn.TransformerEncoder.html. Every copy draws its own weights.
+/// Copies of an encoder layer, one after the other.
+///
+/// Formula: \`y = norm(layer(... layer(x)))\`, without the norm if there is none.
+///
+/// Shapes: src [T, N, E], [N, T, E] with batch_first, or [T, E], to the same.
+///
+/// Every copy draws its own weights.
+///
+/// Source: Vaswani et al. 2017, https://pytorch.org/docs/stable/generated/torch.nn.TransformerEncoder.html
 export block TransformerEncoder(encoder_layer: block, num_layers: int, norm: block? = none) {
   layers = [for i in 0..num_layers: encoder_layer]
   if norm != none { norm = norm }
@@ -4596,8 +5406,15 @@ export block TransformerEncoder(encoder_layer: block, num_layers: int, norm: blo
   }
 }
 
-/// num_layers copies of a decoder layer, then \`norm\` if there is one: norm(layer(... layer(tgt, memory) ..., memory)), [T, N, E] to [T, N, E];
-/// https://pytorch.org/docs/stable/generated/torch.nn.TransformerDecoder.html
+/// Copies of a decoder layer, one after the other, with the same memory.
+///
+/// Formula: \`y = norm(layer(... layer(x, memory) ..., memory))\`, without the norm if there is none.
+///
+/// Shapes: tgt [T, N, E] and memory [S, N, E] (N first with batch_first, or without N) to [T, N, E].
+///
+/// Every copy draws its own weights.
+///
+/// Source: Vaswani et al. 2017, https://pytorch.org/docs/stable/generated/torch.nn.TransformerDecoder.html
 export block TransformerDecoder(decoder_layer: block, num_layers: int, norm: block? = none) {
   layers = [for i in 0..num_layers: decoder_layer]
   if norm != none { norm = norm }
@@ -4629,9 +5446,16 @@ export block TransformerDecoder(decoder_layer: block, num_layers: int, norm: blo
   }
 }
 
-/// Encoder and decoder, each with a norm at the end: decoder(tgt, encoder(src)); src [S, N, d_model] and tgt [T, N, d_model] (N first
-/// under batch_first) give [T, N, d_model]; Vaswani et al. 2017, https://pytorch.org/docs/stable/generated/torch.nn.Transformer.html.
-/// Matrices of its own encoder and decoder are xavier-uniform. A custom one is any block that takes the same arguments.
+/// Encoder and decoder, each with a norm at the end.
+///
+/// Formula: \`y = decoder(tgt, encoder(src))\`.
+///
+/// Shapes: src [S, N, d_model] and tgt [T, N, d_model] (N first under batch_first, or without N) to [T, N, d_model]; masks [S, S], [T, T]
+/// and [T, S], key padding masks [N, S] and [N, T].
+///
+/// Matrices are xavier-uniform. A custom encoder or decoder is any block that takes the same arguments.
+///
+/// Source: Vaswani et al. 2017, https://pytorch.org/docs/stable/generated/torch.nn.Transformer.html
 export block Transformer(
   d_model: int = 512,
   nhead: int = 8,
@@ -4714,25 +5538,39 @@ export block Transformer(
 
 // What undoes max pooling, and pools whose windows lie at random.
 
-/// Values of MaxPool1d back at the places that it returns with \`return_indices\`, y[n, c, indices[n, c, i]] = x[n, c, i], zeros elsewhere:
-/// [N, C, L] to [N, C, (L - 1) stride - 2 padding + kernel_size], or to \`output_size\`;
-/// https://pytorch.org/docs/stable/generated/torch.nn.MaxUnpool1d.html
+/// Values of MaxPool1d back at the places that it returns with return_indices, zeros elsewhere.
+///
+/// Formula: \`y[n, c, indices[n, c, i]] = x[n, c, i]\`, indices being places in a channel in row-major order.
+///
+/// Shapes: x and indices [N, C, L] to [N, C, ...], a side of size n becoming (n - 1) stride - 2 padding + kernel_size, or to \`output_size\`.
+///
+/// Source: Zeiler & Fergus 2013, https://pytorch.org/docs/stable/generated/torch.nn.MaxUnpool1d.html
 export block MaxUnpool1d(kernel_size: int, stride: int = kernel_size, padding: int = 0) {
   forward(x: f32[B, C, L], indices: i32[B, C, L], output_size: [int]? = none) =>
     max_unpool1d(x, indices, kernel_size, stride, padding, output_size)
 }
 
-/// Values of MaxPool2d back at the places that it returns with \`return_indices\`, y[n, c, indices[n, c, i, j]] = x[n, c, i, j] with indices
-/// row * width + column, zeros elsewhere: [N, C, H, W] to sides (n - 1) stride - 2 padding + kernel_size, or to \`output_size\`; Zeiler &
-/// Fergus 2013, https://pytorch.org/docs/stable/generated/torch.nn.MaxUnpool2d.html
+/// Values of MaxPool2d back at the places that it returns with return_indices, zeros elsewhere.
+///
+/// Formula: \`y[n, c, indices[n, c, i, j]] = x[n, c, i, j]\`, indices being places in a channel in row-major order.
+///
+/// Shapes: x and indices [N, C, H, W] to [N, C, ...], a side of size n becoming (n - 1) stride - 2 padding + kernel_size, or to
+/// \`output_size\`.
+///
+/// Source: Zeiler & Fergus 2013, https://pytorch.org/docs/stable/generated/torch.nn.MaxUnpool2d.html
 export block MaxUnpool2d(kernel_size: (int, int), stride: (int, int) = kernel_size, padding: (int, int) = 0) {
   forward(x: f32[B, C, H, W], indices: i32[B, C, H, W], output_size: [int]? = none) =>
     max_unpool2d(x, indices, kernel_size, stride, padding, output_size)
 }
 
-/// Values of MaxPool3d back at the places that it returns with \`return_indices\`, y[n, c, indices[n, c, i, j, k]] = x[n, c, i, j, k] with
-/// indices (depth * height + row) * width + column, zeros elsewhere: [N, C, D, H, W] to sides (n - 1) stride - 2 padding + kernel_size, or
-/// to \`output_size\`; https://pytorch.org/docs/stable/generated/torch.nn.MaxUnpool3d.html
+/// Values of MaxPool3d back at the places that it returns with return_indices, zeros elsewhere.
+///
+/// Formula: \`y[n, c, indices[n, c, i, j, k]] = x[n, c, i, j, k]\`, indices being places in a channel in row-major order.
+///
+/// Shapes: x and indices [N, C, D, H, W] to [N, C, ...], a side of size n becoming (n - 1) stride - 2 padding + kernel_size, or to
+/// \`output_size\`.
+///
+/// Source: Zeiler & Fergus 2013, https://pytorch.org/docs/stable/generated/torch.nn.MaxUnpool3d.html
 export block MaxUnpool3d(
   kernel_size: (int, int, int),
   stride: (int, int, int) = kernel_size,
@@ -4742,9 +5580,16 @@ export block MaxUnpool3d(
     max_unpool3d(x, indices, kernel_size, stride, padding, output_size)
 }
 
-/// Max pooling over windows that lie at random, [N, C, H, W] to [N, C, ...output_size], or to floor(output_ratio (H, W)): window i of n along
-/// a side of s elements begins at floor((i + u) a) - floor(u a) with a = (s - kernel_size) / (n - 1) and a random u in [0, 1) for each channel;
-/// Graham 2014, https://pytorch.org/docs/stable/generated/torch.nn.FractionalMaxPool2d.html. Every call draws, in evaluation too.
+/// The largest element of each of windows that lie at random.
+///
+/// Formula: \`y[i] = max over p of x[floor((i + u) a) - floor(u a) + p]\` along each side, with \`a = (n - kernel_size) / (m - 1)\` for a side
+/// of size n that becomes m and a random u in [0, 1) for each channel; the last window is the last that fits.
+///
+/// Shapes: [N, C, H, W] to [N, C, ...output_size], or floor(output_ratio) of the sides. With return_indices (values, indices).
+///
+/// Every call draws, in evaluation too.
+///
+/// Source: Graham 2014, https://pytorch.org/docs/stable/generated/torch.nn.FractionalMaxPool2d.html
 export block FractionalMaxPool2d(
   kernel_size: (int, int),
   output_size: (int, int)? = none,
@@ -4756,9 +5601,16 @@ export block FractionalMaxPool2d(
   forward(x: f32[B, C, H, W]) => fractional_max_pool2d(x, kernel_size, output_size, output_ratio, return_indices)
 }
 
-/// Max pooling over windows that lie at random, [N, C, D, H, W] to [N, C, ...output_size], or to floor(output_ratio (D, H, W)): window i of n
-/// along a side of s elements begins at floor((i + u) a) - floor(u a) with a = (s - kernel_size) / (n - 1) and a random u in [0, 1) for each
-/// channel; Graham 2014, https://pytorch.org/docs/stable/generated/torch.nn.FractionalMaxPool3d.html. Every call draws, in evaluation too.
+/// The largest element of each of windows that lie at random.
+///
+/// Formula: \`y[i] = max over p of x[floor((i + u) a) - floor(u a) + p]\` along each side, with \`a = (n - kernel_size) / (m - 1)\` for a side
+/// of size n that becomes m and a random u in [0, 1) for each channel; the last window is the last that fits.
+///
+/// Shapes: [N, C, D, H, W] to [N, C, ...output_size], or floor(output_ratio) of the sides. With return_indices (values, indices).
+///
+/// Every call draws, in evaluation too.
+///
+/// Source: Graham 2014, https://pytorch.org/docs/stable/generated/torch.nn.FractionalMaxPool3d.html
 export block FractionalMaxPool3d(
   kernel_size: (int, int, int),
   output_size: (int, int, int)? = none,

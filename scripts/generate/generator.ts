@@ -10,6 +10,8 @@ export interface GeneratedFile {
 }
 
 export interface Generator {
+  /** A folder that holds nothing but what this generator writes: other files in it are left from before and go. */
+  readonly folder?: string;
   /** `root` is the project's directory. Reads what it needs and writes nothing. */
   generate(root: string): Promise<readonly GeneratedFile[]>;
 }

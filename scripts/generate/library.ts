@@ -13,14 +13,18 @@ import type { GeneratedFile, Generator } from './generator.ts';
 const NOTE = (source: string): string =>
   `<!-- Generated from ${source} by scripts/generate.ts; edit the comments there. -->\n`;
 
-const textOf = (source: string, span: Span): string => source.slice(span.start, span.end).replace(/\s+/g, ' ');
+const textOf = (source: string, span: Span): string =>
+  source
+    .slice(span.start, span.end)
+    .replace(/\s+/g, ' ')
+    .replace(/(?<=[[(]) | (?=[\])])/g, '');
 
 /** `name(x: f32[B, 4], p: float = 0.5) -> f32[B]`, a line per argument where it would be long. */
 function signature(source: string, decl: Decl | FnDecl): string {
   const name = decl.name.name;
   if (decl.kind === 'constDecl') return name;
   if (decl.kind === 'type') return `type ${name} = ${typeExprText(decl.type)}`;
-  const result = decl.kind === 'fn' && decl.result ? ` -> ${typeExprText(decl.result)}` : '';
+  const result = decl.kind === 'fn' && decl.result ? ` -> ${textOf(source, decl.result.span)}` : '';
   const params = decl.params.map((p) => textOf(source, p.span));
   const line = `${name}(${params.join(', ')})${result}`;
   return line.length <= 100 ? line : `${name}(\n${params.map((p) => `  ${p}`).join(',\n')}\n)${result}`;
@@ -66,23 +70,48 @@ function member(source: string, m: Member): string[] {
   }
 }
 
-/** What a page or a part of one says about a declaration. */
-function entry(source: string, decl: Decl, file: string): string[] {
+const declared = (source: string, decl: Decl): string =>
+  fenced([decl.kind === 'type' ? signature(source, decl) : `${words[decl.kind]} ${signature(source, decl)}`]);
+
+function sourceLink(source: string, decl: Decl, file: string): string {
   const line = source.slice(0, decl.name.span.start).split('\n').length;
+  return `[${file}](../../${file}#L${line})`;
+}
+
+/** What a page of functions says about one. */
+const entry = (source: string, decl: Decl, file: string): string[] => [
+  declared(source, decl),
+  `${prose(decl.doc)}\n`,
+  `Defined in ${sourceLink(source, decl, file)}.\n`,
+];
+
+/** The paragraphs of a block's doc comment that begin with a label. */
+const PARTS = ['Formula', 'Shapes', 'Source'] as const;
+
+/** What the page of a block says: its doc comment with a heading over each labelled paragraph, its tensors and methods. */
+function page(source: string, decl: Decl, file: string, module: string): string[] {
+  const paragraphs = decl.doc.trim().split(/\n\s*\n/);
+  const labelled = (label: string): string | undefined => paragraphs.find((p) => p.startsWith(`${label}: `));
+  const part = (label: (typeof PARTS)[number]): string => prose(labelled(label)?.slice(label.length + 2) ?? '');
+  const [first = '', ...notes] = paragraphs.filter((p) => !PARTS.some((label) => p === labelled(label)));
   return [
-    fenced([decl.kind === 'type' ? signature(source, decl) : `${words[decl.kind]} ${signature(source, decl)}`]),
-    `${prose(decl.doc)}\n`,
-    ...(decl.kind === 'block' ? tensors(source, decl.members) : []),
-    `[Source](../../${file}#L${line})\n`,
+    `# ${decl.name.name}\n`,
+    declared(source, decl),
+    `${prose(first)}\n`,
+    `## Formula\n\n${part('Formula')}\n`,
+    `## Shapes\n\n${part('Shapes')}\n`,
+    ...(notes.length > 0 ? ['## Notes\n', ...notes.map((note) => `${prose(note)}\n`)] : []),
+    ...(decl.kind === 'block' ? members(source, decl.members) : []),
+    `## Source\n\n${part('Source')}\n\nDefined in ${sourceLink(source, decl, file)}, module \`${module}\`.\n`,
   ];
 }
 
-function tensors(source: string, members: readonly Member[]): string[] {
-  const methods = members.filter((m) => m.kind === 'method');
-  const state = members.filter((m) => m.kind !== 'method').flatMap((m) => member(source, m));
+function members(source: string, all: readonly Member[]): string[] {
+  const methods = all.filter((m) => m.kind === 'method');
+  const state = all.filter((m) => m.kind !== 'method').flatMap((m) => member(source, m));
   return [
     ...(state.length > 0 ? ['## Parameters, buffers and blocks\n', fenced(state)] : []),
-    ...(methods.length > 0 ? ['## Shapes\n', fenced(methods.flatMap((m) => member(source, m)))] : []),
+    ...(methods.length > 0 ? ['## Methods\n', fenced(methods.flatMap((m) => member(source, m)))] : []),
   ];
 }
 
@@ -98,6 +127,7 @@ async function filesOf(folder: string): Promise<string[]> {
 }
 
 export const library: Generator = {
+  folder: 'docs/library',
   async generate(root) {
     const pages: GeneratedFile[] = [];
     const index: string[] = [];
@@ -110,7 +140,7 @@ export const library: Generator = {
       const decls = parse(source, file, new DiagnosticBag()).decls.filter((d) => d.exported);
       if (decls.length === 0) continue;
       const stem = name.replace(/\.net$/, '');
-      const module = `Module \`std/${stem.replace(/\/.*/, '')}\``;
+      const module = `std/${stem.replace(/\/.*/, '')}`;
       const head = prose(
         source
           .slice(0, source.indexOf('\n\n'))
@@ -119,11 +149,10 @@ export const library: Generator = {
       );
       const blocks = decls.filter(isBlock);
       const others = decls.filter((d) => !isBlock(d));
-      for (const block of blocks)
-        write(block.name.name, file, [`# ${block.name.name}\n`, ...entry(source, block, file), `${module}.\n`]);
+      for (const block of blocks) write(block.name.name, file, page(source, block, file, module));
       if (others.length > 0)
         write(slug(stem), file, [
-          `# ${escaped(stem)}\n\n${head}\n\n${module}.\n`,
+          `# ${escaped(stem)}\n\n${head}\n\nModule \`${module}\`.\n`,
           ...others.flatMap((d) => [`## ${escaped(d.name.name)}\n`, ...entry(source, d, file)]),
         ]);
       const links = decls.map((decl) => {
@@ -134,8 +163,8 @@ export const library: Generator = {
       index.push(`**${title}** ${head}\n\n${links.join(', ')}\n`);
     }
     const intro =
-      '# The library\n\nBlocks of `std/nn` are imported; everything else is in the prelude. A block has a page: its signature, what it ' +
-      'computes, its parameters, its shapes and its source; functions have one per file. Shapes are in the types: see ' +
+      '# The library\n\nBlocks of `std/nn` are imported; everything else is in the prelude. A block has a page: its signature, its ' +
+      'formula, its shapes, its parameters and its source; functions have one per file. What the types say of shapes: see ' +
       '[language.md](../language.md).\n';
     return [
       ...pages,

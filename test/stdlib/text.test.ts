@@ -23,8 +23,6 @@ for (const [path, text] of Object.entries(STDLIB)) {
     for (const d of file.decls) {
       if (!d.exported) continue;
       t.true(d.doc.trim() !== '', `${d.name.name} has no documentation`);
-      // Layers say where their definition is: PyTorch's page, or a paper with its year.
-      if (d.kind === 'block') t.regex(d.doc, /https:\/\/|\b(19|20)\d\d\b/, `${d.name.name} names no source`);
     }
   });
 }
@@ -54,5 +52,24 @@ test('files are short, say why they exist and are embedded as they are', (t) => 
     t.true(embedded.includes(text), `${name}: run npm run generate`);
     t.true(lines.length <= 400, name);
     t.true(lines[0]!.startsWith('// '), `${name} does not say why it exists`);
+  }
+});
+
+test('every block says its formula, its shapes and its source, and its page shows them with the signature', (t) => {
+  const layers = parse(STDLIB['std/nn']!, '', new DiagnosticBag()).decls.filter(
+    (d) => d.exported && (d.kind === 'block' || /^[A-Z]/.test(d.name.name)),
+  );
+  t.true(layers.length > 130);
+  for (const { name, doc } of layers) {
+    const paragraph = (label: string): string =>
+      new RegExp(`^${label}: ([^]*?)(?=\\n\\s*\\n|$(?![^]))`, 'm').exec(doc)?.[1] ?? '';
+    t.regex(paragraph('Formula'), /`[^`]*=[^`]*`/, `${name.name}: no equation`);
+    t.regex(paragraph('Shapes'), /\[.*\].*\b(to|give)\b.*(\[|the same)/s, `${name.name}: no shapes`);
+    t.regex(paragraph('Source'), /https:\/\/\S+$/, `${name.name}: no source`);
+    const page = readFileSync(new URL(`../../docs/library/${name.name}.md`, import.meta.url), 'utf8');
+    t.regex(page, new RegExp(`^\`\`\`text\\n(block|fn) ${name.name}\\(`, 'm'), `${name.name}: no signature`);
+    for (const heading of ['Formula', 'Shapes', 'Source']) {
+      t.regex(page, new RegExp(`^## ${heading}\\n\\n[^#\\s]`, 'm'), `${name.name}: its page has no ${heading}`);
+    }
   }
 });
