@@ -9,12 +9,13 @@
  * After K. Goto, R. van de Geijn, Anatomy of High-Performance Matrix Multiplication (2008).
  */
 import type { KernelBuilder } from '../../codegen/builder.ts';
-import { add, eq, ge, gt, i32, load, max, min, mul, or, sub } from '../../codegen/builder.ts';
+import { add, div, eq, ge, gt, i32, load, max, min, mul, or, rem, select, sub } from '../../codegen/builder.ts';
 import type { Target } from '../../codegen/call.ts';
 import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
 import type { Dim } from '../../ir/dim.ts';
 import * as D from '../../ir/dim.ts';
 import type { EmitTile } from './epilogue.ts';
+import { MANY, type Together } from './team.ts';
 import { each, finishTile, multiplyAdd, zeros } from './tile.ts';
 
 export interface Tiling {
@@ -59,24 +60,32 @@ export interface Gemm {
   readonly depth: KExpr;
   /** `depth` is known to be at most KC: no partial sums. */
   readonly shallow: boolean;
-  /** Called for each block of rows and depth, then the result for each tile in it, `row` relative to the block. */
+  /** Called for each block of rows and depth, by all of the team, then the result for each tile in it, `row` relative to the block. */
   readonly rowsOf: (k: KernelBuilder, rows: Block, depth: Block) => (k: KernelBuilder, row: KExpr) => TileRows;
-  /** Fills `packed` with panels of `nr` columns: [panel][depth][nr]; columns past the end become 0. */
-  readonly pack: (k: KernelBuilder, packed: KBuffer, cols: Block, depth: Block) => void;
+  /** Fills the team's part of `packed`, from `at` on, with panels of `nr` columns: [panel][depth][nr]; columns past the end become 0. */
+  readonly pack: (k: KernelBuilder, at: KExpr, cols: Block, depth: Block) => void;
   readonly packed: KBuffer;
   /** Holds partial sums, mc * nc; null where shallow. */
   readonly partial: KBuffer | null;
   readonly batch: KExpr;
   readonly emit: EmitTile;
+  /** Who computes it, and the number of their `packed` and `partial`. */
+  readonly team: Together;
+  readonly own: KExpr;
 }
 
 /** Bytes of `packed` and `partial`. */
 export const packedBytes = (t: Tiling, cols: Dim, depth: Dim): Dim =>
   D.mul(4, D.mul(D.min(t.kc, depth), D.min(t.nc, D.mul(t.nr, D.div(D.add(cols, t.nr - 1), t.nr)))));
+/** Elements of a block of panels: what the functions above and `packedRowBytes` say in bytes. */
+export const blockSize = (depth: KExpr, kc: number, count: KExpr, most: number, panel: number): KExpr =>
+  mul(min(kc, depth), min(most, mul(div(add(count, panel - 1), panel), panel)));
 export const partialBytes = (t: Tiling): Dim => D.dim(4 * t.mc * t.nc);
 
 export function gemm(k: KernelBuilder, t: Tiling, g: Gemm): void {
-  const tile = g.partial ?? k.local('tile', 'f32', t.mr * t.nr);
+  const sums = g.partial ?? k.local('tile', 'f32', t.mr * t.nr);
+  const ownPanels = k.let(mul(g.own, blockSize(g.depth, t.kc, g.cols, t.nc, t.nr)), 'own');
+  const ownPartial = k.let(mul(g.own, t.mc * t.nc), 'own');
   k.for(0, g.cols, t.nc, (jc) => {
     const cols: Block = { first: jc, size: k.let(min(t.nc, sub(g.cols, jc)), 'nc') };
     k.for(0, g.rows, t.mc, (ic) => {
@@ -85,58 +94,55 @@ export function gemm(k: KernelBuilder, t: Tiling, g: Gemm): void {
       const depths = g.shallow ? 1 : k.let(max(g.depth, 1), 'depths');
       k.for(0, depths, t.kc, (pc) => {
         const depth: Block = { first: pc, size: g.shallow ? g.depth : k.let(min(t.kc, sub(g.depth, pc)), 'kc') };
-        k.if(g.shallow ? eq(ic, 0) : or(eq(ic, 0), gt(g.depth, t.kc)), () => g.pack(k, g.packed, cols, depth));
+        k.if(g.shallow ? eq(ic, 0) : or(eq(ic, 0), gt(g.depth, t.kc)), () => g.pack(k, ownPanels, cols, depth));
         const rowsOf = g.rowsOf(k, rows, depth);
-        k.for(
-          0,
-          cols.size,
-          t.nr,
-          (jr) => {
-            const panel = k.let(mul(jr, depth.size), 'panel');
-            k.for(0, rows.size, t.mr, (ir) => {
-              const at = g.partial ? k.let(add(mul(jr, t.mc), mul(ir, t.nr)), 'at') : i32(0);
-              const a = rowsOf(k, ir);
-              const sums = (height: number): void => {
-                const acc = zeros(k, height, t.nr / t.lanes, t.lanes);
-                if (g.partial) {
-                  k.if(gt(pc, 0), () => each(acc, (v, r, c) => k.set(v, load(tile, tileAt(t, at, r, c), t.lanes))));
-                }
-                k.for(0, depth.size, 1, (p) => {
-                  const row = k.let(add(panel, mul(p, t.nr)), 'row');
-                  multiplyAdd(
-                    k,
-                    acc,
-                    (r) => a(r, p),
-                    (c) => load(g.packed, add(row, c * t.lanes), t.lanes),
-                  );
-                });
-                each(acc, (v, r, c) => k.store(tile, tileAt(t, at, r, c), v));
-              };
-              heightFor(k, t.heights, k.let(sub(rows.size, ir), 'left'), sums);
-              const finish = (): void =>
-                finishTile(
+        g.team.meet(k);
+        const tile = (jr: KExpr, from: KExpr, to: KExpr): void => {
+          const panel = k.let(add(ownPanels, mul(jr, depth.size)), 'panel');
+          k.for(from, to, t.mr, (ir) => {
+            const at = g.partial ? k.let(add(ownPartial, add(mul(jr, t.mc), mul(ir, t.nr))), 'at') : i32(0);
+            const a = rowsOf(k, ir);
+            const sumUp = (height: number): void => {
+              const acc = zeros(k, height, t.nr / t.lanes, t.lanes);
+              if (g.partial) {
+                k.if(gt(pc, 0), () => each(acc, (v, r, c) => k.set(v, load(sums, tileAt(t, at, r, c), t.lanes))));
+              }
+              k.for(0, depth.size, 1, (p) => {
+                const row = k.let(add(panel, mul(p, t.nr)), 'row');
+                multiplyAdd(
                   k,
-                  {
-                    tile,
-                    at,
-                    nr: t.nr,
-                    lanes: t.lanes,
-                    totalRows: g.rows,
-                    totalCols: g.cols,
-                    batch: g.batch,
-                    row: k.let(add(ic, ir), 'row'),
-                    col: k.let(add(jc, jr), 'col'),
-                    rows: k.let(min(t.mr, sub(rows.size, ir)), 'rows'),
-                    cols: k.let(min(t.nr, sub(cols.size, jr)), 'cols'),
-                  },
-                  g.emit,
+                  acc,
+                  (r) => a(r, p),
+                  (c) => load(g.packed, add(row, c * t.lanes), t.lanes),
                 );
-              if (g.shallow) finish();
-              else k.if(ge(add(pc, t.kc), g.depth), finish);
-            });
-          },
-          'parallel',
-        );
+              });
+              each(acc, (v, r, c) => k.store(sums, tileAt(t, at, r, c), v));
+            };
+            heightFor(k, t.heights, k.let(sub(rows.size, ir), 'left'), sumUp);
+            const finish = (): void =>
+              finishTile(
+                k,
+                {
+                  tile: sums,
+                  at,
+                  nr: t.nr,
+                  lanes: t.lanes,
+                  totalRows: g.rows,
+                  totalCols: g.cols,
+                  batch: g.batch,
+                  row: k.let(add(ic, ir), 'row'),
+                  col: k.let(add(jc, jr), 'col'),
+                  rows: k.let(min(t.mr, sub(rows.size, ir)), 'rows'),
+                  cols: k.let(min(t.nr, sub(cols.size, jr)), 'cols'),
+                },
+                g.emit,
+              );
+            if (g.shallow) finish();
+            else k.if(ge(add(pc, t.kc), g.depth), finish);
+          });
+        };
+        shareTiles(k, t, g.team, rows.size, cols.size, tile);
+        g.team.meet(k);
       });
     });
   });
@@ -151,6 +157,28 @@ function heightFor(k: KernelBuilder, heights: readonly number[], left: KExpr, us
     () => use(height),
     () => heightFor(k, lower, left, use),
   );
+}
+
+/** Panels are shared, and cut into as many groups of rows as there are threads where they do not come out even. */
+function shareTiles(
+  k: KernelBuilder,
+  t: Tiling,
+  team: Together,
+  rows: KExpr,
+  cols: KExpr,
+  use: (jr: KExpr, from: KExpr, to: KExpr) => void,
+): void {
+  const panels = k.let(div(add(cols, t.nr - 1), t.nr), 'panels');
+  const even = or(ge(panels, mul(team.count, MANY)), eq(rem(panels, team.count), 0));
+  const groups = k.let(select(even, 1, team.count), 'groups');
+  const tiles = k.let(div(add(rows, t.mr - 1), t.mr), 'tiles');
+  const range = team.share(k, 0, k.let(mul(panels, groups)));
+  k.for(range.from, range.to, 1, (item) => {
+    const panel = k.let(div(item, groups), 'panel');
+    const group = k.let(sub(item, mul(panel, groups)), 'group');
+    const row = (g: KExpr): KExpr => k.let(mul(div(mul(tiles, g), groups), t.mr));
+    use(k.let(mul(panel, t.nr), 'jr'), row(group), k.let(min(row(add(group, 1)), rows), 'to'));
+  });
 }
 
 const tileAt = (t: Tiling, at: KExpr, r: number, c: number): KExpr => add(at, r * t.nr + c * t.lanes);

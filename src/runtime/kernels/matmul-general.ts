@@ -1,6 +1,6 @@
 /** Matrix multiplication of any size by the blocked `gemm`; transposed operands are absorbed where they are read. */
 import type { KernelBuilder } from '../../codegen/builder.ts';
-import { add, and, eq, f32, ge, lt, min, mul, sub } from '../../codegen/builder.ts';
+import { add, and, eq, f32, ge, i32, lt, min, mul, sub } from '../../codegen/builder.ts';
 import { div, load, rem } from '../../codegen/builder.ts';
 import type { KernelCall, Target } from '../../codegen/call.ts';
 import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
@@ -9,8 +9,9 @@ import type { Origin } from '../../ir/ir.ts';
 import { CallBuilder } from './call-builder.ts';
 import type { Epilogue, ReadSource, Source } from './epilogue.ts';
 import type { Block, Gemm, Tiling } from './gemm.ts';
-import { gemm, packedBytes, partialBytes, tilingFor } from './gemm.ts';
+import { blockSize, gemm, packedBytes, partialBytes, tilingFor } from './gemm.ts';
 import type { MatmulSpec } from './matmul.ts';
+import { copiesFor, everybody, teamOver, type Together } from './team.ts';
 import { vectorProduct } from './matmul-vector.ts';
 import { matmulView } from './matmul.ts';
 import { transpose } from './transpose.ts';
@@ -33,20 +34,37 @@ export function matmulGeneral(
   const depth = call.size('depth', spec.k);
   const batch = spec.batch.map((d, i) => call.size(`batch${i}`, d));
   const shallow = spec.k.value !== null && spec.k.value <= t.kc;
-  const packed = call.scratch('packed', packedBytes(t, spec.n, spec.k));
-  const partial = shallow ? null : call.scratch('partial', partialBytes(t));
+  const copies = spec.batch.length === 0 ? 1 : copiesFor(D.product(spec.batch));
+  const packed = call.scratch('packed', D.mul(copies, packedBytes(t, spec.n, spec.k)));
+  const partial = shallow ? null : call.scratch('partial', D.mul(copies, partialBytes(t)));
   const directRows = a.plain && !spec.transposeA;
-  const packedRows = directRows ? null : call.scratch('rows', packedRowBytes(t, spec));
+  const packedRows = directRows ? null : call.scratch('rows', D.mul(copies, packedRowBytes(t, spec)));
   const view = matmulView(spec);
   const emit = call.epilogue(epilogue, view);
 
   const total = batch.reduce<KExpr>((p, d) => mul(p, d), one);
-  const blocked = (): void =>
-    k.for(0, k.let(total), 1, (item) => {
+  const blocked = (): void => {
+    // Neighbouring items of a batch, or all of one product.
+    const items = batch.length === 0 ? null : teamOver(k, k.let(total));
+    const team = items ?? everybody(k);
+    const own = items?.own ?? i32(0);
+    const ownRows = k.let(mul(own, blockSize(depth, t.kc, m, t.mc, t.mr)), 'own');
+    k.for(items?.items.from ?? 0, items?.items.to ?? 1, 1, (item) => {
       const originA = k.let(mul(offset(item, batch, spec.batchA), k.let(mul(m, depth))), 'a0');
       const originB = k.let(mul(offset(item, batch, spec.batchB), k.let(mul(depth, n))), 'b0');
       const rowsOf: Gemm['rowsOf'] = packedRows
-        ? (b2, rows, block) => packRows(b2, t, spec.transposeA, readA, originA, { m, depth }, packedRows, rows, block)
+        ? (b2, rows, block) =>
+            packRows(
+              b2,
+              t,
+              spec.transposeA,
+              readA,
+              originA,
+              { m, depth },
+              { to: packedRows, at: ownRows, team },
+              rows,
+              block,
+            )
         : (_k, rows, block) => (b2, row) => {
             const last = b2.let(sub(m, 1), 'last');
             const starts = Array.from({ length: t.mr }, (_, r) =>
@@ -60,19 +78,27 @@ export function matmulGeneral(
         depth,
         shallow,
         rowsOf,
-        pack: (b2, into, cols, block) =>
-          spec.transposeB
-            ? packTransposed(b2, t, readB, originB, depth, into, cols, block)
-            : packColumns(b2, t, (p, j) => add(add(originB, mul(p, n)), j), readB, into, cols, block),
+        pack: (b2, at, cols, block) => {
+          const into = { to: packed, at, team };
+          if (spec.transposeB) packTransposed(b2, t, readB, originB, depth, into, cols, block);
+          else packColumns(b2, t, (p, j) => add(add(originB, mul(p, n)), j), readB, into, cols, block);
+        },
         packed,
         partial,
         batch: item,
         emit,
+        team,
+        own,
       });
     });
+  };
   // One row, as in inference on one sample, is known only at run time: it gets loops of its own.
   if (directRows && spec.m.value === null && batch.length === 0)
-    k.if(eq(m, 1), () => vectorProduct(k, spec.transposeB, t.lanes, { n, depth }, readA, readB, emit), blocked);
+    k.if(
+      eq(m, 1),
+      () => vectorProduct(k, spec.transposeB, t.lanes, { n, depth }, readA, readB, emit, everybody(k)),
+      blocked,
+    );
   else blocked();
   const letter = (transposed: boolean): string => (transposed ? 't' : 'n');
   return call.finish(`matmul_${letter(spec.transposeA)}${letter(spec.transposeB)}`, origins);
@@ -99,6 +125,13 @@ export function offset(item: KExpr, batch: readonly KExpr[], varies: readonly bo
 const packedRowBytes = (t: Tiling, spec: MatmulSpec): D.Dim =>
   D.mul(4, D.mul(D.min(t.kc, spec.k), D.min(t.mc, D.mul(t.mr, D.div(D.add(spec.m, t.mr - 1), t.mr)))));
 
+/** Where panels go, from an element on, and who fills them. */
+interface Panels {
+  readonly to: KBuffer;
+  readonly at: KExpr;
+  readonly team: Together;
+}
+
 /** Copies a block of the first operand into panels of `mr` rows, k-major, and reads the tiles from there. */
 function packRows(
   k: KernelBuilder,
@@ -107,53 +140,48 @@ function packRows(
   read: ReadSource,
   origin: KExpr,
   { m, depth }: { readonly m: KExpr; readonly depth: KExpr },
-  into: KBuffer,
+  into: Panels,
   rows: Block,
   block: Block,
 ): ReturnType<Gemm['rowsOf']> {
-  k.for(
-    0,
-    rows.size,
-    t.mr,
-    (ir) => {
-      const panel = k.let(mul(ir, block.size), 'panel');
-      const row = k.let(add(rows.first, ir), 'row');
-      const index = (r: KExpr, p: KExpr): KExpr =>
-        transposed
-          ? add(add(origin, mul(add(block.first, p), m)), r)
-          : add(add(add(origin, mul(r, depth)), block.first), p);
-      const at = (p: KExpr, r: number): KExpr => add(add(panel, mul(p, t.mr)), r);
-      const whole = transposed ? Math.floor(t.mr / t.lanes) * t.lanes : 0;
-      // A vector longer than the panel is wide: the next depth's overwrites what it wrote too much, and the last has none.
-      const spills = transposed && t.mr < t.lanes && t.lanes < 2 * t.mr;
-      const last = k.let(sub(m, 1), 'last');
-      k.for(0, block.size, 1, (p) => {
-        const scalars = (from: number): void => {
-          for (let r = from; r < t.mr; r++)
-            k.store(into, at(p, r), read(k, k.let(index(min(add(row, r), last), p)), 1));
-        };
-        if (spills) {
-          const fits = and(ge(sub(rows.size, ir), t.lanes), lt(add(p, 1), block.size));
-          const vector = (): void => k.store(into, at(p, 0), read(k, k.let(index(row, p)), t.lanes));
-          return k.if(fits, vector, () => scalars(0));
-        }
-        if (whole === 0) return scalars(0);
-        k.if(
-          ge(sub(rows.size, ir), t.mr),
-          () => {
-            for (let r = 0; r < whole; r += t.lanes)
-              k.store(into, at(p, r), read(k, k.let(add(index(row, p), r)), t.lanes));
-            scalars(whole);
-          },
-          () => scalars(0),
-        );
-      });
-    },
-    'parallel',
-  );
+  const range = into.team.share(k, 0, rows.size, t.mr);
+  k.for(range.from, range.to, t.mr, (ir) => {
+    const panel = k.let(add(into.at, mul(ir, block.size)), 'panel');
+    const row = k.let(add(rows.first, ir), 'row');
+    const index = (r: KExpr, p: KExpr): KExpr =>
+      transposed
+        ? add(add(origin, mul(add(block.first, p), m)), r)
+        : add(add(add(origin, mul(r, depth)), block.first), p);
+    const at = (p: KExpr, r: number): KExpr => add(add(panel, mul(p, t.mr)), r);
+    const whole = transposed ? Math.floor(t.mr / t.lanes) * t.lanes : 0;
+    // A vector longer than the panel is wide: the next depth's overwrites what it wrote too much, and the last has none.
+    const spills = transposed && t.mr < t.lanes && t.lanes < 2 * t.mr;
+    const last = k.let(sub(m, 1), 'last');
+    k.for(0, block.size, 1, (p) => {
+      const scalars = (from: number): void => {
+        for (let r = from; r < t.mr; r++)
+          k.store(into.to, at(p, r), read(k, k.let(index(min(add(row, r), last), p)), 1));
+      };
+      if (spills) {
+        const fits = and(ge(sub(rows.size, ir), t.lanes), lt(add(p, 1), block.size));
+        const vector = (): void => k.store(into.to, at(p, 0), read(k, k.let(index(row, p)), t.lanes));
+        return k.if(fits, vector, () => scalars(0));
+      }
+      if (whole === 0) return scalars(0);
+      k.if(
+        ge(sub(rows.size, ir), t.mr),
+        () => {
+          for (let r = 0; r < whole; r += t.lanes)
+            k.store(into.to, at(p, r), read(k, k.let(add(index(row, p), r)), t.lanes));
+          scalars(whole);
+        },
+        () => scalars(0),
+      );
+    });
+  });
   return (b, row) => {
-    const panel = b.let(mul(row, block.size), 'panel');
-    return (r, p) => load(into, add(add(panel, mul(p, t.mr)), r));
+    const panel = b.let(add(into.at, mul(row, block.size)), 'panel');
+    return (r, p) => load(into.to, add(add(panel, mul(p, t.mr)), r));
   };
 }
 
@@ -166,35 +194,30 @@ export function packColumns(
   t: Tiling,
   index: (depth: KExpr, col: KExpr) => KExpr,
   read: ReadSource,
-  into: KBuffer,
+  into: Panels,
   cols: Block,
   block: Block,
 ): void {
-  k.for(
-    0,
-    block.size,
-    ROWS_AT_ONCE,
-    (p0) => {
-      const end = k.let(min(add(p0, ROWS_AT_ONCE), block.size), 'end');
-      k.for(0, cols.size, t.nr, (jr) => {
-        const panel = k.let(mul(jr, block.size), 'panel');
-        const col = k.let(add(cols.first, jr), 'col');
-        const left = k.let(sub(cols.size, jr), 'left');
-        k.for(p0, end, 1, (p) => {
-          const from = k.let(index(add(block.first, p), col), 'from');
-          const to = k.let(add(panel, mul(p, t.nr)), 'to');
-          k.if(
-            ge(left, t.nr),
-            () => {
-              for (let c = 0; c < t.nr; c += t.lanes) k.store(into, add(to, c), read(k, k.let(add(from, c)), t.lanes));
-            },
-            () => fillPartly(k, t, into, to, left, (c) => read(k, k.let(add(from, c)), 1)),
-          );
-        });
+  const range = into.team.share(k, 0, block.size, ROWS_AT_ONCE);
+  k.for(range.from, range.to, ROWS_AT_ONCE, (p0) => {
+    const end = k.let(min(add(p0, ROWS_AT_ONCE), block.size), 'end');
+    k.for(0, cols.size, t.nr, (jr) => {
+      const panel = k.let(add(into.at, mul(jr, block.size)), 'panel');
+      const col = k.let(add(cols.first, jr), 'col');
+      const left = k.let(sub(cols.size, jr), 'left');
+      k.for(p0, end, 1, (p) => {
+        const from = k.let(index(add(block.first, p), col), 'from');
+        const to = k.let(add(panel, mul(p, t.nr)), 'to');
+        k.if(
+          ge(left, t.nr),
+          () => {
+            for (let c = 0; c < t.nr; c += t.lanes) k.store(into.to, add(to, c), read(k, k.let(add(from, c)), t.lanes));
+          },
+          () => fillPartly(k, t, into.to, to, left, (c) => read(k, k.let(add(from, c)), 1)),
+        );
       });
-    },
-    'parallel',
-  );
+    });
+  });
 }
 
 export function fillPartly(
@@ -217,40 +240,35 @@ function packTransposed(
   read: ReadSource,
   origin: KExpr,
   depth: KExpr,
-  into: KBuffer,
+  into: Panels,
   cols: Block,
   block: Block,
 ): void {
   const { lanes } = t;
-  k.for(
-    0,
-    cols.size,
-    t.nr,
-    (jr) => {
-      const panel = k.let(mul(jr, block.size), 'panel');
-      const left = k.let(sub(cols.size, jr), 'left');
-      const from = k.let(add(add(origin, mul(add(cols.first, jr), depth)), block.first), 'from');
-      const scalars = (p: KExpr): void =>
-        fillPartly(k, t, into, k.let(add(panel, mul(p, t.nr)), 'to'), left, (c) =>
-          read(k, k.let(add(add(from, mul(depth, c)), p)), 1),
-        );
-      k.if(
-        ge(left, t.nr),
-        () => {
-          const starts = Array.from({ length: t.nr }, (_, c) => k.let(add(from, mul(depth, c)), 'start'));
-          const whole = k.let(mul(div(block.size, lanes), lanes), 'whole');
-          k.for(0, whole, lanes, (p) => {
-            const to = k.let(add(panel, mul(p, t.nr)), 'to');
-            for (let c = 0; c < t.nr; c += lanes) {
-              const square = starts.slice(c, c + lanes).map((s) => k.let(read(k, k.let(add(s, p)), lanes), 's'));
-              transpose(square, (e) => k.let(e, 's')).forEach((v, i) => k.store(into, add(to, i * t.nr + c), v));
-            }
-          });
-          k.for(whole, block.size, 1, scalars);
-        },
-        () => k.for(0, block.size, 1, scalars),
+  const range = into.team.share(k, 0, cols.size, t.nr);
+  k.for(range.from, range.to, t.nr, (jr) => {
+    const panel = k.let(add(into.at, mul(jr, block.size)), 'panel');
+    const left = k.let(sub(cols.size, jr), 'left');
+    const from = k.let(add(add(origin, mul(add(cols.first, jr), depth)), block.first), 'from');
+    const scalars = (p: KExpr): void =>
+      fillPartly(k, t, into.to, k.let(add(panel, mul(p, t.nr)), 'to'), left, (c) =>
+        read(k, k.let(add(add(from, mul(depth, c)), p)), 1),
       );
-    },
-    'parallel',
-  );
+    k.if(
+      ge(left, t.nr),
+      () => {
+        const starts = Array.from({ length: t.nr }, (_, c) => k.let(add(from, mul(depth, c)), 'start'));
+        const whole = k.let(mul(div(block.size, lanes), lanes), 'whole');
+        k.for(0, whole, lanes, (p) => {
+          const to = k.let(add(panel, mul(p, t.nr)), 'to');
+          for (let c = 0; c < t.nr; c += lanes) {
+            const square = starts.slice(c, c + lanes).map((s) => k.let(read(k, k.let(add(s, p)), lanes), 's'));
+            transpose(square, (e) => k.let(e, 's')).forEach((v, i) => k.store(into.to, add(to, i * t.nr + c), v));
+          }
+        });
+        k.for(whole, block.size, 1, scalars);
+      },
+      () => k.for(0, block.size, 1, scalars),
+    );
+  });
 }

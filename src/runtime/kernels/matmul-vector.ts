@@ -9,6 +9,7 @@ import { CallBuilder } from './call-builder.ts';
 import type { EmitTile, Epilogue, ReadSource, Source } from './epilogue.ts';
 import type { MatmulSpec } from './matmul.ts';
 import { matmulView } from './matmul.ts';
+import { everybody, type Shares } from './team.ts';
 
 /** Dot products that share what they read of the row; their results make a short vector. */
 const DOTS = 4;
@@ -32,9 +33,9 @@ export function matrixVector(
   const depth = call.size('depth', spec.k);
   const row = a.plain ? null : call.scratch('row', D.mul(4, spec.k));
   const emit = call.epilogue(epilogue, matmulView(spec));
-  if (row) k.for(0, depth, 1, (p) => k.store(row, p, readA(k, p, 1)));
+  if (row) k.for(0, depth, 1, (p) => k.store(row, p, readA(k, p, 1)), 'parallel');
   const x: ReadSource = row ? (_k, index, lanes) => load(row, index, lanes) : readA;
-  vectorProduct(k, spec.transposeB, target.lanes, { n, depth }, x, readB, emit);
+  vectorProduct(k, spec.transposeB, target.lanes, { n, depth }, x, readB, emit, everybody(k));
   return call.finish(spec.transposeB ? 'matvec_t' : 'matvec', origins);
 }
 
@@ -47,10 +48,11 @@ export function vectorProduct(
   x: ReadSource,
   matrix: ReadSource,
   emit: EmitTile,
+  shares: Shares,
 ): void {
   const put = emitRow(k, emit);
-  if (transposed) dotProducts(k, lanes, sizes, x, matrix, put);
-  else sumOfRows(k, lanes, sizes, x, matrix, put);
+  if (transposed) dotProducts(k, lanes, sizes, x, matrix, put, shares);
+  else sumOfRows(k, lanes, sizes, x, matrix, put, shares);
 }
 
 const emitRow =
@@ -71,6 +73,7 @@ function sumOfRows(
   x: ReadSource,
   b: ReadSource,
   put: (acc: KExpr, col: KExpr) => void,
+  { share, mine }: Shares,
 ): void {
   const columns = (first: KExpr, vectors: number, width: number): void => {
     const acc = Array.from({ length: vectors }, () => k.mutable(splat(f32(0), width), 'acc'));
@@ -83,10 +86,13 @@ function sumOfRows(
   };
   const wide = UNROLL * lanes;
   const end = k.let(mul(div(n, wide), wide), 'end');
-  k.for(0, end, wide, (j) => columns(j, UNROLL, lanes));
+  const range = share(k, 0, end, wide);
+  k.for(range.from, range.to, wide, (j) => columns(j, UNROLL, lanes));
   const vectorEnd = k.let(mul(div(n, lanes), lanes), 'end');
-  k.for(end, vectorEnd, lanes, (j) => columns(j, 1, lanes));
-  k.for(vectorEnd, n, 1, (j) => columns(j, 1, 1));
+  k.if(mine, () => {
+    k.for(end, vectorEnd, lanes, (j) => columns(j, 1, lanes));
+    k.for(vectorEnd, n, 1, (j) => columns(j, 1, 1));
+  });
 }
 
 /** The matrix is [N, K]: each result is a dot product along the lanes. */
@@ -97,6 +103,7 @@ function dotProducts(
   x: ReadSource,
   b: ReadSource,
   put: (acc: KExpr, col: KExpr) => void,
+  { share, mine }: Shares,
 ): void {
   const whole = k.let(mul(div(depth, lanes), lanes), 'whole');
   const dots = (first: KExpr, count: number): readonly KExpr[] => {
@@ -115,8 +122,9 @@ function dotProducts(
   };
   const together = Math.min(DOTS, lanes);
   const end = k.let(sub(n, bin('rem', n, together)), 'end');
-  k.for(0, end, together, (j) => put(vector(dots(j, together)), j));
-  k.for(end, n, 1, (j) => put(dots(j, 1)[0]!, j));
+  const range = share(k, 0, end, together);
+  k.for(range.from, range.to, together, (j) => put(vector(dots(j, together)), j));
+  k.if(mine, () => k.for(end, n, 1, (j) => put(dots(j, 1)[0]!, j)));
 }
 
 /** Pairwise, halves first: one order on every target. */

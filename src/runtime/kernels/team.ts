@@ -23,13 +23,19 @@ export interface Shares {
   readonly mine: KExpr;
 }
 
-export interface Team extends Shares {
+/** Those who work on one thing together. */
+export interface Together extends Shares {
+  /** How many they are. */
+  readonly count: KExpr;
+  /** Waits for the others, if there are any. */
+  readonly meet: (k: KernelBuilder) => void;
+}
+
+export interface Team extends Together {
   /** The items of this thread. */
   readonly items: Range;
   /** The number of this thread's scratch. */
   readonly own: KExpr;
-  /** Waits for the others where all work on one item. */
-  readonly meet: (k: KernelBuilder) => void;
 }
 
 /** The number of the thread that runs the kernel. */
@@ -39,17 +45,24 @@ const parts: KExpr = { k: 'var', var: PARTS, type: PARTS.type };
 const expression = (e: KExpr | number): KExpr => (typeof e === 'number' ? i32(e) : e);
 
 /** From so many items for each thread on it does not matter that one has one more. */
-const MANY = 4;
+export const MANY = 4;
 
 /** One thread does all. */
-export const ALONE: Shares = {
+export const ALONE: Together = {
   share: (_, from, to) => ({ from: expression(from), to: expression(to) }),
   mine: bool(true),
+  count: i32(1),
+  meet: () => undefined,
 };
 
 /** All threads divide everything. */
-export function everybody(k: KernelBuilder): Shares {
-  return { share: cut, mine: k.let(eq(add(thread, 1), parts), 'mine') };
+export function everybody(k: KernelBuilder): Together {
+  return {
+    share: cut,
+    mine: k.let(eq(add(thread, 1), parts), 'mine'),
+    count: parts,
+    meet: (b) => b.barrier('threads'),
+  };
 }
 
 /** Divides a batch; `share` and `mine` are about the work on one item, which is all a thread's own where it has its own items. */
@@ -66,6 +79,7 @@ export function teamOver(k: KernelBuilder, batch: KExpr): Team {
       return { from: either(b, expression(from), range.from), to: either(b, expression(to), range.to) };
     },
     mine: k.let(or(apart, everybody(k).mine), 'mine'),
+    count: either(k, i32(1), parts),
     meet: (b) => b.if(un('not', apart), () => b.barrier('threads')),
   };
 }
