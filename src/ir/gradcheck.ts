@@ -4,7 +4,7 @@
  */
 import { evaluate, type Dim } from './dim.ts';
 import { interpret, InterpretFault } from './interpret.ts';
-import type { Module, TensorType } from './ir.ts';
+import type { Module, Op, TensorType } from './ir.ts';
 import { ndarray, sizeOf, type NdArray } from './ndarray.ts';
 import { vjp } from './passes/autodiff.ts';
 import { allOps } from './clone.ts';
@@ -37,6 +37,13 @@ export function randomFrom(seed: number): Random {
   };
 }
 
+/** How long one gradient may take. */
+export interface TimeLimit {
+  readonly seconds: number;
+  /** Milliseconds. */
+  readonly clock: () => number;
+}
+
 /** The first result of `func` must be a float scalar. `start` gives an input that should not be drawn from (-1, 1). */
 export function checkGradient(
   module: Module,
@@ -44,23 +51,36 @@ export function checkGradient(
   wrt: readonly number[],
   random: Random,
   start: (param: number, attempt: number) => NdArray | null = () => null,
+  limit: TimeLimit | null = null,
 ): GradOutcome {
   const made = vjp(module, func, wrt);
   const types = module.funcs.get(func)!.body.params.map((p) => p.type);
   const symbols = symbolsIn(module, func);
+  const end = limit ? limit.clock() + 1000 * limit.seconds : Infinity;
+  const watch = (): void => {
+    if (limit && limit.clock() > end) throw new OutOfTime();
+  };
   let agreed = 0;
   let error = 0;
   let reason = 'its value is not finite where it was tried';
   for (let draw = 0; draw < 3 * DRAWS && agreed < DRAWS; draw++) {
     const dims = sizesFor(symbols, draw);
-    const inputs = types.map((t, i) => start(i, draw) ?? drawn(t, dims, draw, random));
     try {
-      const seen = along(module, func, made, inputs, wrt, dims, random);
+      const inputs = types.map((t, i) => start(i, draw) ?? drawn(t, dims, draw, random));
+      const value = valueWithHeld(module, func, inputs, dims, watch);
+      const results = interpret(made.module, made.func, inputs, { dims, onOp: watch });
+      const gradients = results.slice(results.length - wrt.length);
+      const direction = wrt.map((w) => Float64Array.from(inputs[w]!.data, () => 2 * random() - 1));
+      const seen = compareAlong(value, inputs, wrt, gradients, direction);
       if (!seen) continue;
       if (Math.abs(seen.found - seen.expected) > seen.allowed) return { kind: 'disagrees', ...seen };
       error = Math.max(error, Math.abs(seen.found - seen.expected));
       agreed++;
     } catch (e) {
+      if (e instanceof OutOfTime) {
+        reason = `${limit!.seconds} s are not enough`;
+        break;
+      }
       // Sizes that the program refuses: others are tried.
       if (!(e instanceof InterpretFault)) throw e;
       reason = e.message;
@@ -69,24 +89,53 @@ export function checkGradient(
   return agreed > 0 ? { kind: 'agrees', draws: agreed, error } : { kind: 'unknown', reason };
 }
 
-interface Seen {
+class OutOfTime extends Error {}
+
+/**
+ * The function's value with what stands in `stop_gradient` held as it is at `inputs`: that is the function whose derivative the
+ * gradient claims to be. NaN where the program then goes another way.
+ */
+function valueWithHeld(
+  module: Module,
+  func: string,
+  inputs: readonly NdArray[],
+  dims: ReadonlyMap<string, number>,
+  watch: () => void,
+): (moved: readonly NdArray[]) => number {
+  const held: (readonly NdArray[])[] = [];
+  interpret(module, func, inputs, {
+    dims,
+    onOp: (op, results) => {
+      watch();
+      if (op.kind === 'stop_gradient') held.push(results);
+    },
+  });
+  return (moved) => {
+    let next = 0;
+    const onOp = (op: Op): readonly NdArray[] | void => {
+      watch();
+      return op.kind === 'stop_gradient' ? held[next++] : undefined;
+    };
+    const [value] = interpret(module, func, moved, { dims, onOp });
+    return next === held.length ? value!.data[0]! : NaN;
+  };
+}
+
+export interface Seen {
   readonly found: number;
   readonly expected: number;
   readonly allowed: number;
 }
 
-/** Both derivatives along one direction; null where they are not finite. */
-function along(
-  module: Module,
-  func: string,
-  made: { readonly module: Module; readonly func: string },
+/** Both derivatives along one direction, which is of any length; null where they are not finite. */
+export function compareAlong(
+  value: (inputs: readonly NdArray[]) => number,
   inputs: readonly NdArray[],
   wrt: readonly number[],
-  dims: ReadonlyMap<string, number>,
-  random: Random,
+  gradients: readonly NdArray[],
+  direction: readonly Float64Array[],
 ): Seen | null {
-  const direction = wrt.map((w) => Float64Array.from(inputs[w]!.data, () => 2 * random() - 1));
-  const length = Math.hypot(...direction.map((v) => Math.hypot(...v)));
+  const length = Math.sqrt(direction.reduce((sum, v) => v.reduce((s, x) => s + x * x, sum), 0));
   const at = (h: number): number => {
     const moved = [...inputs];
     wrt.forEach((w, k) => {
@@ -98,18 +147,16 @@ function along(
         x.data.map((value, i) => value + (h * v[i]!) / length),
       );
     });
-    return interpret(module, func, moved, { dims })[0]!.data[0]!;
+    return value(moved);
   };
-  const results = interpret(made.module, made.func, inputs, { dims });
-  const gradients = results.slice(results.length - wrt.length);
   const found =
     gradients.reduce((sum, g, k) => sum + g.data.reduce((s, x, i) => s + x * direction[k]![i]!, 0), 0) / length;
   const expected = (at(STEP) - at(-STEP)) / (2 * STEP);
   const wide = (at(2 * STEP) - at(-2 * STEP)) / (4 * STEP);
-  const value = results[0]!.data[0]!;
-  if (![expected, wide, value].every(Number.isFinite)) return null;
+  const here = value(inputs);
+  if (![expected, wide, here].every(Number.isFinite)) return null;
   // At a kink, and where the function bends much, the two steps differ.
-  const allowed = RELATIVE * Math.abs(expected) + ABSOLUTE * Math.max(1, Math.abs(value)) + Math.abs(wide - expected);
+  const allowed = RELATIVE * Math.abs(expected) + ABSOLUTE * Math.max(1, Math.abs(here)) + Math.abs(wide - expected);
   return { found: Number.isFinite(found) ? found : Infinity, expected, allowed };
 }
 

@@ -3,12 +3,13 @@ import { Command } from 'commander';
 import Table from 'cli-table3';
 import pc from 'picocolors';
 import { elaborate } from '../../check/index.ts';
+import type { StaticValue } from '../../check/elaborated.ts';
 import { checkGradients, type GradientCheck } from '../../check-gradients.ts';
 import type { OpenProject } from '../../compile.ts';
 import { Lines } from '../../diagnostics/lines.ts';
 import { AutodiffFault } from '../../ir/passes/autodiff.ts';
 import { EXIT, Fault, printDiagnostics, toFault } from '../fault.ts';
-import { wholeNumber } from '../options.ts';
+import { positiveNumber, setting, wholeNumber } from '../options.ts';
 import { openFile } from '../program.ts';
 
 export function checkCommand(): Command {
@@ -17,6 +18,8 @@ export function checkCommand(): Command {
     .argument('<files...>', '.net files')
     .option('--grad', 'compare stated gradients and the gradients of losses with differences of their values')
     .option('--seed <n>', 'where --grad looks (default 0)', wholeNumber)
+    .option('--seconds <n>', 'of --grad: for each gradient', positiveNumber, 20)
+    .option('--set <name=value>', 'of --grad: a hyper-parameter of the blocks (repeatable)', setting)
     .option('--json', 'one JSON object per fault on standard output')
     .addHelpText('after', '\nExample:\n  netwright check examples/*.net')
     .action((files: string[], options: CheckOptions) => {
@@ -29,7 +32,7 @@ export function checkCommand(): Command {
           continue;
         }
         const { path, project } = opened;
-        const rows = options.grad && !project.bag.hasErrors ? gradients(project, options.seed ?? 0) : [];
+        const rows = options.grad && !project.bag.hasErrors ? gradients(project, options) : [];
         printDiagnostics(project.bag.all, project.sources, options.json ?? false);
         errors += project.bag.errorCount;
         if (!options.json && rows.length > 0) process.stdout.write(`${table(rows, project)}\n`);
@@ -46,15 +49,17 @@ interface CheckOptions {
   readonly json?: boolean;
   readonly grad?: boolean;
   readonly seed?: number;
+  readonly seconds: number;
+  readonly set?: Record<string, StaticValue>;
 }
 
 /** Of all exported blocks. Where a gradient disagrees, the bag gets a fault at its line. */
-function gradients(project: OpenProject, seed: number): GradientCheck[] {
+function gradients(project: OpenProject, { seed, seconds, set }: CheckOptions): GradientCheck[] {
   return project.exports.flatMap((name) => {
-    const block = elaborate(project.project, name, {}, project.bag);
+    const block = elaborate(project.project, name, set ?? {}, project.bag);
     if (!block || project.bag.hasErrors) return [];
     try {
-      const checks = checkGradients(block, seed);
+      const checks = checkGradients(block, seed ?? 0, { seconds, clock: () => performance.now() });
       for (const { what, origin, outcome } of checks) {
         if (outcome.kind !== 'disagrees') continue;
         const [found, expected] = [outcome.found, outcome.expected].map((x) => x.toPrecision(6));
