@@ -2,7 +2,7 @@
 import type { Elaborated } from './check/elaborated.ts';
 import { IrBuilder } from './ir/builder.ts';
 import { captures } from './ir/clone.ts';
-import { checkGradient, randomFrom, type GradOutcome, type Random, type TimeLimit } from './ir/gradcheck.ts';
+import { checkGradient, randomFrom, type GradOutcome, type Random, type Effort } from './ir/gradcheck.ts';
 import { interpret } from './ir/interpret.ts';
 import type { Module, Op, Origin, Region, Value } from './ir/ir.ts';
 import { ndarray, type NdArray } from './ir/ndarray.ts';
@@ -15,15 +15,15 @@ export interface GradientCheck {
   readonly outcome: GradOutcome;
 }
 
-export function checkGradients(block: Elaborated, seed: number, limit: TimeLimit | null = null): GradientCheck[] {
+export function checkGradients(block: Elaborated, seed: number, effort: Effort | null = null): GradientCheck[] {
   const random = randomFrom(seed);
-  return [...stated(block, random, limit), ...losses(block, random, limit)];
+  return [...stated(block, random, effort), ...losses(block, random, effort)];
 }
 
 const isFloat = (v: Value): boolean => ['f32', 'f16', 'bf16'].includes(v.type.elem);
 
 /** Each `grad` once for each set of types that it is used with. */
-function* stated(block: Elaborated, random: Random, limit: TimeLimit | null): Generator<GradientCheck> {
+function* stated(block: Elaborated, random: Random, effort: Effort | null): Generator<GradientCheck> {
   const seen = new Set<string>();
   const used = reachable(
     block.module,
@@ -38,7 +38,7 @@ function* stated(block: Elaborated, random: Random, limit: TimeLimit | null): Ge
       seen.add(key);
       const alone = isolate(block.module, op, inside);
       if (!alone) continue;
-      const outcome = checkGradient(alone.module, alone.func, alone.wrt, random, undefined, limit);
+      const outcome = checkGradient(alone.module, alone.func, alone.wrt, random, undefined, effort);
       yield { what: 'stated gradient', origin: op.origin, outcome };
     }
   }
@@ -76,7 +76,7 @@ function isolate(
 }
 
 /** Every method that could be trained, in training mode, by all parameters. Weights start where `init` puts them. */
-function* losses(block: Elaborated, random: Random, limit: TimeLimit | null): Generator<GradientCheck> {
+function* losses(block: Elaborated, random: Random, effort: Effort | null): Generator<GradientCheck> {
   for (const m of block.methods) {
     const name = block.train?.loss ?? 'loss';
     if (m.name !== name || !isLoss(m)) continue;
@@ -92,7 +92,7 @@ function* losses(block: Elaborated, random: Random, limit: TimeLimit | null): Ge
       // Initial zeros are special points; beside them nothing is.
       return { ...drawn!, data: drawn!.data.map((x) => x + 0.1 * (2 * random() - 1)) };
     };
-    const outcome = checkGradient(block.module, f.func, wrt, random, start, limit);
+    const outcome = checkGradient(block.module, f.func, wrt, random, start, effort);
     const given = m.given.length > 0 ? ` (${m.given.join(', ')})` : '';
     yield { what: `${m.name}${given}`, origin: m.origin, outcome };
   }

@@ -37,8 +37,10 @@ export function randomFrom(seed: number): Random {
   };
 }
 
-/** How long one gradient may take. */
-export interface TimeLimit {
+/** What one gradient may cost. */
+export interface Effort {
+  /** Points that are enough. */
+  readonly draws?: number;
   readonly seconds: number;
   /** Milliseconds. */
   readonly clock: () => number;
@@ -51,19 +53,20 @@ export function checkGradient(
   wrt: readonly number[],
   random: Random,
   start: (param: number, attempt: number) => NdArray | null = () => null,
-  limit: TimeLimit | null = null,
+  effort: Effort | null = null,
 ): GradOutcome {
   const made = vjp(module, func, wrt);
   const types = module.funcs.get(func)!.body.params.map((p) => p.type);
   const symbols = symbolsIn(module, func);
-  const end = limit ? limit.clock() + 1000 * limit.seconds : Infinity;
+  const enough = effort?.draws ?? DRAWS;
+  const end = effort ? effort.clock() + 1000 * effort.seconds : Infinity;
   const watch = (): void => {
-    if (limit && limit.clock() > end) throw new OutOfTime();
+    if (effort && effort.clock() > end) throw new OutOfTime();
   };
   let agreed = 0;
   let error = 0;
   let reason = 'its value is not finite where it was tried';
-  for (let draw = 0; draw < 3 * DRAWS && agreed < DRAWS; draw++) {
+  for (let draw = 0; draw < 3 * DRAWS && agreed < enough; draw++) {
     const dims = sizesFor(symbols, draw);
     try {
       const inputs = types.map((t, i) => start(i, draw) ?? drawn(t, dims, draw, random));
@@ -78,7 +81,7 @@ export function checkGradient(
       agreed++;
     } catch (e) {
       if (e instanceof OutOfTime) {
-        reason = `${limit!.seconds} s are not enough`;
+        reason = `${effort!.seconds} s are not enough`;
         break;
       }
       // Sizes that the program refuses: others are tried.

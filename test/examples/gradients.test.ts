@@ -16,15 +16,15 @@ const elaborated = (source: string) => programs(source).block;
 
 /** Widths at which one draw takes seconds. */
 const SMALL: Readonly<Record<string, Readonly<Record<string, StaticValue>>>> = {
-  alexnet: { width: 4, dropout: 0 },
+  alexnet: { width: 2, dropout: 0 },
   resnet18: { width: 4, num_classes: 10 },
   dcgan: { width: 2 },
   vgg: { widths: [4, 4, 8] },
   nin: { width: 4 },
   densenet: { growth: 4 },
 };
-/** After so long the draws made so far must do: one tells as much as it tells anywhere. */
-const limit = { seconds: 10, clock: () => performance.now() };
+/** One point tells as much as it tells anywhere. */
+const once = { draws: 1, seconds: Infinity, clock: () => 0 };
 
 for (const file of readdirSync(join(ROOT, 'examples')).filter((f) => f.endsWith('.net'))) {
   const name = file.replace('.net', '');
@@ -33,7 +33,7 @@ for (const file of readdirSync(join(ROOT, 'examples')).filter((f) => f.endsWith(
     const open = openProject(diskHost(join(ROOT, 'examples')), file);
     const checks = open.exports.flatMap((block) => {
       const made = elaborate(open.project, block, SMALL[name] ?? {}, new DiagnosticBag())!;
-      return checkGradients(made, 0, limit);
+      return checkGradients(made, 0, once);
     });
     t.true(checks.length > 0);
     for (const { what, outcome } of checks) t.is(outcome.kind, 'agrees', `${what}: ${JSON.stringify(outcome)}`);
