@@ -166,6 +166,7 @@ function callInstance(cx: Cx, inst: InstanceNode, args: readonly Arg[], span: Sp
   if (inst.kind === 'fn') return callValue({ ...cx, path: inst.path ?? cx.path }, inst.fn!, args, span, wanted);
   if (inst.kind === 'list') return report(cx, 'list_called', { what: labelOf(inst) }, span);
   if (inst.kind === 'seq') return callSeq(cx, inst, args, span);
+  if (inst.refused) return POISON;
   const forward = methodOf(inst, 'forward');
   if (!forward)
     return report(cx, 'no_forward', { what: labelOf(inst) }, span, {

@@ -156,7 +156,7 @@ function evalName(cx: Cx, e: Name): Val {
 /** A constant of a file, in the file's own scope. */
 function constantValue(cx: Cx, c: Val & { kind: 'constant' }): Val {
   if (c.cell.value) return c.cell.value;
-  if (c.cell.busy) return report(cx, 'recursion', { name: c.decl.name.name }, c.decl.name.span);
+  if (c.cell.busy) return report(cx, 'constant_cycle', { name: c.decl.name.name }, c.decl.name.span);
   c.cell.busy = true;
   c.cell.value = settle(evaluate({ ...staticCx(cx, c.scope), self: null, site: null }, c.decl.value));
   c.cell.busy = false;

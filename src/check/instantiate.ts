@@ -66,6 +66,7 @@ export function instantiate(cx: Cx, expr: BlockExprVal, place: Place): InstanceN
   node.methodScope = new Scope(new Scope(expr.scope, hyperNames), node.members);
   if (cx.depth > DEEP) {
     report(cx, 'block_recursion', { name: decl.name.name }, expr.span, { path: null });
+    node.refused = true;
     return node;
   }
   node.pending = [...expr.hyper.values()].some((h) => h.val.kind === 'infer' && h.val.cell.solved === null);

@@ -193,6 +193,12 @@ export const CATALOGUE = {
     message: 'the type `{name}` is made of itself',
     help: 'a value of it could never end',
   },
+  constant_cycle: {
+    code: 'NW2060',
+    severity: 'error',
+    message: 'the constant `{name}` is made of itself',
+    help: 'give one of the constants on the way a value of its own',
+  },
   type_mismatch: { code: 'NW3001', severity: 'error', message: '{what} must be {wanted}, not {found}', help: null },
   shape_mismatch: { code: 'NW3002', severity: 'error', message: '{what} must be {wanted}, but is {found}', help: null },
   rank_mismatch: {

@@ -50,6 +50,8 @@ const STATED: Readonly<Record<string, string | null>> = {
   acosh: 'acosh(1.5 + w * w)',
   atanh: 'atanh(0.9 * sin(w))',
   lgamma: 'lgamma(0.5 + 3.0 * w * w)',
+  gelu_erf: 'gelu(2.0 * w)',
+  gelu_tanh: 'gelu(2.0 * w, approximate: "tanh")',
   length: 'norm(w, dim: [1])',
   put_at: 'max_unpool1d(reshape(w, [1, 2, 3]), reshape(arange(6), [1, 2, 3]), 2)',
   // As in PyTorch, which changes the table by `max_norm` before it reads, and divides gradients by how often a row is read.
