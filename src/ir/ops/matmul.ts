@@ -4,6 +4,7 @@ import { dim, product } from '../dim.ts';
 import type { Attrs, Op, TensorType, Value } from '../ir.ts';
 import type { NdArray } from '../ndarray.ts';
 import { ndarray, stridesOf } from '../ndarray.ts';
+import { attentionByBlocks, attentionWithGradient, isLong } from './attention-blocks.ts';
 import { flag, numOrNull } from './attrs.ts';
 import type { OpDef, ShapeContext, ShapeFault } from './def.ts';
 import { defineOp } from './define.ts';
@@ -38,22 +39,24 @@ function matmulShape(
 const flat = (b: IrBuilder, x: Value): Value =>
   reshape(b, x, [product(x.type.shape.slice(0, -1)), x.type.shape.at(-1)!]);
 
-/** q: [..., T, D], k: [..., S, D]: the masked scores [..., T, S]. */
-function scores(b: IrBuilder, op: Op): Value {
-  const [q, k, , mask] = op.operands as readonly [Value, Value, Value, Value | undefined];
-  const m = math(b);
+/** What scores are multiplied by. */
+function scaleOf(b: IrBuilder, op: Op): Value {
+  const q = op.operands[0]!;
   const d = q.type.shape.at(-1)!;
   const given = numOrNull(op.attrs, 'scale');
-  const scale =
-    given !== null
-      ? b.constant(given, q.type.elem)
-      : d.value !== null
-        ? b.constant(1 / Math.sqrt(d.value), q.type.elem)
-        : b.one('rsqrt', [b.one('cast', [b.one('size', [], { dim: d })], { elem: q.type.elem })]);
-  let s = matmul(b, m.mul(q, scale), k, false, true);
+  if (given !== null) return b.constant(given, q.type.elem);
+  if (d.value !== null) return b.constant(1 / Math.sqrt(d.value), q.type.elem);
+  return b.one('rsqrt', [b.one('cast', [b.one('size', [], { dim: d })], { elem: q.type.elem })]);
+}
+
+/** q: [..., T, D], k: [..., S, D]: the masked scores [..., T, S]; the first query stands at `first`, or at 0. */
+function scores(b: IrBuilder, op: Op, q: Value, mask: Value | null, first: Value | null): Value {
+  const m = math(b);
+  let s = matmul(b, m.mul(q, scaleOf(b, op)), op.operands[1]!, false, true);
   const shape = s.type.shape.slice(-2);
   if (flag(op.attrs, 'causal')) {
-    const rows = b.one('iota', [], { shape, axis: 0, elem: 'i32' });
+    const counted = b.one('iota', [], { shape, axis: 0, elem: 'i32' });
+    const rows = first ? m.add(counted, first) : counted;
     const columns = b.one('iota', [], { shape, axis: 1, elem: 'i32' });
     s = m.select(m.ge(rows, columns), s, -Infinity);
   }
@@ -61,17 +64,29 @@ function scores(b: IrBuilder, op: Op): Value {
   return s;
 }
 
-function expandAttention(b: IrBuilder, op: Op): readonly Value[] {
+/** The softmax of the scores of some queries. */
+function weights(b: IrBuilder, op: Op, q: Value, mask: Value | null, first: Value | null): Value {
   const m = math(b);
-  let s = scores(b, op);
+  const s = scores(b, op, q, mask, first);
   const axis = s.type.shape.length - 1;
   const soft = (x: Value) => b.one('softmax', [x], { axis });
-  if (op.operands.length < 4) return [matmul(b, soft(s), op.operands[2]!)];
+  if (!mask) return soft(s);
   // A query that may look at nothing gets zeros (torch's safe softmax), in value and in gradient.
   const blind = m.eq(m.max(s, [axis]), -Infinity);
-  s = m.select(blind, 0, s);
-  return [matmul(b, m.select(blind, full(b, 0, s.type.elem, []), soft(s)), op.operands[2]!)];
+  return m.select(blind, full(b, 0, s.type.elem, []), soft(m.select(blind, 0, s)));
 }
+
+const expandAttention =
+  (long: typeof attentionByBlocks) =>
+  (b: IrBuilder, op: Op): readonly Value[] => {
+    const [q, , v, mask = null] = op.operands as readonly [Value, Value, Value, Value?];
+    if (!isLong(op)) return [matmul(b, weights(b, op, q, mask, null), v)];
+    const attend = {
+      weights: (to: IrBuilder, rows: Value, masked: Value | null, first: Value) => weights(to, op, rows, masked, first),
+      scale: (to: IrBuilder) => scaleOf(to, op),
+    };
+    return [long(b, op, attend)];
+  };
 
 /** One matrix of a batch, as a function of (row, column). */
 type Matrix = (i: number, j: number) => number;
@@ -130,7 +145,7 @@ export const matmulOps = {
     }),
   }),
   attention: defineOp({
-    doc: 'softmax(q k^T * scale, masked) v. A bool mask is true where a query may look, a float mask is added; `causal` lets query i see keys 0 to i. `torch.nn.functional.scaled_dot_product_attention`.',
+    doc: 'softmax(q k^T * scale, masked) v. A bool mask is true where a query may look, a float mask is added; `causal` lets query i see keys 0 to i. Where a head is known to have 512 x 512 scores or more they are made 64 queries at a time, again for the gradient (f32; masks of numbers excepted). `torch.nn.functional.scaled_dot_product_attention`.',
     operands: [
       { name: 'q', elem: 'float' },
       { name: 'k', elem: 'same' },
@@ -155,8 +170,8 @@ export const matmulOps = {
       const out = matmulShape([s, v!], { transpose_a: false, transpose_b: false }, ctx);
       return isFault(out) ? { ...out, operand: 2 } : out;
     },
-    grad: { decompose: expandAttention },
-    lower: { kind: 'decompose', decompose: expandAttention },
+    grad: { decompose: expandAttention(attentionWithGradient) },
+    lower: { kind: 'decompose', decompose: expandAttention(attentionByBlocks) },
     reference: single(([q, k, v, mask], op, { elem, shape }) => {
       const batch = shape.slice(0, -2);
       const [rows, columns] = [shape.at(-2)!, shape.at(-1)!];
