@@ -77,6 +77,26 @@ run('a page compiles LeNet and trains it on WebAssembly and on WebGPU as Node do
   }
 });
 
+run('threads in a page train LeNet as Node does; without isolation there is one', async (t) => {
+  const here = await lenetLosses(netwright, LENET, 'cpu');
+  type Threaded = { isolated: boolean; cpu: string; one: Run; several: readonly Run[] };
+  const { result } = await resultOf<Threaded>('threads.html?isolated');
+  t.true(result.isolated);
+  t.regex(result.cpu, /, threads$/);
+  t.deepEqual(
+    result.several.map((r) => r.losses),
+    result.several.map(() => result.one.losses),
+  );
+  for (const r of result.several) t.true(r.tasks > 0, 'kernels were shared');
+  if (result.one.numerics === here.numerics) t.deepEqual(result.one.losses, here.losses);
+  else t.true(near(result.one.losses, here.losses));
+
+  const { result: alone } = await resultOf<Threaded>('threads.html');
+  t.false(alone.isolated);
+  t.regex(alone.cpu, /, one thread: .*Cross-Origin-Embedder-Policy/);
+  t.deepEqual(alone.several[0]!.losses, result.one.losses);
+});
+
 run('a built module needs the runtime alone', async (t) => {
   const built = await command(['build', 'examples/lenet.net', '--js', '--out', join(folder, 'built', 'lenet.js')]);
   t.is(built.code, 0, built.err);

@@ -22,11 +22,14 @@ export interface Server {
   close(): Promise<void>;
 }
 
-/** `folders`: `{ dist: '/tmp/x' }` serves /dist/a.js from /tmp/x/a.js. */
+/** What isolates a page from other origins, so that it may share memory with workers. */
+const ISOLATED = { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' };
+
+/** `folders`: `{ dist: '/tmp/x' }` serves /dist/a.js from /tmp/x/a.js. A page whose address ends in `?isolated` is. */
 export async function serve(folders: Readonly<Record<string, string>>): Promise<Server> {
   const asked: string[] = [];
   const server = createServer((request, response) => {
-    const { pathname } = new URL(request.url ?? '/', 'http://localhost');
+    const { pathname, search } = new URL(request.url ?? '/', 'http://localhost');
     asked.push(pathname);
     const [, first = '', ...rest] = normalize(pathname).split('/');
     const folder = folders[first];
@@ -41,7 +44,10 @@ export async function serve(folders: Readonly<Record<string, string>>): Promise<
           response.writeHead(206, { 'content-range': `bytes ${from}-${to}/${bytes.length}`, etag: tag });
           return void response.end(bytes.subarray(from, to + 1));
         }
-        response.writeHead(200, { 'content-type': `${type}; charset=utf-8` });
+        response.writeHead(200, {
+          'content-type': `${type}; charset=utf-8`,
+          ...(search === '?isolated' && ISOLATED),
+        });
         response.end(extname(path!) === '.ts' ? stripTypeScriptTypes(bytes.toString()) : bytes);
       },
       () => {
