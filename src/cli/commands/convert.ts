@@ -63,7 +63,7 @@ export function convertCommand(): Command {
       const lost = notes.filter(([k]) => k !== 'format').length;
       if (lost > 0 && !/\.safetensors(\.index\.json)?$/.test(to))
         process.stderr.write(
-          `${pc.yellow('note')} ${count(lost, 'note')} of ${from} left out: only safetensors has metadata\n`,
+          `${pc.yellow('note')} ${count(lost, 'note')} of ${from} left out: only safetensors has a place for them\n`,
         );
       process.stdout.write(`${pc.green('wrote')} ${to}: ${out.size} tensors\n`);
     });

@@ -66,7 +66,8 @@ export function namedTensors(root: PyValue, file: string, at: number): NamedTens
   return out;
 }
 
-function children(v: PyValue): Iterable<readonly [string, PyValue]> | null {
+/** What stands in a container, by its key or index; null where `v` is none. */
+export function children(v: PyValue): Iterable<readonly [string, PyValue]> | null {
   if (Array.isArray(v)) return v.map((x, i) => [String(i), x] as const);
   if (v instanceof PyTuple) return v.items.map((x, i) => [String(i), x] as const);
   if (v instanceof PyDict) return [...v.entries()].map(([k, x]) => [keyText(k), x] as const);

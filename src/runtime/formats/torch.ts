@@ -12,6 +12,7 @@ import type { ByteSource } from '../sources/source.ts';
 import { STORAGES } from './torch-dtypes.ts';
 import { TORCH_GLOBALS } from './torch-globals.ts';
 import { namedTensors, type NamedTensor } from './torch-names.ts';
+import { plainNotes } from './torch-notes.ts';
 import { TorchStorage, TorchTensor } from './torch-tensor.ts';
 import { quote, readMember, type ZipFile } from './zip.ts';
 
@@ -210,5 +211,6 @@ function torchFile(format: TorchFile['format'], root: PyValue, source: ByteSourc
     for (let i = 2; tensors.has(free); i++) free = `${name}~${i}`;
     tensors.set(free, tensor);
   }
-  return { format, file: source.name, root, named, tensors, metadata: new Map(), close: () => source.close() };
+  const metadata = plainNotes(root, tensors);
+  return { format, file: source.name, root, named, tensors, metadata, close: () => source.close() };
 }
