@@ -9,6 +9,9 @@ import type { Progress } from './progress.ts';
 /** From 2^16 the scale of the loss has then come down to 2^-9: it is not the scale. */
 const MAX_OVERFLOWS = 25;
 
+/** Samples per call of a metric. */
+const EVALUATED = 250;
+
 export interface TrainerOptions {
   readonly epochs: number;
   readonly batchSize: number;
@@ -37,7 +40,10 @@ export async function train(
   const entry = model.artifact.train!;
   const method = (name: string): MethodEntry => model.artifact.methods.find((m) => m.name === name)!;
   const loader = new BatchLoader(matchColumns(data, method(entry.loss)), options.batchSize);
-  const evaluate = entry.metric !== null && heldOut ? new Evaluation(model, method(entry.metric), heldOut) : null;
+  // Without a metric it is the loss that tells what was learned from what was learned by heart; it may compare the samples of a batch.
+  const name = entry.metric ?? entry.loss;
+  const evaluate =
+    heldOut && new Evaluation(model, method(name), heldOut, entry.metric === null ? options.batchSize : EVALUATED);
   const inputs = new InputTensors(method(entry.loss), model.device);
   let seconds = 0;
   let metric: TrainerResult['metric'] = null;
@@ -79,7 +85,7 @@ export async function train(
     const took = (performance.now() - began) / 1000;
     seconds += took;
     mean = total / samples;
-    metric = evaluate ? { name: entry.metric!, value: await evaluate.run() } : null;
+    metric = evaluate ? { name, value: await evaluate.run() } : null;
     model.plateau?.step(metric?.value ?? mean);
     progress.epoch({ epoch: epoch + 1, loss: mean, metric, samplesPerSecond: samples / took, seconds: took });
     await options.checkpoint(epoch + 1, 0, metric?.value ?? mean);
@@ -115,17 +121,17 @@ export class InputTensors {
 
 const elemOf = (s: Spec): Elem => (s.kind === 'tensor' ? s.elem : 'f32');
 
-/** The metric over the held-out samples: the mean over batches, weighted by their size. */
+/** A metric over the held-out samples: the mean over batches, weighted by their size. */
 class Evaluation {
   private readonly model: Model;
   private readonly method: MethodEntry;
   private readonly loader: BatchLoader;
   private readonly inputs: InputTensors;
 
-  constructor(model: Model, method: MethodEntry, data: DataSet) {
+  constructor(model: Model, method: MethodEntry, data: DataSet, batchSize: number) {
     this.model = model;
     this.method = method;
-    this.loader = new BatchLoader(matchColumns(data, method), 250);
+    this.loader = new BatchLoader(matchColumns(data, method), batchSize);
     this.inputs = new InputTensors(method, model.device);
   }
 

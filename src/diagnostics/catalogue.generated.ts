@@ -755,7 +755,7 @@ export const CATALOGUE = {
     code: 'NW5009',
     severity: 'error',
     message: 'no data to work on: the `train` block names none and there is no --data',
-    help: 'give --data mnist, or a file: .npz .npy .safetensors .pt .csv, IDX (also .gz)',
+    help: 'give --data mnist, or a file: .npz .npy .safetensors .pt .csv .txt, IDX (also .gz); an array feeds the argument of its name',
   },
   no_method: {
     code: 'NW5010',

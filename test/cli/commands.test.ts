@@ -250,6 +250,9 @@ test('a text is data for a language model: its bytes, and what comes next', asyn
   t.regex(r.out, /56 samples of song\.txt, 6 held out/);
   // Eight different bytes in turn, most of which follow from the one before: far below log(128) = 4.85.
   t.true(Number(/epoch 40\/40 {2}loss ([\d.]+)/.exec(r.out)![1]) < 0.5, r.out);
+  // The song goes on as it began, so what was held out is as well known. Without a metric that is said of the loss.
+  const heldOut = Number(/done in .* held-out loss ([\d.]+)/.exec(r.out)?.[1]);
+  t.true(heldOut > 0 && heldOut < 0.5, r.out);
 });
 
 test('a language model goes on with a text', async (t) => {

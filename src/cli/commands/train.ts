@@ -78,7 +78,7 @@ export function trainCommand(): Command {
     .addOption(
       new Option(
         '--best <which>',
-        'also write NAME.best.safetensors, the weights of the epoch with the least or largest metric (or mean loss)',
+        'also write NAME.best.safetensors, the weights of the epoch with the least or largest metric (without one: loss)',
       ).choices(['min', 'max']),
     )
     .option('--device <name>', DEVICE_HELP, 'auto')
