@@ -633,14 +633,6 @@ export fn scatter_add(x: f32[...S], dim: int, index: i32[...I], src: f32[...I]) 
   op.reshape(flat, shape: S)
 }
 
-/// x, with src[i, j, ...] in the place of what is at index[i, j, ...] along \`dim\`. A place is named once (twice gets the sum);
-/// https://pytorch.org/docs/stable/generated/torch.scatter.html
-export fn scatter(x: f32[...S], dim: int, index: i32[...I], src: f32[...I]) -> f32[...S] {
-  nothing = zeros_like(x)
-  named = scatter_add(nothing, dim, index, zeros_like(src) + 1.0) > 0.0
-  select(named, scatter_add(nothing, dim, index, src), x)
-}
-
 /// x, to which slices are added at indices along \`dim\`; https://pytorch.org/docs/stable/generated/torch.Tensor.index_add_.html
 export fn index_add(x: f32[...S], dim: int, index: i32[N], source: f32[...T]) -> f32[...S] =>
   op.index_add(x, index, source, axis: dim)
@@ -695,12 +687,48 @@ export fn cumprod(x: f32[...S], dim: int) {
   op.recurrence(x, select(first, x, 0.0), axis: at)
 }
 
-/// log(exp(x_1)), log(exp(x_1) + exp(x_2)), ... along \`dim\`, computed from x - max(x).
+/// log(exp(x_1)), log(exp(x_1) + exp(x_2)), ... along \`dim\`: each sum is kept relative to the largest element so far.
 /// https://pytorch.org/docs/stable/generated/torch.logcumsumexp.html
 export fn logcumsumexp(x: f32[...S], dim: int) {
-  most = stop_gradient(amax(x, dim, keepdim: true))
-  log(cumsum(exp(x - most), dim)) + most
+  at = axis_of(dim, len(S))
+  most = stop_gradient(op.cummax(x, axis: at))
+  base = select(op.is_inf(most), 0.0, most)
+  // What the sums before are worth when the base rises; nothing where they are sums of nothing.
+  before = op.pad(base, low: [for a in 0..len(S): if a == at { 1 } else { 0 }], high: [for a in S: 0])
+  worth = exp(narrow(before, at, 0, S[at]) - base)
+  empty = op.pad(most, low: [for a in 0..len(S): if a == at { 1 } else { 0 }], high: [for a in S: 0], value: -inf)
+  kept = select(narrow(empty, at, 0, S[at]) == -inf, 0.0, worth)
+  log(op.recurrence(kept, exp(x - base), axis: at)) + base
 }
+
+/// (values, indices): the largest element so far along \`dim\`, the later of equals, NaN from the first NaN on, and where it is.
+/// https://pytorch.org/docs/stable/generated/torch.cummax.html
+export fn cummax(x: f32[...S], dim: int) {
+  values = op.cummax(x, axis: axis_of(dim, len(S)))
+  (values, places_of_records(x, values, axis_of(dim, len(S))))
+}
+
+/// (values, indices): the smallest element so far along \`dim\`, as \`cummax\`; https://pytorch.org/docs/stable/generated/torch.cummin.html
+export fn cummin(x: f32[...S], dim: int) {
+  values = op.cummin(x, axis: axis_of(dim, len(S)))
+  (values, places_of_records(x, values, axis_of(dim, len(S))))
+}
+
+fn places_of_records(x: f32[...S], values: f32[...S], axis: int) =>
+  op.cummax(select(x == values or op.is_nan(x), op.iota(shape: S, axis: axis), 0), axis: axis)
+
+/// Where in a sorted line each value belongs: the first place that keeps it sorted, or the last with \`right\`. The lines are along the last
+/// dim, one for all values or one for each line of values; https://pytorch.org/docs/stable/generated/torch.searchsorted.html
+export fn searchsorted(sorted_sequence: E[...L, N], values: E[...S], right: bool = false) {
+  line = if len(L) == 0 { sorted_sequence } else { unsqueeze(sorted_sequence, -2) }
+  v = unsqueeze(values, -1)
+  // A NaN is after everything.
+  op.sum(i32(not (if right { line > v } else { line >= v })), axes: [len(S)])
+}
+
+/// Which interval of \`boundaries\` each element is in: \`searchsorted\` with its arguments in another order;
+/// https://pytorch.org/docs/stable/generated/torch.bucketize.html
+export fn bucketize(input: E[...S], boundaries: E[N], right: bool = false) => searchsorted(boundaries, input, right)
 
 /// (values, indices) in ascending or descending order along \`dim\`, stable, NaN as the largest;
 /// https://pytorch.org/docs/stable/generated/torch.sort.html
@@ -1368,6 +1396,71 @@ export fn nan_to_num(
   neginf: float = -3.4028234663852886e38
 ) -> f32[...S] => select(is_nan(x), nan, select(is_inf(x), select(x > 0.0, posinf, neginf), x))
 
+// Matrices and their diagonals, products of vectors, grids.
+
+/// The elements x[i, i + offset] of the dims dim1 and dim2, as a new last dim; https://pytorch.org/docs/stable/generated/torch.diagonal.html
+export fn diagonal(x: E[...S], offset: int = 0, dim1: int = 0, dim2: int = 1) {
+  a = axis_of(dim1, len(S))
+  b = axis_of(dim2, len(S))
+  require a != b, "dim1 and dim2 are both {dim1}"
+  length = max(min(S[a] + min(offset, 0), S[b] - max(offset, 0)), 0)
+  last = op.transpose(x, perm: outer_axes(len(S), a, b) + [a, b])
+  lines = flatten(last, -2, -1)
+  first = if offset < 0 { -offset * S[b] } else { offset }
+  take(lines, op.iota(shape: [length], axis: 0) * i32(S[b] + 1) + i32(first), axis: len(S) - 2)
+}
+
+/// The axes of \`rank\` that are neither a nor b.
+fn outer_axes(rank: int, a: int, b: int) -> [int] {
+  axes = []
+  for i in [for i in 0..rank: i] {
+    if i != a and i != b { axes = axes + [i] }
+  }
+  axes
+}
+
+/// Of a vector, the matrix with it on the given diagonal and 0 elsewhere; of a matrix, that diagonal.
+/// https://pytorch.org/docs/stable/generated/torch.diag.html
+export fn diag(x: E[...S], diagonal: int = 0) {
+  require len(S) == 1 or len(S) == 2, "diag takes a vector or a matrix"
+  if len(S) == 2 { diagonal_of(x, diagonal) } else { matrix_of(x, diagonal) }
+}
+
+fn diagonal_of(x: E[N, M], offset: int) => diagonal(x, offset)
+
+fn matrix_of(x: E[N], offset: int) {
+  n = N + max(offset, -offset)
+  at = op.iota(shape: [n, n], axis: 0)
+  place = if offset < 0 { at + offset } else { at }
+  inside = op.iota(shape: [n, n], axis: 1) == at + offset
+  select(inside, take(x, minimum(maximum(place, 0), i32(N) - 1), axis: 0), 0)
+}
+
+/// The products of each element of a with each of b; https://pytorch.org/docs/stable/generated/torch.outer.html
+export fn outer(a: E[N], b: E[M]) -> E[N, M] => unsqueeze(a, 1) * unsqueeze(b, 0)
+
+/// The cross product of vectors of three along \`dim\`; https://pytorch.org/docs/stable/generated/torch.linalg.cross.html
+export fn cross(a: E[...S], b: E[...S], dim: int = -1) -> E[...S] {
+  require S[dim] == 3, "cross takes vectors of three"
+  roll(a, -1, dim) * roll(b, -2, dim) - roll(a, -2, dim) * roll(b, -1, dim)
+}
+
+/// For each of the vectors the grid of its values over the places of all: element [i, j, ...] of tensor k is element i, j, ... of vector
+/// k. With "xy" the first two dims are swapped. https://pytorch.org/docs/stable/generated/torch.meshgrid.html
+export fn meshgrid(tensors: [tensor], indexing: "ij" | "xy" = "ij") {
+  swap = indexing == "xy" and len(tensors) > 1
+  sizes = [for t in tensors: shape(t)[0]]
+  rank = len(tensors)
+  grids = [
+    for (k, t) in enumerate(tensors):
+      op.broadcast_to(op.reshape(t, shape: [for a in 0..rank: if a == k { sizes[k] } else { 1 }]), shape: sizes)
+  ]
+  [for g in grids: if swap { transpose(g, 0, 1) } else { g }]
+}
+
+/// The slices along \`dim\`, without that dim, whose size is known while compiling; https://pytorch.org/docs/stable/generated/torch.unbind.html
+export fn unbind(x: E[...S], dim: int = 0) => [for i in 0..S[dim]: squeeze(narrow(x, dim, i, 1), dim)]
+
 // Pooling over windows of sequences [N, C, L] and images [N, C, H, W].
 
 /// The largest element of each window; NaN passes through. With \`return_indices\` also where it lies in its plane: (values, indices).
@@ -1923,6 +2016,95 @@ fn even_places(n: int, align_corners: bool) => if align_corners {
   f32(arange(n)) * (2.0 / maximum(f32(n - 1), 1.0)) - 1.0
 } else {
   (2.0 * f32(arange(n)) + 1.0) / f32(n) - 1.0
+}
+
+// Writing at computed places. What is written where several are meant is decided by the order of the sources, on every device.
+
+/// x, with src[i, j, ...] in the place of what is at index[i, j, ...] along \`dim\`. Of several for one place the last in row-major order is
+/// written; an index outside writes nothing. https://pytorch.org/docs/stable/generated/torch.scatter.html
+export fn scatter(x: E[...S], dim: int, index: i32[...I], src: E[...I]) -> E[...S] {
+  at = op.reshape(flat_position(index, S, axis_of(dim, len(S))), shape: [prod(I)])
+  writer = last_writer(at, prod(S))
+  written = take(op.reshape(src, shape: [prod(I)]), maximum(writer, 0), axis: 0)
+  op.reshape(select(writer >= 0, written, op.reshape(x, shape: [prod(S)])), shape: S)
+}
+
+/// x, with slices of source in the places of those at indices along \`dim\`; of several for one place the last is written.
+/// https://pytorch.org/docs/stable/generated/torch.Tensor.index_copy_.html
+export fn index_copy(x: E[...S], dim: int, index: i32[N], source: E[...T]) -> E[...S] {
+  axis = axis_of(dim, len(S))
+  writer = last_writer(index, S[axis])
+  shape = [for a in 0..len(S): if a == axis { S[a] } else { 1 }]
+  select(op.reshape(writer >= 0, shape: shape), take(source, maximum(writer, 0), axis: axis), x)
+}
+
+/// For each of n places the last of the sources that name it, or -1.
+fn last_writer(at: i32[K], n: int) -> i32[n] {
+  order = op.argsort(at, axis: 0)
+  place = take(at, order, axis: 0)
+  op.index_add(op.constant(value: 0, elem: "i32", shape: [n]), select(last_of_run(place), place, -1), order + 1) - 1
+}
+
+/// Whether the next element is another one.
+fn last_of_run(x: i32[K]) -> bool[K] {
+  after = narrow(op.pad(x, low: [0], high: [1], value: -1), 0, 1, K)
+  x != after or op.iota(shape: [K], axis: 0) == i32(K) - 1
+}
+
+/// x combined with all src[i, j, ...] whose index[i, j, ...] along \`dim\` names the place: their sum, product, mean, maximum or minimum, with the
+/// element that is there or, without \`include_self\`, in its place. Of equal extrema the last gets the gradient.
+/// https://pytorch.org/docs/stable/generated/torch.Tensor.scatter_reduce_.html
+export fn scatter_reduce(
+  x: f32[...S],
+  dim: int,
+  index: i32[...I],
+  src: f32[...I],
+  reduce: "sum" | "prod" | "mean" | "amax" | "amin",
+  include_self: bool = true
+) -> f32[...S] {
+  n = prod(S)
+  own = op.reshape(x, shape: [n])
+  at = op.reshape(flat_position(index, S, axis_of(dim, len(S))), shape: [prod(I)])
+  values = op.reshape(src, shape: [prod(I)])
+  zero = full([n], 0.0)
+  count = op.index_add(zero, at, full([prod(I)], 1.0))
+  made = if reduce == "sum" or reduce == "mean" {
+    total = op.index_add(if include_self { own } else { zero }, at, values)
+    if reduce == "sum" { total } else { total / (if include_self { count + 1.0 } else { maximum(count, 1.0) }) }
+  } else {
+    (place, runs) = runs_by_place(at, values, reduce)
+    all = op.index_add(zero, select(last_of_run(place), place, -1), runs)
+    if not include_self {
+      all
+    } else if reduce == "prod" {
+      own * all
+    } else if reduce == "amax" {
+      maximum(own, all)
+    } else {
+      minimum(own, all)
+    }
+  }
+  op.reshape(select(count > 0.0, made, own), shape: S)
+}
+
+/// The sources sorted by place; at the last of each place stands its product, maximum or minimum.
+fn runs_by_place(at: i32[K], values: f32[K], reduce: "prod" | "amax" | "amin") {
+  // The greatest comes last, and NaN after it: minima are sought among the negatives.
+  first = if reduce == "prod" {
+    op.iota(shape: [K], axis: 0)
+  } else {
+    op.argsort(if reduce == "amax" { values } else { -values }, axis: 0)
+  }
+  order = take(first, op.argsort(take(at, first, axis: 0), axis: 0), axis: 0)
+  place = take(at, order, axis: 0)
+  v = take(values, order, axis: 0)
+  if reduce == "prod" {
+    before = narrow(op.pad(place, low: [1], high: [0], value: -1), 0, 0, K)
+    same = place == before and op.iota(shape: [K], axis: 0) > 0
+    (place, op.recurrence(select(same, v, 0.0), select(same, 0.0, v), axis: 0))
+  } else {
+    (place, v)
+  }
 }
 
 // Shapes: reshaping, joining and cutting tensors, with torch's names. Negative dims count from the end.

@@ -168,6 +168,8 @@ function onCores(family: string, op: Op, name: string, target: Target): readonly
     case 'put':
       return [scatterKernel(op, target, name)];
     case 'cumsum':
+    case 'cummax':
+    case 'cummin':
     case 'recurrence':
       return [scanKernel(op, target, name)];
     case 'argsort':
@@ -194,6 +196,8 @@ function onGrid(family: string, op: Op, name: string, target: Target): readonly 
     case 'index_add':
       return scatterAddOnGrid(op, name);
     case 'cumsum':
+    case 'cummax':
+    case 'cummin':
     case 'recurrence':
       return [scanOnGrid(op, name, limitsOf(target))];
     case 'argsort':

@@ -48,6 +48,20 @@ const positions: readonly Listed[] = [
   ),
 ];
 
+const extrema: readonly Listed[] = [
+  ...ROWS.map((n) => c({ axis: 0 }, x(n))),
+  c({ axis: 1 }, x(2, 5, 3)),
+  c({ axis: 1, reverse: true }, x(2, 5, 3)),
+  c({ axis: 1 }, x(2, 300)),
+  c({ axis: 1 }, { shape: [2, 300], elem: 'i32', range: [-1000, 1000] }),
+  c({ axis: 0 }, x(0, 3)),
+  edge(
+    'ties, NaN and infinities',
+    { axis: 1 },
+    filled([3, 4], [1, 1, 0, 1, -Infinity, 2, NaN, 3, 5, Infinity, -Infinity, 7]),
+  ),
+];
+
 const rows: readonly Listed[] = [
   ...ROWS.map((n) => c({ axis: 0 }, x(n))),
   c({ axis: 1 }, x(2, 3, 4)),
@@ -265,14 +279,15 @@ const LIST: Partial<Record<OpKind, readonly Listed[]>> = {
     c({ axis: 1, size: dim(3) }, indices([], 3), x(2, 5)),
     c({ size: dim(3) }, at(1, 1, 1, 1), x(4, 2)),
     c({ size: dim(4) }, indices([0], 4), x(0, 2)),
-    edge('outside', { size: dim(3) }, at(0, 3, -1, 2), x(4, 2)),
+    { name: 'outside', attrs: { size: dim(3) }, inputs: [at(0, 3, -1, 2), x(4, 2)] },
   ],
   index_add: [
     c({}, x(5, 4), indices([2, 3], 5), x(2, 3, 4)),
     c({ axis: 1 }, x(3, 4), indices([65], 4), x(3, 65)),
     c({ axis: 1 }, x(2, 3, 5), indices([], 3), x(2, 5)),
     c({}, x(3, 2), at(1, 1, 1, 1), x(4, 2)),
-    edge('outside', {}, x(3, 2), at(0, 3, -1, 2), x(4, 2)),
+    { name: 'outside', inputs: [x(3, 2), at(0, 3, -1, 2), x(4, 2)] },
+    { name: 'outside a middle axis', attrs: { axis: 1 }, inputs: [x(2, 3, 2), at(0, 3, -1, 2), x(2, 4, 2)] },
   ],
   cumsum: [
     ...[...ROWS, 700].map((n) => c({ axis: 0 }, x(n))),
@@ -283,6 +298,8 @@ const LIST: Partial<Record<OpKind, readonly Listed[]>> = {
     c({ axis: 0 }, x(0, 3)),
     edge('NaN and infinities', { axis: 1 }, filled([2, 4], [1, Infinity, 2, -Infinity, 1, NaN, 2, 3])),
   ],
+  cummax: extrema,
+  cummin: extrema,
   recurrence: [
     ...[1, 3, 17].map((n) => c({ axis: 0 }, x(n), x(n))),
     // Factors below 1, as where it is used: products of many larger ones have no size that a tolerance could refer to.
@@ -311,7 +328,7 @@ const LIST: Partial<Record<OpKind, readonly Listed[]>> = {
     c({ axis: 1 }, x(3, 4), { shape: [], elem: 'i32', data: [2] }, x(3)),
     c({ axis: 0 }, x(17), { shape: [], elem: 'i32', data: [16] }, x()),
     c({ axis: 1 }, x(2, 3, 5), { shape: [], elem: 'i32', data: [0] }, x(2, 5)),
-    edge('outside', { axis: 0 }, x(3, 2), { shape: [], elem: 'i32', data: [3] }, x(2)),
+    { name: 'outside', attrs: { axis: 0 }, inputs: [x(3, 2), { shape: [], elem: 'i32', data: [3] }, x(2)] },
   ],
   cross_entropy: [
     ...losses.map((l) => ({ name: l.name, attrs: l.attrs, inputs: [x(...l.shape), l.target] })),

@@ -1,10 +1,13 @@
 /** Rows that address elements by integers of another tensor. An index outside is never clamped: it reads NaN (0 for integers) and writes nothing. */
+import type { IrBuilder } from '../builder.ts';
+import { dim } from '../dim.ts';
 import type { TensorType, Value } from '../ir.ts';
 import type { NdArray } from '../ndarray.ts';
 import { ndarray, sizeOf } from '../ndarray.ts';
 import { isFloat, num, size } from './attrs.ts';
 import type { OpDef, OperandSpec, ShapeContext, ShapeFault } from './def.ts';
 import { defineOp } from './define.ts';
+import { math, reshape } from './gradients.ts';
 import { single } from './pointwise.ts';
 import { axesFault, fault, text } from './shapes.ts';
 
@@ -37,6 +40,16 @@ function addSlices(out: NdArray, indices: NdArray, slices: NdArray, axis: number
       for (let q = 0; q < after; q++) out.data[(p * n + i) * after + q]! += slices.data[(p * count + k) * after + q]!;
     }
   return out;
+}
+
+/** What slices get that were written at indices: an index outside wrote nothing, and its slice gets 0. */
+function readBack(b: IrBuilder, dy: Value, indices: Value, axis: number): Value {
+  const m = math(b);
+  const taken = b.one('take', [dy, indices], { axis });
+  const rank = taken.type.shape.length;
+  const inside = m.and(m.ge(indices, 0), m.lt(indices, b.one('size', [], { dim: dy.type.shape[axis]! })));
+  const at = taken.type.shape.map((d, i) => (i >= axis && i < axis + indices.type.shape.length ? d : dim(1)));
+  return m.select(rank === indices.type.shape.length ? inside : reshape(b, inside, at), taken, 0);
 }
 
 export const indexOps = {
@@ -85,7 +98,7 @@ export const indexOps = {
       const shape = [...dy!.shape.slice(0, axis), size(attrs, 'size'), ...after];
       return slicesFault(i!, dy!, axis, ctx) ?? [{ elem: dy!.elem, shape }];
     },
-    grad: (b, op, [ddx]) => [null, ddx ? b.one('take', [ddx, op.operands[0]!], { axis: num(op.attrs, 'axis') }) : null],
+    grad: (b, op, [ddx]) => [null, ddx ? readBack(b, ddx, op.operands[0]!, num(op.attrs, 'axis')) : null],
     lower: { kind: 'family', family: 'scatter_add' },
     reference: single(([indices, dy], op, { elem, shape }) =>
       addSlices(ndarray(elem, shape), indices!, dy!, num(op.attrs, 'axis')),
@@ -105,7 +118,7 @@ export const indexOps = {
       if (slices!.shape.length !== x!.shape.length - 1 + rank) return fault(what, 2);
       return around.every((d, k) => ctx.equal(d, slices!.shape[k]!, what)) ? [x!] : fault(what, 2);
     },
-    grad: (b, op, [dy]) => [dy ?? null, null, dy ? b.one('take', [dy, op.operands[1]!], op.attrs) : null],
+    grad: (b, op, [dy]) => [dy ?? null, null, dy ? readBack(b, dy, op.operands[1]!, num(op.attrs, 'axis')) : null],
     lower: { kind: 'family', family: 'index_add' },
     reference: single(([x, indices, slices], op, { elem, shape }) =>
       addSlices(ndarray(elem, shape, x!.data), indices!, slices!, num(op.attrs, 'axis')),
@@ -135,7 +148,7 @@ export const indexOps = {
       const [, index, v] = op.operands as readonly [Value, Value, Value];
       const axis = num(op.attrs, 'axis');
       // Read before it is overwritten, so that the slice can be zeroed in place.
-      const taken = b.one('take', [dy, index], { axis });
+      const taken = readBack(b, dy, index, axis);
       const zero = b.one('constant', [], { value: 0, elem: dy.type.elem, shape: v.type.shape });
       return [b.one('put', [dy, index, zero], { axis }), null, taken];
     },

@@ -6,7 +6,7 @@ import { ndarray, sizeOf, type NdArray } from '../ndarray.ts';
 import { flag, num } from './attrs.ts';
 import type { OpDef, Reference } from './def.ts';
 import { defineOp } from './define.ts';
-import { math } from './gradients.ts';
+import { cast, math } from './gradients.ts';
 import { wrap } from './pointwise.ts';
 import { axesFault, fault, text } from './shapes.ts';
 
@@ -56,6 +56,28 @@ const turned = (op: Op) => ({ axis: num(op.attrs, 'axis'), reverse: !flag(op.att
 const compare = (a: number, b: number): number =>
   Number.isNaN(a) || Number.isNaN(b) ? Number(Number.isNaN(a)) - Number(Number.isNaN(b)) : a - b || 0;
 
+/** The greatest or least element so far. */
+function extremum(word: string, name: string, ref: (a: number, b: number) => number): OpDef {
+  return defineOp({
+    doc: `The ${word} of x[0] to x[t] along an axis, with \`reverse\` of x[t] to the end; NaN from the first NaN on. \`torch.${name}\`.`,
+    operands: [{ name: 'x', elem: 'number' }],
+    attrs: LINE,
+    shape: ([x], attrs) => axesFault([num(attrs, 'axis')], x!.shape) ?? [x!],
+    // An element gets what arrives from its place up to the next that is as great: a sum that starts anew there.
+    grad: (b, op, [dy]) => {
+      if (!dy) return [null];
+      const m = math(b);
+      const { axis, reverse } = turned(op);
+      const x = op.operands[0]!;
+      const own = m.or(m.eq(x, op.results[0]!), b.one('is_nan', [x]));
+      const goesOn = neighbour(b, cast(b, b.one('not', [own]), dy.type.elem), axis, reverse);
+      return [m.select(own, b.one('recurrence', [goesOn, dy], { axis, reverse }), 0)];
+    },
+    lower: { kind: 'family', family: name },
+    reference: scan(([x], t, before) => (before === null ? x!.data[t]! : ref(before, x!.data[t]!))),
+  });
+}
+
 export const lineOps = {
   cumsum: defineOp({
     doc: 'y[t] = x[0] + ... + x[t] along an axis, with `reverse` x[t] + ... to the end; integers wrap. `torch.cumsum`.',
@@ -66,6 +88,8 @@ export const lineOps = {
     lower: { kind: 'family', family: 'cumsum' },
     reference: scan(([x], t, before) => (before === null ? x!.data[t]! : before + x!.data[t]!)),
   }),
+  cummax: extremum('greatest', 'cummax', Math.max),
+  cummin: extremum('least', 'cummin', Math.min),
   recurrence: defineOp({
     doc: 'y[t] = a[t] y[t - 1] + x[t] along an axis, y[0] = x[0]; with `reverse` from the end. Running products, moving averages and state space models are made of it.',
     operands: [

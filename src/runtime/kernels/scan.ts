@@ -1,4 +1,4 @@
-/** cumsum and recurrence: each line from one end to the other, neighbouring lines in the lanes of vectors. */
+/** cumsum, cummax, cummin and recurrence: each line from one end to the other, neighbouring lines in the lanes of vectors. */
 import * as K from '../../codegen/builder.ts';
 import type { KernelCall, Target } from '../../codegen/call.ts';
 import { KernelArgs } from '../../codegen/kernel-args.ts';
@@ -16,6 +16,9 @@ export interface Lines {
   readonly x: KBuffer;
   readonly factors: KBuffer | null;
   readonly out: KBuffer;
+  /** What two runs of terms that follow each other come to, and what leaves any run as it is. */
+  readonly join: (a: KExpr, b: KExpr) => KExpr;
+  readonly none: KExpr;
   readonly before: KExpr;
   readonly n: KExpr;
   readonly after: KExpr;
@@ -41,22 +44,31 @@ export function openLines(op: Op): Lines {
     const t = reverse ? s.share(K.sub(s.share(K.sub(n, 1)), i)) : i;
     return s.share(K.add(K.mul(s.share(K.add(K.mul(p, n), t)), after), q), 'at');
   };
-  return { a, x, factors, out, before, n, after, at };
+  return { a, x, factors, out, ...joins(core.kind, x), before, n, after, at };
+}
+
+function joins(kind: string, x: KBuffer): Pick<Lines, 'join' | 'none'> {
+  const elem = K.loadedElem(x.elem);
+  const value = (v: number): KExpr => K.coerce(v, { elem, lanes: 1 });
+  if (kind !== 'cummax' && kind !== 'cummin') return { join: K.add, none: zeroOf(x) };
+  const [low, high] =
+    elem === 'f32' ? [-Infinity, Infinity] : elem === 'i32' ? [-(2 ** 31), 2 ** 31 - 1] : [0, 2 ** 32 - 1];
+  return kind === 'cummax' ? { join: K.max, none: value(low) } : { join: K.min, none: value(high) };
 }
 
 export function scanKernel(op: Op, target: Target, name: string): KernelCall {
-  const { a, x, factors, out, before, n, after, at } = openLines(op);
+  const { a, x, factors, out, join, none, before, n, after, at } = openLines(op);
   const { k, scope: s } = a;
   s.loop(0, before, 1, (p) =>
     vectorLoop(s, K.i32(0), after, target.lanes, 4, (columns) => {
-      const sums = columns.map((c) => k.mutable(K.splat(zeroOf(x), c.steps.length || 1), 'sum'));
+      const sums = columns.map((c) => k.mutable(K.splat(none, c.steps.length || 1), 'sum'));
       s.loop(0, n, 1, (i) =>
         columns.forEach((c, u) => {
           const here = at(p, i, c.base);
           const lanes = c.steps.length || 1;
           const term = K.load(x, here, lanes);
           const sum = sums[u]!;
-          k.set(sum, K.add(factors ? K.mul(K.load(factors, here, lanes), sum) : sum, term));
+          k.set(sum, join(factors ? K.mul(K.load(factors, here, lanes), sum) : sum, term));
           if (factors) k.if(K.eq(i, 0), () => k.set(sum, term));
           k.store(out, here, sum);
         }),

@@ -15,6 +15,51 @@ volume = r(2, 3, 5, 6, 4)
 def wave(*shape):
     return (torch.arange(torch.Size(shape).numel()) + 1.).pow(1.5).sin().reshape(shape)
 
+def placed():
+    """Writing at indices, diagonals, grids, running extrema, places in sorted lines."""
+    x, y, v, t = wave(3, 5), -0.9 * wave(4, 5).flip(0), wave(5), wave(2, 3, 4, 5)
+    i = torch.tensor([[0, 2, 1, 2, 0], [2, 0, 1, 2, 2], [0, 0, 1, 1, 2], [1, 2, 1, 0, 0]])
+    once = torch.tensor([[0, 2, 1, 2, 0], [2, 0, 0, 1, 1]])
+    nan, inf = float("nan"), float("inf")
+    yield "scatter_once", "scatter(x, 0, k, y)", "x.scatter(0, k, y)", dict(x=x, k=once, y=y[:2]), "xy"
+    yield "scatter_last", "scatter(x, -1, k, y)", "x.scatter(-1, k, y)", dict(x=x, k=torch.tensor([[4, 1, 4], [0, 0, 0]]), y=y[:2, :3]), ""
+    yield "scatter_ints", "scatter(x, 1, k, y)", "x.scatter(1, k, y)", dict(x=torch.arange(15).reshape(3, 5), k=i[:3], y=i[:3] + 100), ""
+    yield "index_copy_rows", "index_copy(x, 0, k, y)", "x.index_copy(0, k, y)", dict(x=x, k=torch.tensor([2, 0]), y=y[:2]), "xy"
+    yield "index_copy_middle", "index_copy(x, 1, k, y)", "x.index_copy(1, k, y)", dict(x=t, k=torch.tensor([1, 1]), y=wave(2, 2, 4, 5) + 3), ""
+    for reduce in ("sum", "prod", "mean", "amax", "amin"):
+        for own in (True, False):
+            yield (f"scatter_{reduce}_{str(own).lower()}", f'scatter_reduce(x, 0, k, y, "{reduce}", include_self: {str(own).lower()})',
+                   f'x.scatter_reduce(0, k, y, "{reduce}", include_self={own})', dict(x=x, k=i, y=y), "xy")
+    yield "scatter_amax_ends", 'scatter_reduce(x, 0, k, y, "amax")', 'x.scatter_reduce(0, k, y, "amax")', dict(
+        x=torch.tensor([1., nan, 3., -inf]), k=torch.tensor([0, 0, 2, 3, 2]), y=torch.tensor([inf, 2., nan, -inf, 9.])), ""
+    for offset in (0, 1, -2, 4, -3):
+        yield f"diagonal_{offset}".replace("-", "m"), f"diagonal(x, {offset}, -2, -1)", f"x.diagonal({offset}, -2, -1)", dict(x=t), "x"
+    yield "diagonal_outer", "diagonal(x, 1, 3, 0)", "x.diagonal(1, 3, 0)", dict(x=t), "x"
+    for offset in (0, 2, -1):
+        name = str(offset).replace("-", "m")
+        yield f"diag_vector_{name}", f"diag(x, {offset})", f"x.diag({offset})", dict(x=v), "x"
+        yield f"diag_matrix_{name}", f"diag(x, {offset})", f"x.diag({offset})", dict(x=x), "x"
+    yield "diag_ints", "diag(x)", "x.diag()", dict(x=torch.arange(4)), ""
+    yield "outer_vectors", "outer(x, y)", "torch.outer(x, y)", dict(x=v, y=x[0, :3]), "xy"
+    yield "cross_last", "cross(x, y)", "torch.linalg.cross(x, y)", dict(x=wave(4, 3), y=wave(3, 4).T.contiguous()), "xy"
+    yield "cross_first", "cross(x, y, 0)", "torch.linalg.cross(x, y, dim=0)", dict(x=wave(3, 4), y=wave(4, 3).T.contiguous()), "xy"
+    yield "meshgrid_ij", "meshgrid([x, y, z])", "torch.meshgrid(x, y, z, indexing='ij')", dict(x=v, y=x[0, :2], z=x[1, :3]), "xyz"
+    yield "unbind_middle", "unbind(x, -2)", "x.unbind(-2)", dict(x=wave(2, 3, 4)), "x"
+    for sign in ("max", "min"):
+        yield f"cum{sign}_lines", f"cum{sign}(x, 1)", f"torch.cum{sign}(x, 1)", dict(x=t), "x"
+        yield f"cum{sign}_ties", f"cum{sign}(x, 0)", f"torch.cum{sign}(x, 0)", dict(x=torch.tensor([1., 2., 2., 0., 0., -inf, inf, nan, 3., nan])), ""
+    yield "logcumsumexp_far", "logcumsumexp(x, 1)", "torch.logcumsumexp(x, 1)", dict(x=torch.linspace(-400, 400, 24).reshape(2, 12)), "x"
+    yield "logcumsumexp_down", "logcumsumexp(x, 0)", "torch.logcumsumexp(x, 0)", dict(x=torch.linspace(300, -300, 12)), "x"
+    yield "logcumsumexp_ends", "logcumsumexp(x, 0)", "torch.logcumsumexp(x, 0)", dict(x=torch.tensor([-inf, -inf, -500., -90., 3., 900., -inf, inf, 1.])), ""
+    for right in (False, True):
+        more = f"right: {str(right).lower()}"
+        yield (f"searchsorted_{right}".lower(), f"searchsorted(x, y, {more})", f"torch.searchsorted(x, y, right={right})",
+               dict(x=torch.tensor([-1., 0., 0., 2., 5.]), y=torch.tensor([[-2., 0., 1.], [5., 6., nan]])), "")
+        yield (f"searchsorted_lines_{right}".lower(), f"searchsorted(x, y, {more})", f"torch.searchsorted(x, y, right={right})",
+               dict(x=x.sort().values, y=wave(3, 4)), "")
+        yield (f"bucketize_{right}".lower(), f"bucketize(y, x, {more})", f"torch.bucketize(y, x, right={right})",
+               dict(x=torch.tensor([1, 3, 3, 7]), y=torch.tensor([[0, 3, 8], [1, 4, 7]])), "")
+
 def resized():
     """interpolate: every mode for sequences, images and volumes, up and down, by sizes and by whole and broken factors."""
     inputs = {1: wave(2, 3, 7), 2: wave(2, 3, 5, 6), 3: wave(1, 2, 3, 4, 5)}
@@ -101,6 +146,7 @@ CASES = [
     ("adaptive_max_pool3d", "adaptive_max_pool3d(x, (2, 3, 3))", "F.adaptive_max_pool3d(x, (2, 3, 3))", dict(x=volume), "x"),
     # From here on inputs are drawn from nothing, so that cases before keep theirs.
     *resized(),
+    *placed(),
 ]
 
 def run(expression, inputs, wrt, cots, double):

@@ -1,5 +1,5 @@
 /**
- * cumsum and recurrence on a GPU. Short lines: one invocation each. Longer ones in two levels: a workgroup cuts a line into
+ * cumsum, cummax, cummin and recurrence on a GPU. Short lines: one invocation each. Longer ones in two levels: a workgroup cuts a line into
  * equal parts, one for an invocation, takes each together, and goes through them again with what comes before. The parts,
  * and so the order of sums, depend on the length alone.
  */
@@ -11,7 +11,7 @@ import { mul, product } from '../../../ir/dim.ts';
 import type { Op } from '../../../ir/ir.ts';
 import { num } from '../../../ir/ops/attrs.ts';
 import { coreOf, operandOf, originsOf } from '../region.ts';
-import { openLines, zeroOf } from '../scan.ts';
+import { openLines } from '../scan.ts';
 import { eachIndex, GROUP, workgroups } from './grid.ts';
 
 /** Lines up to this length are one invocation's work. */
@@ -20,7 +20,7 @@ const SHORT = 64;
 /** The kernel of a `fusion {scan}` op. */
 export function scanOnGrid(op: Op, name: string, limits: KernelLimits): KernelCall {
   const l = openLines(op);
-  const { a, x, factors, out, n, after } = l;
+  const { a, x, factors, out, join, none, n, after } = l;
   const { k, scope: s } = a;
   const core = coreOf(op);
   const length = operandOf(op, 0).type.shape[num(core.attrs, 'axis')]!.value;
@@ -36,14 +36,14 @@ export function scanOnGrid(op: Op, name: string, limits: KernelLimits): KernelCa
       if (factors) {
         const more = k.let(K.add(K.mul(K.load(factors, at), sum), term), 'more');
         k.set(sum, K.select(K.eq(i, 0), term, more));
-      } else k.set(sum, K.add(sum, term));
+      } else k.set(sum, join(sum, term));
       see(at);
     });
   };
 
   if (length !== null && length <= SHORT) {
     eachIndex(s, lines, (line) => {
-      const sum = k.mutable(zeroOf(x), 'sum');
+      const sum = k.mutable(none, 'sum');
       run(line, K.i32(0), n, sum, (at) => k.store(out, at, sum));
     });
     return a.finish(name, originsOf(op));
@@ -62,7 +62,7 @@ export function scanOnGrid(op: Op, name: string, limits: KernelLimits): KernelCa
     const part = s.share(K.div(K.add(n, GROUP - 1), GROUP), 'part');
     const from = s.share(K.min(K.mul(local, part), n), 'from');
     const to = s.share(K.min(K.add(from, part), n), 'to');
-    const sum = k.mutable(zeroOf(x), 'sum');
+    const sum = k.mutable(none, 'sum');
     const product = k.mutable(one, 'product');
     run(line, from, to, sum, (at) => {
       if (factors) k.set(product, K.mul(product, K.load(factors, at)));
@@ -71,11 +71,11 @@ export function scanOnGrid(op: Op, name: string, limits: KernelLimits): KernelCa
     k.store(totals, own, sum);
     if (products) k.store(products, own, product);
     k.barrier(short ? 'global' : 'shared');
-    k.set(sum, zeroOf(x));
+    k.set(sum, none);
     k.for(0, local, 1, (i) => {
       const at = K.add(first, i);
       const total = k.let(K.load(totals, at), 'total');
-      const more = k.let(K.add(products ? K.mul(K.load(products, at), sum) : sum, total), 'more');
+      const more = k.let(join(products ? K.mul(K.load(products, at), sum) : sum, total), 'more');
       // The first part has nothing before it, which its first factor, whatever it is, does not change.
       k.set(sum, products ? K.select(K.eq(i, 0), total, more) : more);
     });
