@@ -13,6 +13,7 @@ import { sinkReshapes } from './fuse-reshape.ts';
 import { planStores } from './fuse-recompute.ts';
 import { buildClusters } from './fuse-region.ts';
 import { formOf, joint } from './fuse-rules.ts';
+import { joinSiblings } from './fuse-siblings.ts';
 
 export interface FuseOptions {
   /** false: every op of the program is a kernel of its own. What fused programs are tested against. */
@@ -40,7 +41,8 @@ function fuseRegion(region: Region, target: Target, options: FuseOptions): Regio
   const g = new FusionGraph(parts, results, formOf);
   for (const n of g.nodes) grow(g, n, MAX_BUFFERS[target.kind], merge);
   const built = buildClusters(g, results, merge ? planStores(g) : null);
-  return { params: region.params, ops: built.ops, results: built.results };
+  const ops = merge && target.kind === 'wgsl' ? joinSiblings(built.ops, MAX_BUFFERS.wgsl) : built.ops;
+  return { params: region.params, ops, results: built.results };
 }
 
 /** What is fused already, in kernels of so many tensors at most. Nothing is computed twice: that would need more of them. */
