@@ -5804,7 +5804,7 @@ export block FractionalMaxPool3d(
   forward(x: f32[B, C, D, H, W]) => fractional_max_pool3d(x, kernel_size, output_size, output_ratio, return_indices)
 }
 `,
-  'std/optim': `// Optimizers of torch.optim. Floats and tuples of floats may change while training runs; other hyper-parameters are compiled in.
+  'std/optim': `// Optimizers of torch.optim. With \`maximize\` they climb. Floats and tuples of floats may change while training runs; other hyper-parameters are compiled in.
 
 /// Stochastic gradient descent with momentum; https://pytorch.org/docs/stable/generated/torch.optim.SGD.html.
 /// d = g + weight_decay p;  v = momentum v + (1 - dampening) d (v = d in the first step);  p -= lr v, or lr (d + momentum v) with nesterov.
@@ -5813,13 +5813,14 @@ export optimizer SGD(
   momentum: float = 0.0,
   dampening: float = 0.0,
   weight_decay: float = 0.0,
-  nesterov: bool = false
+  nesterov: bool = false,
+  maximize: bool = false
 ) {
   buffer momentum_buffer: f32[...S] ~ zeros()
   buffer steps: i32[] ~ zeros()
 
   step(p: f32[...S], g: f32[...S]) -> f32[...S] {
-    d = g + weight_decay * p
+    d = rising(g, maximize) + weight_decay * p
     v = select(steps == 0 or momentum == 0.0, d, momentum * momentum_buffer + (1.0 - dampening) * d)
     update momentum_buffer = v
     update steps = steps + 1
@@ -5834,7 +5835,9 @@ export optimizer Adam(
   betas: (float, float) = (0.9, 0.999),
   eps: float = 1e-8,
   weight_decay: float = 0.0,
-  amsgrad: bool = false
+  amsgrad: bool = false,
+  maximize: bool = false,
+  decoupled_weight_decay: bool = false
 ) {
   buffer exp_avg: f32[...S] ~ zeros()
   buffer exp_avg_sq: f32[...S] ~ zeros()
@@ -5842,14 +5845,15 @@ export optimizer Adam(
   buffer steps: i32[] ~ zeros()
 
   step(p: f32[...S], g: f32[...S]) -> f32[...S] {
-    d = g + weight_decay * p
+    d = decayed(rising(g, maximize), p, weight_decay, decoupled_weight_decay)
     t = f32(steps + 1)
     update steps = steps + 1
     update exp_avg = exp_avg + (1.0 - betas.0) * (d - exp_avg)
     update exp_avg_sq = betas.1 * exp_avg_sq + (1.0 - betas.1) * d * d
     if amsgrad { update max_exp_avg_sq = maximum(max_exp_avg_sq, exp_avg_sq) }
     second = if amsgrad { max_exp_avg_sq } else { exp_avg_sq }
-    p - lr / bias_correction(betas.0, t) * (exp_avg / (sqrt(second) / sqrt(bias_correction(betas.1, t)) + eps))
+    shrunk(p, lr, weight_decay, decoupled_weight_decay) -
+      lr / bias_correction(betas.0, t) * (exp_avg / (sqrt(second) / sqrt(bias_correction(betas.1, t)) + eps))
   }
 }
 
@@ -5860,7 +5864,8 @@ export optimizer AdamW(
   betas: (float, float) = (0.9, 0.999),
   eps: float = 1e-8,
   weight_decay: float = 1e-2,
-  amsgrad: bool = false
+  amsgrad: bool = false,
+  maximize: bool = false
 ) {
   buffer exp_avg: f32[...S] ~ zeros()
   buffer exp_avg_sq: f32[...S] ~ zeros()
@@ -5868,10 +5873,11 @@ export optimizer AdamW(
   buffer steps: i32[] ~ zeros()
 
   step(p: f32[...S], g: f32[...S]) -> f32[...S] {
+    d = rising(g, maximize)
     t = f32(steps + 1)
     update steps = steps + 1
-    update exp_avg = exp_avg + (1.0 - betas.0) * (g - exp_avg)
-    update exp_avg_sq = betas.1 * exp_avg_sq + (1.0 - betas.1) * g * g
+    update exp_avg = exp_avg + (1.0 - betas.0) * (d - exp_avg)
+    update exp_avg_sq = betas.1 * exp_avg_sq + (1.0 - betas.1) * d * d
     if amsgrad { update max_exp_avg_sq = maximum(max_exp_avg_sq, exp_avg_sq) }
     second = if amsgrad { max_exp_avg_sq } else { exp_avg_sq }
     p * (1.0 - lr * weight_decay) -
@@ -5887,14 +5893,15 @@ export optimizer RMSprop(
   eps: float = 1e-8,
   weight_decay: float = 0.0,
   momentum: float = 0.0,
-  centered: bool = false
+  centered: bool = false,
+  maximize: bool = false
 ) {
   buffer square_avg: f32[...S] ~ zeros()
   buffer momentum_buffer: f32[...S] ~ zeros()
   if centered { buffer grad_avg: f32[...S] ~ zeros() }
 
   step(p: f32[...S], g: f32[...S]) -> f32[...S] {
-    d = g + weight_decay * p
+    d = rising(g, maximize) + weight_decay * p
     update square_avg = alpha * square_avg + (1.0 - alpha) * d * d
     if centered { update grad_avg = grad_avg + (1.0 - alpha) * (d - grad_avg) }
     spread = if centered { square_avg - grad_avg * grad_avg } else { square_avg }
@@ -5910,13 +5917,14 @@ export optimizer Adagrad(
   lr_decay: float = 0.0,
   weight_decay: float = 0.0,
   initial_accumulator_value: float = 0.0,
-  eps: float = 1e-10
+  eps: float = 1e-10,
+  maximize: bool = false
 ) {
   buffer sum: f32[...S] ~ zeros()
   buffer steps: i32[] ~ zeros()
 
   step(p: f32[...S], g: f32[...S]) -> f32[...S] {
-    d = g + weight_decay * p
+    d = rising(g, maximize) + weight_decay * p
     start = select(steps == 0, initial_accumulator_value, 0.0)
     rate = lr / (1.0 + f32(steps) * lr_decay)
     update steps = steps + 1
@@ -5927,12 +5935,18 @@ export optimizer Adagrad(
 
 /// Zeiler 2012, https://pytorch.org/docs/stable/generated/torch.optim.Adadelta.html. v = rho v + (1 - rho) g^2;
 /// delta = sqrt(u + eps) / sqrt(v + eps) g;  u = rho u + (1 - rho) delta^2;  p -= lr delta.
-export optimizer Adadelta(lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0.0) {
+export optimizer Adadelta(
+  lr: float = 1.0,
+  rho: float = 0.9,
+  eps: float = 1e-6,
+  weight_decay: float = 0.0,
+  maximize: bool = false
+) {
   buffer square_avg: f32[...S] ~ zeros()
   buffer acc_delta: f32[...S] ~ zeros()
 
   step(p: f32[...S], g: f32[...S]) -> f32[...S] {
-    d = g + weight_decay * p
+    d = rising(g, maximize) + weight_decay * p
     update square_avg = rho * square_avg + (1.0 - rho) * d * d
     delta = sqrt(acc_delta + eps) / sqrt(square_avg + eps) * d
     update acc_delta = rho * acc_delta + (1.0 - rho) * delta * delta
@@ -5946,14 +5960,15 @@ export optimizer Adamax(
   lr: float = 2e-3,
   betas: (float, float) = (0.9, 0.999),
   eps: float = 1e-8,
-  weight_decay: float = 0.0
+  weight_decay: float = 0.0,
+  maximize: bool = false
 ) {
   buffer exp_avg: f32[...S] ~ zeros()
   buffer exp_inf: f32[...S] ~ zeros()
   buffer steps: i32[] ~ zeros()
 
   step(p: f32[...S], g: f32[...S]) -> f32[...S] {
-    d = g + weight_decay * p
+    d = rising(g, maximize) + weight_decay * p
     t = f32(steps + 1)
     update steps = steps + 1
     update exp_avg = exp_avg + (1.0 - betas.0) * (d - exp_avg)
@@ -5969,7 +5984,9 @@ export optimizer NAdam(
   betas: (float, float) = (0.9, 0.999),
   eps: float = 1e-8,
   weight_decay: float = 0.0,
-  momentum_decay: float = 4e-3
+  momentum_decay: float = 4e-3,
+  decoupled_weight_decay: bool = false,
+  maximize: bool = false
 ) {
   buffer exp_avg: f32[...S] ~ zeros()
   buffer exp_avg_sq: f32[...S] ~ zeros()
@@ -5977,7 +5994,7 @@ export optimizer NAdam(
   buffer steps: i32[] ~ zeros()
 
   step(p: f32[...S], g: f32[...S]) -> f32[...S] {
-    d = g + weight_decay * p
+    d = decayed(rising(g, maximize), p, weight_decay, decoupled_weight_decay)
     t = f32(steps + 1)
     update steps = steps + 1
     mu = betas.0 * (1.0 - 0.5 * exp(log(0.96) * (t * momentum_decay)))
@@ -5986,7 +6003,8 @@ export optimizer NAdam(
     update exp_avg = exp_avg + (1.0 - betas.0) * (d - exp_avg)
     update exp_avg_sq = betas.1 * exp_avg_sq + (1.0 - betas.1) * d * d
     scale = sqrt(exp_avg_sq / bias_correction(betas.1, t)) + eps
-    p - lr * ((1.0 - mu) / (1.0 - mu_product) * d + mu_next / (1.0 - mu_product * mu_next) * exp_avg) / scale
+    shrunk(p, lr, weight_decay, decoupled_weight_decay) -
+      lr * ((1.0 - mu) / (1.0 - mu_product) * d + mu_next / (1.0 - mu_product * mu_next) * exp_avg) / scale
   }
 }
 
@@ -5997,7 +6015,9 @@ export optimizer RAdam(
   lr: float = 1e-3,
   betas: (float, float) = (0.9, 0.999),
   eps: float = 1e-8,
-  weight_decay: float = 0.0
+  weight_decay: float = 0.0,
+  decoupled_weight_decay: bool = false,
+  maximize: bool = false
 ) {
   const limit = 2.0 / (1.0 - betas.1) - 1.0
 
@@ -6006,7 +6026,7 @@ export optimizer RAdam(
   buffer steps: i32[] ~ zeros()
 
   step(p: f32[...S], g: f32[...S]) -> f32[...S] {
-    d = g + weight_decay * p
+    d = decayed(rising(g, maximize), p, weight_decay, decoupled_weight_decay)
     t = f32(steps + 1)
     update steps = steps + 1
     update exp_avg = exp_avg + (1.0 - betas.0) * (d - exp_avg)
@@ -6017,7 +6037,8 @@ export optimizer RAdam(
     // Where rho is small the root is of a negative number: of no use, but it must not be NaN.
     usable = maximum(rho, 5.0)
     rectified = sqrt((usable - 4.0) * (usable - 2.0) * limit / ((limit - 4.0) * (limit - 2.0) * usable))
-    p - lr * unbiased * select(rho > 5.0, rectified * sqrt(known) / (sqrt(exp_avg_sq) + eps), 1.0)
+    shrunk(p, lr, weight_decay, decoupled_weight_decay) -
+      lr * unbiased * select(rho > 5.0, rectified * sqrt(known) / (sqrt(exp_avg_sq) + eps), 1.0)
   }
 }
 
@@ -6059,7 +6080,7 @@ export optimizer LAMB(
 
 /// Momentum made orthogonal by five Newton-Schulz steps, for matrices; Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/,
 /// https://pytorch.org/docs/stable/generated/torch.optim.Muon.html (which computes the steps in bf16). m = momentum m + (1 - momentum) g;
-/// p = (1 - lr weight_decay) p - lr sqrt(max(1, rows / columns)) orthogonal(momentum m + (1 - momentum) g). Parameters that are no
+/// p = (1 - lr weight_decay) p - lr sqrt(max(1, rows / columns)) orthogonal(momentum m + (1 - momentum) g), or 0.2 sqrt(max(rows, columns)) with "match_rms_adamw". Parameters that are no
 /// matrices take the step without making it orthogonal: give them their own lr.
 export optimizer Muon(
   lr: float = 1e-3,
@@ -6068,7 +6089,8 @@ export optimizer Muon(
   nesterov: bool = true,
   ns_coefficients: (float, float, float) = (3.4445, -4.775, 2.0315),
   eps: float = 1e-7,
-  ns_steps: int = 5
+  ns_steps: int = 5,
+  adjust_lr_fn: "original" | "match_rms_adamw" = "original"
 ) {
   buffer momentum_buffer: f32[...S] ~ zeros()
 
@@ -6076,12 +6098,19 @@ export optimizer Muon(
     update momentum_buffer = momentum_buffer + (1.0 - momentum) * (g - momentum_buffer)
     u = if nesterov { g + momentum * (momentum_buffer - g) } else { momentum_buffer }
     direction = if len(S) == 2 {
-      sqrt(max(1.0, float(S[0]) / float(S[1]))) * orthogonal_part(u, ns_coefficients, eps, ns_steps)
+      muon_rate(S[0], S[1], adjust_lr_fn) * orthogonal_part(u, ns_coefficients, eps, ns_steps)
     } else {
       u
     }
     p * (1.0 - lr * weight_decay) - lr * direction
   }
+}
+
+/// What a step of a matrix is multiplied by: Jordan's rule, or that of Liu et al. 2025, with which the rates of AdamW fit.
+fn muon_rate(rows: int, columns: int, rule: "original" | "match_rms_adamw") => if rule == "original" {
+  sqrt(max(1.0, float(rows) / float(columns)))
+} else {
+  0.2 * sqrt(max(float(rows), float(columns)))
 }
 
 /// About U V^T of the singular value decomposition U S V^T: the quintic a x + b x^3 + c x^5 brings every singular value near 1.
@@ -6095,8 +6124,110 @@ fn orthogonal_part(x: f32[R, C], k: (float, float, float), eps: float, rounds: i
   if R > C { transpose(y) } else { y }
 }
 
+/// The gradient of what is to be made small.
+fn rising(g: f32[...S], maximize: bool) -> f32[...S] => if maximize { -g } else { g }
+
+/// The gradient with that of weight_decay |p|^2 / 2, unless decay is decoupled: then the parameter is shrunk itself.
+fn decayed(g: f32[...S], p: f32[...S], weight_decay: f32[], decoupled: bool) -> f32[...S] =>
+  if decoupled { g } else { g + weight_decay * p }
+
+fn shrunk(p: f32[...S], lr: f32[], weight_decay: f32[], decoupled: bool) -> f32[...S] =>
+  if decoupled { p * (1.0 - lr * weight_decay) } else { p }
+
 /// 1 - beta^t. Through expm1, because 1 - pow(beta, t) loses four digits of f32 when beta is near 1.
 fn bias_correction(beta: float, t: f32[]) -> f32[] => -expm1(t * log(beta))
+
+// Optimizers of torch.optim that work out a rate for each element, row or step.
+
+/// Stochastic gradient descent whose rate falls, with an average of the parameters in \`ax\`; Polyak & Juditsky 1992,
+/// https://pytorch.org/docs/stable/generated/torch.optim.ASGD.html. p = (1 - lambd eta) p - eta g with eta = lr at first and
+/// lr / (1 + lambd lr t)^alpha after step t;  ax += (p - ax) / max(1, t - t0).
+export optimizer ASGD(
+  lr: float = 1e-2,
+  lambd: float = 1e-4,
+  alpha: float = 0.75,
+  t0: float = 1e6,
+  weight_decay: float = 0.0,
+  maximize: bool = false
+) {
+  buffer ax: f32[...S] ~ zeros()
+  buffer eta: f32[] ~ zeros()
+  buffer steps: i32[] ~ zeros()
+
+  step(p: f32[...S], g: f32[...S]) -> f32[...S] {
+    d = rising(g, maximize) + weight_decay * p
+    t = f32(steps)
+    rate = select(steps == 0, lr, eta)
+    next = p * (1.0 - lambd * rate) - rate * d
+    update ax = ax + (next - ax) / maximum(t - t0, 1.0)
+    update eta = lr / pow(1.0 + lambd * lr * (t + 1.0), alpha)
+    update steps = steps + 1
+    next
+  }
+}
+
+/// Steps of each element that grow while its gradient keeps its sign and shrink when it turns, for whole batches; Riedmiller & Braun 1993,
+/// https://pytorch.org/docs/stable/generated/torch.optim.Rprop.html. The step size is lr at first, then times etas.1 or etas.0, within
+/// step_sizes;  p -= sign(g) size, but an element that turned waits for one step.
+export optimizer Rprop(
+  lr: float = 1e-2,
+  etas: (float, float) = (0.5, 1.2),
+  step_sizes: (float, float) = (1e-6, 50.0),
+  maximize: bool = false
+) {
+  buffer prev: f32[...S] ~ zeros()
+  buffer step_size: f32[...S] ~ zeros()
+  buffer steps: i32[] ~ zeros()
+
+  step(p: f32[...S], g: f32[...S]) -> f32[...S] {
+    d = rising(g, maximize)
+    turn = sign(d * prev)
+    factor = select(turn > 0.0, etas.1, select(turn < 0.0, etas.0, 1.0))
+    size = select(steps == 0, lr, step_size) * factor
+    kept = select(turn < 0.0, 0.0, d)
+    update step_size = minimum(maximum(size, step_sizes.0), step_sizes.1)
+    update prev = kept
+    update steps = steps + 1
+    p - sign(kept) * step_size
+  }
+}
+
+/// A step of the size of the parameters, divided by the root of a mean square that a matrix keeps as means of its rows and of its columns;
+/// Shazeer & Stern 2018, https://pytorch.org/docs/stable/generated/torch.optim.Adafactor.html. v = row col / mean(row), each mean moving by
+/// t^beta2_decay;  u = g / max(sqrt(v), eps.0);  p = (1 - lr weight_decay) p - min(lr, 1 / sqrt(t)) max(eps.1, rms(p)) u / max(1, rms(u) / d).
+/// The means are stored as matrices of the parameter's shape. eps.0 stands for the smallest step of f32 at 1.
+export optimizer Adafactor(
+  lr: float = 1e-2,
+  beta2_decay: float = -0.8,
+  eps: (float, float) = (1.1920928955078125e-7, 1e-3),
+  d: float = 1.0,
+  weight_decay: float = 0.0,
+  maximize: bool = false
+) {
+  buffer row_var: f32[...S] ~ zeros()
+  buffer col_var: f32[...S] ~ zeros()
+  buffer steps: i32[] ~ zeros()
+
+  step(p: f32[...S], g: f32[...S]) -> f32[...S] {
+    up = rising(g, maximize)
+    t = f32(steps + 1)
+    update steps = steps + 1
+    moved = pow(t, beta2_decay)
+    square = up * up
+    factored = len(S) > 1
+    update row_var = row_var + moved * ((if factored { mean(square, -1, keepdim: true) } else { square }) - row_var)
+    if factored { update col_var = col_var + moved * (mean(square, -2, keepdim: true) - col_var) }
+    v = if factored {
+      row_var * col_var / maximum(mean(row_var, -2, keepdim: true), eps.0)
+    } else {
+      row_var
+    }
+    u = up * rsqrt(maximum(v, eps.0 * eps.0))
+    count = sqrt(f32(prod(S)))
+    rate = maximum(norm(p) / count, eps.1) * minimum(lr, rsqrt(t))
+    p * (1.0 - lr * weight_decay) - rate / maximum(norm(u) / (count * d), 1.0) * u
+  }
+}
 
 // How training moves: schedules (the factor of lr at a step, counted from 0) and the scale of a loss in half precision.
 

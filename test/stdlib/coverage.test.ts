@@ -7,7 +7,7 @@ import { OPS } from '../../src/ir/ops/table.ts';
 import type { FnDecl } from '../../src/parser/ast.ts';
 import { parse } from '../../src/parser/index.ts';
 import { STDLIB } from '../../src/stdlib.generated.ts';
-import { askPyTorch, onPyTorch } from '../support/pytorch.ts';
+import { onPyTorch, whatPyTorchSays } from '../support/pytorch.ts';
 
 /** Names of PyTorch, or patterns of them, that the library does not have. */
 const WITHOUT = {
@@ -112,8 +112,7 @@ const namesOf = (module: string): ReadonlySet<string> =>
   new Set(parse(STDLIB[module]!, '', new DiagnosticBag()).decls.flatMap((d) => (d.exported ? [d.name.name] : [])));
 
 const onTorch = onPyTorch();
-let asked: Torch | undefined;
-const torch = (): Torch => (asked ??= askPyTorch<Torch>(SCRIPT));
+const torch = whatPyTorchSays<Torch>(SCRIPT);
 
 onTorch('every name of torch.nn, torch.nn.functional and torch.nn.init', (t) => {
   const used = new Set<string>();

@@ -8,7 +8,7 @@ import { DiagnosticBag } from '../../src/diagnostics/index.ts';
 import type { BlockDecl, FnDecl } from '../../src/parser/ast.ts';
 import { parse } from '../../src/parser/index.ts';
 import { block } from '../support/check.ts';
-import { askPyTorch, onPyTorch } from '../support/pytorch.ts';
+import { onPyTorch, whatPyTorchSays } from '../support/pytorch.ts';
 
 /** Parameters of PyTorch that no block has. */
 const ABSENT: Readonly<Record<string, string>> = {
@@ -138,9 +138,7 @@ const blocks: readonly { readonly decl: BlockDecl | FnDecl; readonly source: str
 const plain = (text: string): string => (Number.isNaN(Number(text)) ? text : String(Number(text)));
 
 const onTorch = onPyTorch();
-let asked: Torch | undefined;
-const torch = (): Torch =>
-  (asked ??= askPyTorch<Torch>(SCRIPT, { names: blocks.map(({ decl }) => decl.name.name), layers: LAYERS }));
+const torch = whatPyTorchSays<Torch>(SCRIPT, { names: blocks.map(({ decl }) => decl.name.name), layers: LAYERS });
 
 onTorch('names, order and defaults of hyper-parameters', (t) => {
   const used = new Set<string>();

@@ -6,7 +6,7 @@ import type { ExecutionContext } from 'ava';
 import { compile } from '../../src/compile.ts';
 import { tensor, Tensor, type Model, type Result } from '../../src/runtime/index.ts';
 import { close } from './networks.ts';
-import { askPyTorch, onPyTorch } from './pytorch.ts';
+import { onPyTorch, whatPyTorchSays } from './pytorch.ts';
 
 /** Random numbers of a shape, or given ones: of integers or booleans they are the argument's type. */
 export type Input =
@@ -95,14 +95,13 @@ def answer(case, seed):
 print(json.dumps([answer(case, i) for i, case in enumerate(given)]))
 `;
 
-/** A test for each case. PyTorch answers all at once, in the first test that runs: a process of it takes seconds to start. */
+/** A test for each case. PyTorch answers all at once. */
 export function liveTests(cases: Readonly<Record<string, LiveCase>>): void {
   const onTorch = onPyTorch();
-  let asked: readonly Answer[] | undefined;
+  const answers = whatPyTorchSays<readonly Answer[]>(SCRIPT, Object.values(cases));
   for (const [i, [name, c]] of Object.entries(cases).entries()) {
     onTorch(name, async (t) => {
-      asked ??= askPyTorch<readonly Answer[]>(SCRIPT, Object.values(cases));
-      await check(t, c, asked[i]!);
+      await check(t, c, answers()[i]!);
     });
   }
 }
