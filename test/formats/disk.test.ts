@@ -20,6 +20,8 @@ import { streamSafetensors } from '../../src/runtime/safetensors.ts';
 import { netwright } from '../support/cli.ts';
 import { onNative } from '../support/native.ts';
 
+const native = await onNative();
+
 /** More than one part of what is read at once (16 MiB), and no whole number of what is copied at once (1 MiB). */
 const LARGE = 4_500_001;
 
@@ -61,7 +63,6 @@ function check(t: ExecutionContext, model: Model): void {
   t.true(Buffer.from(model.state_dict().get('large')!.readSync().buffer).equals(Buffer.from(counting.buffer)));
 }
 
-const native = await onNative();
 for (const [device, lane] of [
   ['cpu', test],
   ['native', native],

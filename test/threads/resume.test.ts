@@ -4,6 +4,8 @@ import { loadRun, runToBytes, tensor, type Model, type Tensor } from '../../src/
 import { onNative } from '../support/native.ts';
 import { modelOn, type On } from '../support/thread-bits.ts';
 
+const native = await onNative();
+
 /** All that a run remembers: draws of steps and of other calls, buffers, averages, a plateau, the loss scale, gradients that wait. */
 const SOURCE = `
 import { Linear, BatchNorm1d, Dropout } from "std/nn"
@@ -84,5 +86,4 @@ async function stops(t: ExecutionContext, on: On): Promise<void> {
 }
 
 test('on the cpu', stops, { targets: ['wasm'], device: 'cpu' });
-const native = await onNative();
 native('in native code', stops, { targets: ['wasm', 'native'], device: 'native' });
