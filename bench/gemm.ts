@@ -8,6 +8,7 @@ import type { KExpr } from '../src/codegen/kernel.ts';
 import type { KernelCall } from '../src/codegen/call.ts';
 import { WASM } from '../src/codegen/targets.ts';
 import { printWasm, SCRATCH_BYTES } from '../src/codegen/wasm/print.ts';
+import { wasmFor } from '../src/runtime/fma.ts';
 import * as D from '../src/ir/dim.ts';
 import type { Value } from '../src/ir/ir.ts';
 import { NO_ORIGIN } from '../src/ir/ir.ts';
@@ -53,9 +54,9 @@ function product(n: number): () => void {
 
 function instantiate(kernel: KernelCall['kernel'], frame: readonly number[], bytes: number): () => void {
   const steps = [{ kind: 'kernel', kernel: 0, slots: frame.map((_, i) => i) }] as const;
-  const code = printWasm({ kernels: [kernel], programs: [{ name: 'main', steps }] }, { relaxed: true });
+  const code = wasmFor(printWasm({ kernels: [kernel], programs: [{ name: 'main', steps }] }), 'relaxed');
   const memory = new WebAssembly.Memory({ initial: Math.ceil(bytes / 65536) + 1 });
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(code)), {
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(code), {
     env: { memory, ...ONE_THREAD },
   });
   const words = new Float32Array(memory.buffer);

@@ -56,11 +56,7 @@ export function assemble(
   const { block } = programs;
   const { pool, linked } = linkAll(programs, programs.entries, target, sources, options);
   const input = { kernels: pool.kernels, programs: linked };
-  const { sharedFrom } = options;
-  const wasm = {
-    simd: printWasm(input, { relaxed: false, sharedFrom }),
-    relaxed: printWasm(input, { relaxed: true, sharedFrom }),
-  };
+  const wasm = printWasm(input, { sharedFrom: options.sharedFrom });
   const shape = { segments: programs.segments, tensors: programs.tensors, programs: linked };
   const artifact: Artifact = {
     format: 1,

@@ -38,11 +38,18 @@ export interface Artifact {
    * One WebAssembly module: imports `env.memory`, `env.share` and `env.barrier` (see threads.ts), exports each program's driver
    * under its name: (frame: i32) -> i32.
    */
-  readonly wasm: { readonly simd: Uint8Array; readonly relaxed: Uint8Array };
+  readonly wasm: WasmCode;
   /** The programs that run on a GPU; null where the block was not compiled for it. */
   readonly webgpu: WebGpuCode | null;
   /** The programs in C, for a shared object made by the system's compiler; null where the block was not compiled for it. */
   readonly native: NativeCode | null;
+}
+
+/** A module that every engine with SIMD takes, and how to make its multiply-adds single instructions (runtime/fma.ts). */
+export interface WasmCode {
+  readonly plain: Uint8Array;
+  /** Offsets of the multiplications and additions that belong together, each as its distance from the one before, in LEB128. */
+  readonly fusible: Uint8Array;
 }
 
 /** What C was written for. It runs on any machine; on this kind it is fast. */

@@ -14,6 +14,7 @@ import {
 import type { Executor, ExecutorOptions, InputSource } from './backend.ts';
 import type { CpuDevice, HostDevice } from './device.ts';
 import { widthOf } from './elem.ts';
+import { wasmFor } from './fma.ts';
 import { endless, whileLimit } from './loops.ts';
 import { aligned, checkSizes, plan, type Plan } from './plan.ts';
 import { evaluateSize, type Binding } from './sizes.ts';
@@ -253,7 +254,7 @@ export async function cpuExecutor(
   options: ExecutorOptions = {},
 ): Promise<HostExecutor> {
   const threads = Math.min(options.threads ?? 1, MOST_THREADS);
-  const plain = artifact.wasm[on.variant] as Uint8Array<ArrayBuffer>;
+  const plain = wasmFor(artifact.wasm, on.variant);
   const { wasm: memory, shared } = on.memory;
   const module = await WebAssembly.compile(shared ? withSharedMemory(plain) : plain);
   const hands = shared && threads > 1 ? await on.threads().add(module, threads) : null;

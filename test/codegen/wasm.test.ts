@@ -11,6 +11,7 @@ import type { Kernel } from '../../src/codegen/kernel.ts';
 import { printKernel } from '../../src/codegen/print.ts';
 import type { WasmProgram } from '../../src/codegen/wasm/print.ts';
 import { printWasm, SCRATCH_BYTES } from '../../src/codegen/wasm/print.ts';
+import { wasmFor } from '../../src/runtime/fma.ts';
 import { NO_ORIGIN } from '../../src/ir/ir.ts';
 import type { Step } from '../../src/runtime/artifact.ts';
 import { hasRelaxedSimd } from '../../src/runtime/features.ts';
@@ -21,9 +22,9 @@ import { ONE_THREAD } from '../../src/runtime/threads.ts';
 type Driver = (frame: number) => number;
 
 function instantiate(kernels: readonly Kernel[], programs: readonly WasmProgram[], relaxed: boolean) {
-  const bytes = printWasm({ kernels, programs }, { relaxed });
+  const bytes = wasmFor(printWasm({ kernels, programs }), relaxed ? 'relaxed' : 'simd');
   const memory = new WebAssembly.Memory({ initial: 4 });
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(bytes)), {
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
     env: { memory, ...ONE_THREAD },
   });
   return { memory, exports: exports as Record<string, Driver> };
@@ -183,21 +184,18 @@ test('a vector of the wrong width and too large an array are refused', (t) => {
   const k = new KernelBuilder();
   const out = k.buffer('out', 'f32', 'write');
   k.store(out, 0, k.let(mul(load(out, 0, 8), 2)));
-  t.throws(() => printWasm({ kernels: [k.finish('wide', [NO_ORIGIN])], programs: [] }, { relaxed: false }), {
+  t.throws(() => printWasm({ kernels: [k.finish('wide', [NO_ORIGIN])], programs: [] }), {
     message: /4 lanes/,
   });
   const l = new KernelBuilder();
   l.store(l.local('big', 'f32', 20000), 0, cast(i32(1), 'f32'));
-  t.throws(() => printWasm({ kernels: [l.finish('big', [NO_ORIGIN])], programs: [] }, { relaxed: false }), {
+  t.throws(() => printWasm({ kernels: [l.finish('big', [NO_ORIGIN])], programs: [] }), {
     message: /big/,
   });
 });
 
 test('the code of a small kernel reads as one would write it', async (t) => {
-  const bytes = printWasm(
-    { kernels: [axpy()], programs: [{ name: 'main', steps: [call(0, 0, 1, 2)] }] },
-    { relaxed: false },
-  );
+  const bytes = printWasm({ kernels: [axpy()], programs: [{ name: 'main', steps: [call(0, 0, 1, 2)] }] }).plain;
   const { readWasm } = await wabt();
   const module = readWasm(bytes, { readDebugNames: true });
   module.validate();
@@ -205,4 +203,21 @@ test('the code of a small kernel reads as one would write it', async (t) => {
   const file = new URL('../cases/wasm/axpy/expected.wat', import.meta.url);
   if (process.env['UPDATE'] || !existsSync(file)) writeFileSync(file, text);
   t.is(text, readFileSync(file, 'utf8'));
+});
+
+test('one module gives both variants: the same size, valid, and other instructions only where they belong together', (t) => {
+  const k = new KernelBuilder();
+  const [x, out] = [k.buffer('x', 'f32'), k.buffer('out', 'f32', 'write')];
+  const v = load(x, 0, 4);
+  // A multiply-add inside another, scalars, and a product and a sum that are none.
+  k.store(out, 0, fma(v, v, fma(v, k.let(add(v, mul(v, v))), v)));
+  k.store(out, 4, fma(load(x, 1), load(x, 2), load(x, 3)));
+  const code = printWasm({ kernels: [k.finish('nested', [NO_ORIGIN])], programs: [] });
+  const [plain, relaxed] = [wasmFor(code, 'simd'), wasmFor(code, 'relaxed')];
+  t.deepEqual([...plain], [...code.plain]);
+  t.is(plain.length, relaxed.length);
+  t.true(WebAssembly.validate(plain) && WebAssembly.validate(relaxed));
+  const count = (bytes: Uint8Array, find: string): number => Buffer.from(bytes).toString('hex').split(find).length - 1;
+  t.deepEqual([count(plain, 'fd8502'), count(plain, 'fde601'), count(plain, 'fde401')], [0, 4, 4]);
+  t.deepEqual([count(relaxed, 'fd8502'), count(relaxed, 'fde601'), count(relaxed, 'fde401')], [3, 1, 1]);
 });

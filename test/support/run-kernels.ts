@@ -2,6 +2,7 @@
 import type { CallArg, KernelCall } from '../../src/codegen/call.ts';
 import type { Kernel } from '../../src/codegen/kernel.ts';
 import { printWasm, SCRATCH_BYTES } from '../../src/codegen/wasm/print.ts';
+import { wasmFor } from '../../src/runtime/fma.ts';
 import type { DimLike } from '../../src/ir/dim.ts';
 import * as D from '../../src/ir/dim.ts';
 import type { ElemType, Value } from '../../src/ir/ir.ts';
@@ -58,9 +59,9 @@ export function prepare(
     }),
   }));
   for (const [v, words] of data) place(v, words.byteLength);
-  const bytes = printWasm({ kernels, programs: [{ name: 'main', steps }] }, { relaxed });
+  const bytes = wasmFor(printWasm({ kernels, programs: [{ name: 'main', steps }] }), relaxed ? 'relaxed' : 'simd');
   const memory = new WebAssembly.Memory({ initial: Math.ceil(top / 65536) + 1 });
-  const instance = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(bytes)), {
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
     env: { memory, ...ONE_THREAD },
   });
   new Float32Array(memory.buffer).fill(NaN, SCRATCH_BYTES / 4);

@@ -48,7 +48,7 @@ export function linkFunc(module: Module, name: string, roles: Roles = {}, option
     ...bareArtifact(name),
     segments: segmentsOf(func, roles),
     programs: [program],
-    wasm: { simd: printWasm(code, { relaxed: false }), relaxed: printWasm(code, { relaxed: true }) },
+    wasm: printWasm(code),
     webgpu: onGpu
       ? {
           workgroupBytes: 0,
@@ -62,7 +62,6 @@ export function linkFunc(module: Module, name: string, roles: Roles = {}, option
 
 /** An artifact with nothing in it. */
 export function bareArtifact(name: string): Artifact {
-  const nothing = printWasm({ kernels: [], programs: [] }, { relaxed: false });
   return {
     format: 1,
     name,
@@ -77,7 +76,7 @@ export function bareArtifact(name: string): Artifact {
     programs: [],
     train: null,
     kernels: [],
-    wasm: { simd: nothing, relaxed: nothing },
+    wasm: printWasm({ kernels: [], programs: [] }),
     webgpu: null,
     native: null,
   };

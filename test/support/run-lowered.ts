@@ -4,6 +4,7 @@ import type { Kernel } from '../../src/codegen/kernel.ts';
 import { lowerFunc } from '../../src/codegen/lower.ts';
 import { WASM } from '../../src/codegen/targets.ts';
 import { printWasm, SCRATCH_BYTES } from '../../src/codegen/wasm/print.ts';
+import { wasmFor } from '../../src/runtime/fma.ts';
 import * as D from '../../src/ir/dim.ts';
 import type { Func, Module, Value } from '../../src/ir/ir.ts';
 import { ndarray, sizeOf, type NdArray } from '../../src/ir/ndarray.ts';
@@ -122,9 +123,12 @@ export function runFused(func: Func, inputs: readonly NdArray[], options: RunOpt
   const frameAt = grab(4 * frame.length);
   const outs = func.body.results.map((v) => ({ v, at: place(v) }));
 
-  const bytes = printWasm({ kernels, programs: [{ name: 'main', steps }] }, { relaxed: options.relaxed ?? false });
+  const bytes = wasmFor(
+    printWasm({ kernels, programs: [{ name: 'main', steps }] }),
+    options.relaxed ? 'relaxed' : 'simd',
+  );
   const memory = new WebAssembly.Memory({ initial: Math.ceil(top / 65536) + 1 });
-  const instance = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(bytes)), {
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
     env: { memory, ...ONE_THREAD },
   });
   // What a kernel does not write must show.

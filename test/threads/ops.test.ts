@@ -15,8 +15,7 @@ import { bareArtifact } from '../support/run-linked.ts';
 const onThreads = (threads: number): Batch =>
   new Batch(WASM, async ({ kernels, programs, segments }) => {
     const code = { kernels, programs };
-    const [simd, relaxed] = [false, true].map((r) => printWasm(code, { relaxed: r, sharedFrom: 0 }));
-    const artifact = { ...bareArtifact('batch'), segments, programs, wasm: { simd: simd!, relaxed: relaxed! } };
+    const artifact = { ...bareArtifact('batch'), segments, programs, wasm: printWasm(code, { sharedFrom: 0 }) };
     const executor = await createExecutor(artifact, cpuDevice(), { threads });
     await cpuDevice().threads().ready();
     return executor;

@@ -35,7 +35,7 @@ test('workers end with the last module, and start again', async (t) => {
   t.true(memory.shared);
   const before = memory.used;
   const threads = new Threads(memory);
-  const bytes = withSharedMemory(printWasm({ kernels: [], programs: [] }, { relaxed: false }));
+  const bytes = withSharedMemory(printWasm({ kernels: [], programs: [] }).plain);
   const module = await WebAssembly.compile(bytes);
   for (let round = 0; round < 2; round++) {
     const first = await threads.add(module, 3);

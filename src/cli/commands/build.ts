@@ -18,6 +18,7 @@ import { fault } from '../fault.ts';
 import { dimSetting, GPU_LIMIT, gpuLimit, setting, trainSetting, targetOption } from '../options.ts';
 import { checkOutput } from '../output.ts';
 import { compileFile } from '../program.ts';
+import { wasmFor } from '../../runtime/fma.ts';
 import { wasmText } from '../wat.ts';
 
 interface BuildOptions {
@@ -106,7 +107,7 @@ export function buildCommand(): Command {
             for (const k of block.artifact.webgpu?.kernels ?? []) process.stdout.write(`${k.code}\n`);
           else if (options.emit === 'c')
             for (const unit of block.artifact.native?.units ?? []) process.stdout.write(unit);
-          else process.stdout.write(await wasmText(block.artifact.wasm.relaxed));
+          else process.stdout.write(await wasmText(wasmFor(block.artifact.wasm, 'relaxed')));
         }
         return;
       }

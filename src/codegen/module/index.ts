@@ -2,7 +2,7 @@
  * Writes compiled blocks as a typed module: a class each, with the kernels inside. It imports the runtime and nothing
  * else. As TypeScript, or as JavaScript with a declaration file. Equal artifacts give equal bytes.
  */
-import type { Artifact } from '../../runtime/artifact.ts';
+import type { Artifact, WasmCode } from '../../runtime/artifact.ts';
 import { toBase64 } from '../../runtime/base64.ts';
 import { classText, dataName, type Form } from './class.ts';
 import { stringLiteral } from './escape.ts';
@@ -49,7 +49,7 @@ function dataText(artifact: Artifact, form: 'ts' | 'js'): string {
   const { wasm, ...data } = artifact;
   const json = `JSON.parse(\n    ${stringLiteral(JSON.stringify(data))},\n  )`;
   const cast = form === 'ts' ? `(${json} as Omit<$Artifact, 'wasm'>)` : json;
-  const code = (key: 'simd' | 'relaxed'): string =>
+  const code = (key: keyof WasmCode): string =>
     `    get ${key}() {\n      return $fromBase64(\n        '${toBase64(wasm[key])}',\n      );\n    },\n`;
-  return `const ${dataName(artifact)}${form === 'ts' ? ': $Artifact' : ''} = {\n  ...${cast},\n  wasm: {\n${code('simd')}${code('relaxed')}  },\n};\n`;
+  return `const ${dataName(artifact)}${form === 'ts' ? ': $Artifact' : ''} = {\n  ...${cast},\n  wasm: {\n${code('plain')}${code('fusible')}  },\n};\n`;
 }

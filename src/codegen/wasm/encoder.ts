@@ -1,4 +1,5 @@
 /** Assembles a WebAssembly module: deduplicated types, one imported memory, functions, exports, and names for profilers. */
+import type { WasmCode } from '../../runtime/artifact.ts';
 import { Bytes } from './bytes.ts';
 
 export const I32_TYPE = 0x7f;
@@ -14,6 +15,8 @@ export interface WasmFunction {
   readonly result: ValueType | null;
   /** Instructions without the final `end`. */
   readonly code: Bytes;
+  /** Offsets in `code`. */
+  readonly fusible: readonly number[];
   /** null where only the module itself calls it. */
   readonly exportName: string | null;
 }
@@ -38,7 +41,7 @@ export function encodeModule(
   imports: readonly WasmImport[],
   functions: readonly WasmFunction[],
   globals: readonly WasmGlobal[],
-): Uint8Array {
+): WasmCode {
   const types = new Map<string, number>();
   const typeOf = (f: WasmImport): number => {
     const key = `${f.params.join()} ${f.result ?? ''}`;
@@ -50,11 +53,12 @@ export function encodeModule(
   const typeIndices = functions.map(typeOf);
 
   const out = new Bytes().u8(0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00);
-  const section = (id: number, count: number, each: Iterable<(b: Bytes) => void>): void => {
-    if (count === 0) return;
+  /** Gives the offset of the section's contents. */
+  const section = (id: number, count: number, each: Iterable<(b: Bytes) => void>): number => {
+    if (count === 0) return out.length;
     const body = new Bytes().u32(count);
     for (const write of each) write(body);
-    out.u8(id).sized(body);
+    return out.u8(id).sized(body).length - body.length;
   };
 
   section(
@@ -94,13 +98,20 @@ export function encodeModule(
     exports.length,
     exports.map((e) => (b: Bytes) => b.name(e.name).u8(e.kind).u32(e.index)),
   );
-  section(
+  const fusible: number[] = [];
+  const code = section(
     SECTION.code,
     functions.length,
-    functions.map((f) => (b: Bytes) => b.sized(body(f))),
+    functions.map((f) => (b: Bytes) => {
+      const end = b.sized(body(f)).length;
+      // The last byte of a body is its `end`.
+      for (const at of f.fusible) fusible.push(end - 1 - f.code.length + at);
+    }),
   );
   out.u8(SECTION.custom).sized(nameSection([...imports, ...functions]));
-  return out.finish();
+  const sites = new Bytes();
+  fusible.forEach((at, i) => sites.u32(i === 0 ? code + at : at - fusible[i - 1]!));
+  return { plain: out.finish(), fusible: sites.finish() };
 }
 
 function body(f: WasmFunction): Bytes {

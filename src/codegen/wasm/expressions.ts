@@ -13,13 +13,11 @@ import { LANES, valueType } from './types.ts';
 
 export class ExpressionPrinter {
   readonly f: FunctionWriter;
-  private readonly relaxed: boolean;
   private readonly vars = new Map<KVar, number>();
   readonly addresses: AddressPrinter;
 
-  constructor(f: FunctionWriter, relaxed: boolean, places: Places) {
+  constructor(f: FunctionWriter, places: Places) {
     this.f = f;
-    this.relaxed = relaxed;
     this.addresses = new AddressPrinter(f, places, (e) => this.expr(e));
   }
 
@@ -232,26 +230,17 @@ export class ExpressionPrinter {
     this.f.simd(e.op === 'shl' ? SIMD.i32x4Shl : e.type.elem === 'i32' ? SIMD.i32x4ShrS : SIMD.i32x4ShrU);
   }
 
-  /** Scalars use the vector instruction too: a tail rounds as the body does. */
+  /** As multiplication and addition, of which the runtime makes one instruction. Of vectors for scalars too: a tail rounds as the body does. */
   private fma(e: KExpr & { k: 'fma' }): void {
     const { f } = this;
     const scalar = e.type.lanes === 1;
     const operand = (a: KExpr): void => (scalar ? this.splat(a) : this.expr(a));
-    if (this.relaxed) {
-      operand(e.a);
-      operand(e.b);
-      operand(e.c);
-      f.simd(SIMD.relaxedMadd);
-      if (scalar) this.extract(vec('f32', LANES), 0);
-      return;
-    }
-    this.expr(e.a);
-    this.expr(e.b);
-    if (scalar) f.op(OP.f32Mul);
-    else f.simd(SIMD.f32x4Mul);
-    this.expr(e.c);
-    if (scalar) f.op(OP.f32Add);
-    else f.simd(SIMD.f32x4Add);
+    operand(e.a);
+    operand(e.b);
+    f.half(SIMD.f32x4Mul);
+    operand(e.c);
+    f.half(SIMD.f32x4Add);
+    if (scalar) this.extract(vec('f32', LANES), 0);
   }
 
   private select(e: KExpr & { k: 'select' }): void {

@@ -1,13 +1,21 @@
 /** The code of one WebAssembly function while it is written: instructions, and locals handed out by type. */
 import { Bytes } from './bytes.ts';
-import type { ValueType } from './encoder.ts';
+import type { ValueType, WasmFunction } from './encoder.ts';
 import { OP } from './opcodes.ts';
 
 export class FunctionWriter {
   readonly code = new Bytes();
   readonly params: ValueType[] = [];
   readonly locals: ValueType[] = [];
+  /** Where `code` has a multiplication or addition that relaxed SIMD does in one: see runtime/fma.ts. */
+  readonly fusible: number[] = [];
   private readonly free = new Map<ValueType, number[]>();
+
+  /** What a module holds of it. */
+  get written(): Pick<WasmFunction, 'params' | 'locals' | 'code' | 'fusible'> {
+    const { params, locals, code, fusible } = this;
+    return { params, locals, code, fusible };
+  }
 
   /** Parameters come first. */
   param(type: ValueType): number {
@@ -39,6 +47,12 @@ export class FunctionWriter {
   simd(opcode: number): this {
     this.code.u8(0xfd).u32(opcode);
     return this;
+  }
+
+  /** Half of a multiply-add. */
+  half(opcode: number): this {
+    this.fusible.push(this.code.length);
+    return this.simd(opcode);
   }
 
   misc(opcode: number): this {

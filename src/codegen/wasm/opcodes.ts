@@ -147,5 +147,4 @@ export const SIMD = {
   i32x4TruncSatF32x4U: 249,
   f32x4ConvertI32x4S: 250,
   f32x4ConvertI32x4U: 251,
-  relaxedMadd: 0x105,
 } as const;

@@ -10,7 +10,7 @@
  * `threads` says that there are several and it is worth it, leaves the arguments in memory and asks the host to `share` the
  * task; the exported task (part, parts) takes them from there; both run the third, which is the kernel.
  */
-import { kernelExport, TASK_ARGS, taskExport, type Step } from '../../runtime/artifact.ts';
+import { kernelExport, TASK_ARGS, taskExport, type Step, type WasmCode } from '../../runtime/artifact.ts';
 import { PART, PARTS, type KBuffer, type Kernel, type KStmt } from '../kernel.ts';
 import { readsPart, shared, type SharedKernel } from '../threads.ts';
 import { arraysOf } from '../walk.ts';
@@ -48,13 +48,11 @@ const IMPORTS = [
 const [SHARE, BARRIER] = [0, 1];
 
 export interface WasmOptions {
-  /** `fma` is one relaxed instruction; otherwise a multiplication and an addition. */
-  readonly relaxed: boolean;
   /** From how many statements on threads share a kernel. */
   readonly sharedFrom?: number | undefined;
 }
 
-export function printWasm(input: WasmInput, options: WasmOptions): Uint8Array {
+export function printWasm(input: WasmInput, options: WasmOptions = {}): WasmCode {
   const { kernels, programs } = input;
   const tasks = kernels.flatMap((kernel, index) => {
     const found = shared(kernel, options.sharedFrom);
@@ -64,26 +62,21 @@ export function printWasm(input: WasmInput, options: WasmOptions): Uint8Array {
   const bodyOf = new Map(tasks.map((t, i) => [t.kernel, IMPORTS.length + kernels.length + programs.length + i]));
   const callers = new Map(tasks.map((t) => [t.kernel, printCaller(t.kernel, t.index, t.weigh, bodyOf.get(t.kernel)!)]));
   const functions = [
-    ...kernels.map((k, i) => callers.get(k) ?? printKernel(k, k.body, kernelExport(i), options.relaxed)),
+    ...kernels.map((k, i) => callers.get(k) ?? printKernel(k, k.body, kernelExport(i))),
     ...programs.map((p) => printDriver(p, kernels)),
-    ...tasks.map((t) => printKernel(t.kernel, t.body, null, options.relaxed)),
+    ...tasks.map((t) => printKernel(t.kernel, t.body, null)),
     ...tasks.map((t) => printTask(t.kernel, t.index, bodyOf.get(t.kernel)!)),
   ];
   return encodeModule(IMPORTS, functions, GLOBALS);
 }
 
 /** With `exportName` null it takes the number of its thread and of all threads after its parameters. */
-function printKernel(
-  kernel: Kernel,
-  body: readonly KStmt[],
-  exportName: string | null,
-  relaxed: boolean,
-): WasmFunction {
+function printKernel(kernel: Kernel, body: readonly KStmt[], exportName: string | null): WasmFunction {
   const f = new FunctionWriter();
   const params = new Map<KBuffer, number>();
   const arrays = placeArrays(kernel);
   let sp = -1;
-  const e = new ExpressionPrinter(f, relaxed, (buf) => {
+  const e = new ExpressionPrinter(f, (buf) => {
     const param = params.get(buf);
     if (param !== undefined) return { local: param, offset: 0 };
     const offset = arrays.get(buf);
@@ -101,13 +94,13 @@ function printKernel(
     f.op(OP.globalGet, SP).set(sp);
   }
   statements(e, body);
-  return { name: kernel.name, params: f.params, result: null, locals: f.locals, code: f.code, exportName };
+  return { name: kernel.name, ...f.written, result: null, exportName };
 }
 
 /** Weighs the work of a shared kernel and calls its body, or has it shared. */
 function printCaller(kernel: Kernel, index: number, weigh: SharedKernel['weigh'], body: number): WasmFunction {
   const f = new FunctionWriter();
-  const e = new ExpressionPrinter(f, false, () => {
+  const e = new ExpressionPrinter(f, () => {
     throw new Error(`${kernel.name}: its work depends on memory`);
   });
   const params = kernel.params.map((p) => {
@@ -133,10 +126,8 @@ function printCaller(kernel: Kernel, index: number, weigh: SharedKernel['weigh']
   f.i32(0).i32(1).op(OP.call).code.u32(body);
   return {
     name: kernel.name,
-    params: f.params,
+    ...f.written,
     result: null,
-    locals: f.locals,
-    code: f.code,
     exportName: kernelExport(index),
   };
 }
@@ -154,7 +145,7 @@ function printTask(kernel: Kernel, index: number, body: number): WasmFunction {
   for (const local of parts) f.get(local);
   f.op(OP.call).code.u32(body);
   const name = `${kernel.name}_task`;
-  return { name, params: f.params, result: null, locals: f.locals, code: f.code, exportName: taskExport(index) };
+  return { name, ...f.written, result: null, exportName: taskExport(index) };
 }
 
 /** Offsets of the kernel's own arrays in the scratch page. */
@@ -315,5 +306,5 @@ function printDriver(program: WasmProgram, kernels: readonly Kernel[]): WasmFunc
   program.steps.forEach(step);
   f.i32(0);
   const { name } = program;
-  return { name, params: f.params, result: I32_TYPE, locals: f.locals, code: f.code, exportName: name };
+  return { name, ...f.written, result: I32_TYPE, exportName: name };
 }
