@@ -586,6 +586,7 @@ fn finite_or_zero(x: f32[...S]) -> f32[...S] => select(x == -inf, 0.0, x)
 /// Channels become pixels: [N, C r^2, H, W] to [N, C, H r, W r]; Shi et al. 2016.
 /// https://pytorch.org/docs/stable/generated/torch.nn.functional.pixel_shuffle.html
 export fn pixel_shuffle(x: f32[N, C, H, W], upscale_factor: int) {
+  require upscale_factor > 0, "upscale_factor is {upscale_factor}: one at least"
   r = upscale_factor
   split = reshape(x, [N, C / (r * r), r, r, H, W])
   reshape(permute(split, [0, 1, 4, 2, 5, 3]), [N, C / (r * r), H * r, W * r])
@@ -594,6 +595,7 @@ export fn pixel_shuffle(x: f32[N, C, H, W], upscale_factor: int) {
 /// Undoes pixel_shuffle: [N, C, H, W] to [N, C r^2, H / r, W / r].
 /// https://pytorch.org/docs/stable/generated/torch.nn.functional.pixel_unshuffle.html
 export fn pixel_unshuffle(x: f32[N, C, H, W], downscale_factor: int) {
+  require downscale_factor > 0, "downscale_factor is {downscale_factor}: one at least"
   r = downscale_factor
   split = reshape(x, [N, C, H / r, r, W / r, r])
   reshape(permute(split, [0, 1, 3, 5, 2, 4]), [N, C * r * r, H / r, W / r])
@@ -3244,6 +3246,8 @@ export block MultiheadAttention(
   vdim: int? = none,
   batch_first: bool = false
 ) {
+  require num_heads > 0, "num_heads is {num_heads}: one at least"
+  require embed_dim > 0, "embed_dim is {embed_dim}: one at least"
   require embed_dim % num_heads == 0, "num_heads ({num_heads}) must divide embed_dim ({embed_dim})"
 
   const key_size = if kdim == none { embed_dim } else { kdim }
@@ -3383,6 +3387,7 @@ fn plus(a: f32[...A]?, b: f32[...B]?) => if a == none { b } else if b == none { 
 ///
 /// Source: https://pytorch.org/docs/stable/generated/torch.nn.Linear.html
 export block Linear(in_features: int, out_features: int, bias: bool = true) {
+  require out_features > 0, "out_features is {out_features}: one at least"
   param weight: f32[out_features, in_features] ~ kaiming_uniform(a: sqrt(5.0))
   if bias {
     param bias: f32[out_features] ~ uniform(-1.0 / sqrt(float(in_features)), 1.0 / sqrt(float(in_features)))
@@ -3473,6 +3478,8 @@ export block Conv1d(
   bias: bool = true,
   padding_mode: "zeros" | "reflect" | "replicate" | "circular" = "zeros"
 ) {
+  require groups > 0, "groups is {groups}: one at least"
+  require out_channels > 0, "out_channels is {out_channels}: one at least"
   require in_channels % groups == 0, "groups ({groups}) must divide in_channels ({in_channels})"
   require out_channels % groups == 0, "groups ({groups}) must divide out_channels ({out_channels})"
   require padding != "same" or stride == 1, "padding \\"same\\" needs stride 1"
@@ -3520,6 +3527,8 @@ export block Conv2d(
   bias: bool = true,
   padding_mode: "zeros" | "reflect" | "replicate" | "circular" = "zeros"
 ) {
+  require groups > 0, "groups is {groups}: one at least"
+  require out_channels > 0, "out_channels is {out_channels}: one at least"
   require in_channels % groups == 0, "groups ({groups}) must divide in_channels ({in_channels})"
   require out_channels % groups == 0, "groups ({groups}) must divide out_channels ({out_channels})"
   require padding != "same" or (stride.0 == 1 and stride.1 == 1), "padding \\"same\\" needs stride 1"
@@ -3575,6 +3584,8 @@ export block Conv3d(
   bias: bool = true,
   padding_mode: "zeros" | "reflect" | "replicate" | "circular" = "zeros"
 ) {
+  require groups > 0, "groups is {groups}: one at least"
+  require out_channels > 0, "out_channels is {out_channels}: one at least"
   require in_channels % groups == 0, "groups ({groups}) must divide in_channels ({in_channels})"
   require out_channels % groups == 0, "groups ({groups}) must divide out_channels ({out_channels})"
   require padding != "same" or (stride.0 == 1 and stride.1 == 1 and stride.2 == 1), "padding \\"same\\" needs stride 1"
@@ -3633,6 +3644,8 @@ export block ConvTranspose1d(
   bias: bool = true,
   dilation: int = 1
 ) {
+  require groups > 0, "groups is {groups}: one at least"
+  require out_channels > 0, "out_channels is {out_channels}: one at least"
   require in_channels % groups == 0, "groups ({groups}) must divide in_channels ({in_channels})"
   require out_channels % groups == 0, "groups ({groups}) must divide out_channels ({out_channels})"
 
@@ -3671,6 +3684,8 @@ export block ConvTranspose2d(
   bias: bool = true,
   dilation: (int, int) = 1
 ) {
+  require groups > 0, "groups is {groups}: one at least"
+  require out_channels > 0, "out_channels is {out_channels}: one at least"
   require in_channels % groups == 0, "groups ({groups}) must divide in_channels ({in_channels})"
   require out_channels % groups == 0, "groups ({groups}) must divide out_channels ({out_channels})"
 
@@ -3713,6 +3728,8 @@ export block ConvTranspose3d(
   bias: bool = true,
   dilation: (int, int, int) = 1
 ) {
+  require groups > 0, "groups is {groups}: one at least"
+  require out_channels > 0, "out_channels is {out_channels}: one at least"
   require in_channels % groups == 0, "groups ({groups}) must divide in_channels ({in_channels})"
   require out_channels % groups == 0, "groups ({groups}) must divide out_channels ({out_channels})"
 
@@ -4550,6 +4567,7 @@ export block LayerNorm(normalized_shape: [int], eps: float = 1e-5, elementwise_a
 ///
 /// Source: Wu & He 2018, https://pytorch.org/docs/stable/generated/torch.nn.GroupNorm.html
 export block GroupNorm(num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = true, bias: bool = true) {
+  require num_groups > 0, "num_groups is {num_groups}: one at least"
   require num_channels % num_groups == 0, "num_groups ({num_groups}) must divide num_channels ({num_channels})"
 
   if affine {
@@ -5209,6 +5227,7 @@ block Recurrent(
   proj_size: int = 0
 ) {
   require num_layers > 0, "num_layers is {num_layers}: one layer at least"
+  require hidden_size > 0, "hidden_size is {hidden_size}: one at least"
   require proj_size < hidden_size, "proj_size ({proj_size}) must be smaller than hidden_size ({hidden_size})"
 
   const gates = gates_of(cell) * hidden_size
@@ -5377,6 +5396,7 @@ export fn GRU(
 
 /// What the cells have in common: weights, and what input and state give together.
 block RecurrentCell(cell: Cell, input_size: int, hidden_size: int, bias: bool) {
+  require hidden_size > 0, "hidden_size is {hidden_size}: one at least"
   const gates = gates_of(cell) * hidden_size
 
   param weight_ih: f32[gates, input_size] ~ bias_init(hidden_size)

@@ -26,6 +26,14 @@ export interface Elaborated {
   readonly module: Module;
 }
 
+/** A tensor under its member's name; `tensor` is its place among all, `doc` what is written above the member. */
+export interface OwnTensor {
+  readonly name: string;
+  readonly tensor: number;
+  readonly transposed: boolean;
+  readonly doc?: string;
+}
+
 /** A node of the tree of blocks. Elements of `seq` and of lists have their index as name. */
 export interface Instance {
   readonly name: string;
@@ -36,11 +44,14 @@ export interface Instance {
   /** `Linear`, `seq`, `list`, or the function's name for a function in a seq. */
   readonly type: string;
   readonly kind: 'block' | 'seq' | 'list' | 'fn';
+  /** Of its type. */
   readonly doc: string;
+  /** Of the member that places it, where that has one. */
+  readonly memberDoc?: string;
   readonly hyper: Readonly<Record<string, StaticValue>>;
   readonly children: readonly Instance[];
   /** Own tensors by member name: index into `tensors`. */
-  readonly own: readonly { readonly name: string; readonly tensor: number; readonly transposed: boolean }[];
+  readonly own: readonly OwnTensor[];
   readonly origin: Origin;
 }
 

@@ -30,6 +30,8 @@ export interface Slot {
 
 export interface Child {
   readonly name: string;
+  /** Of the member that places it. */
+  readonly doc?: string;
   readonly node: InstanceNode;
 }
 

@@ -113,7 +113,7 @@ export function addChild(cx: Cx, node: InstanceNode, m: SubBlock): Val {
   const v = settle(evaluate(cx, m.value));
   if (isPoison(v) || v.kind === 'none') return v;
   const key = memberKey(cx, node, m);
-  const child = key === null ? null : place(cx, node, key, v, m.value.span);
+  const child = key === null ? null : place(cx, node, key, v, m.value.span, m.doc);
   return child ? { kind: 'instance', inst: child } : { kind: 'poison' };
 }
 
@@ -143,7 +143,7 @@ function notABlock(cx: Cx, name: string, v: Val, span: Span): Val {
 }
 
 /** Gives a value a place among the children: a block expression becomes an instance, a shared one gets a further name. */
-function place(cx: Cx, node: InstanceNode, name: string, v: Val, span: Span): InstanceNode | null {
+function place(cx: Cx, node: InstanceNode, name: string, v: Val, span: Span, doc = ''): InstanceNode | null {
   const path = join(node.path, name);
   let child: InstanceNode | null;
   if (v.kind === 'instance') {
@@ -154,7 +154,7 @@ function place(cx: Cx, node: InstanceNode, name: string, v: Val, span: Span): In
     notABlock(cx, name, v, span);
     return null;
   }
-  node.children.push({ name, node: child });
+  node.children.push({ name, node: child, ...(doc !== '' && { doc }) });
   return child;
 }
 

@@ -23,6 +23,12 @@ export function addMembers(cx: Cx, node: InstanceNode, members: readonly Member[
 
 function add(cx: Cx, node: InstanceNode, members: readonly Member[], bind: Bind): void {
   for (const m of members) {
+    // What does not hold its requirements is not looked into: the rest would only say the same in other words.
+    if (node.refused && (m.kind === 'require' || m.kind === 'ifMember' || m.kind === 'forMember')) continue;
+    if (node.refused && 'name' in m) {
+      bind(m.name.name, POISON, m.span);
+      continue;
+    }
     switch (m.kind) {
       case 'param':
       case 'buffer':
@@ -192,7 +198,10 @@ function addTensor(cx: Cx, node: InstanceNode, m: TensorMember): Val {
   for (const [i, d] of type.shape.entries()) {
     const where = m.type.dims[i]?.span ?? m.type.span;
     if (d.value === null) return report(cx, 'not_static', { what: `a size of \`${m.name.name}\` (${d})` }, where);
-    if (d.value < 0) return report(cx, 'negative_size', { name: m.name.name, size: d.value }, where);
+    if (d.value < 0) {
+      node.refused = true;
+      return report(cx, 'negative_size', { name: m.name.name, size: d.value }, where);
+    }
   }
   if (!m.init) return report(cx, 'no_initial_value', { name: m.name.name }, m.span);
   const name = memberKey(cx, node, m);

@@ -44,7 +44,13 @@ function ordered(n: InstanceNode): Slot[] {
   return (['param', 'buffer', 'const'] as const).flatMap((role) => slots.filter((s) => s.tensor.role === role));
 }
 
-function treeOf(n: InstanceNode, name: string, path: string, index: ReadonlyMap<TensorNode, number>): Instance {
+function treeOf(
+  n: InstanceNode,
+  name: string,
+  path: string,
+  index: ReadonlyMap<TensorNode, number>,
+  memberDoc = '',
+): Instance {
   return {
     name,
     path,
@@ -52,9 +58,13 @@ function treeOf(n: InstanceNode, name: string, path: string, index: ReadonlyMap<
     type: n.type,
     kind: n.kind,
     doc: n.decl?.doc ?? '',
+    ...(memberDoc !== '' && { memberDoc }),
     hyper: staticHyper(n.hyper),
-    children: n.children.map((c) => treeOf(c.node, c.name, join(path, c.name), index)),
-    own: ordered(n).map((s) => ({ name: s.name, tensor: index.get(s.tensor)!, transposed: s.transposed })),
+    children: n.children.map((c) => treeOf(c.node, c.name, join(path, c.name), index, c.doc)),
+    own: ordered(n).map(({ name, tensor, transposed }) => {
+      const { doc } = tensor.member;
+      return { name, tensor: index.get(tensor)!, transposed, ...(doc !== '' && { doc }) };
+    }),
     origin: { span: n.span, path },
   };
 }

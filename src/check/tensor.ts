@@ -133,6 +133,10 @@ export function emit(
     ctx,
   );
   if ('fault' in types) fail(types.fault);
+  else {
+    const negative = types.flatMap((t) => t.shape).find((d) => d.value !== null && d.value < 0);
+    if (negative) fail(`a size of the result is negative: ${negative.value}`);
+  }
   if (reported || 'fault' in types) return null;
   for (const c of checks) addCheck(fn, c);
   fn.b.origin = originOf(cx, span);

@@ -223,6 +223,7 @@ const treeNode = (n: Instance): TreeNode => ({
   type: n.type,
   kind: n.kind,
   doc: n.doc,
+  ...(n.memberDoc !== undefined && { memberDoc: n.memberDoc }),
   hyper: n.hyper,
   children: n.children.map(treeNode),
   own: n.own,

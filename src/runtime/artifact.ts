@@ -125,10 +125,17 @@ export interface TreeNode {
   readonly id: number;
   readonly type: string;
   readonly kind: 'block' | 'seq' | 'list' | 'fn';
+  /** Of its type, and of the member that places it. */
   readonly doc: string;
+  readonly memberDoc?: string;
   readonly hyper: Readonly<Record<string, unknown>>;
   readonly children: readonly TreeNode[];
-  readonly own: readonly { readonly name: string; readonly tensor: number; readonly transposed: boolean }[];
+  readonly own: readonly {
+    readonly name: string;
+    readonly tensor: number;
+    readonly transposed: boolean;
+    readonly doc?: string;
+  }[];
 }
 
 /** What an argument's values must be, as indices: from 0, below a size, or the one value that means none. */

@@ -202,3 +202,41 @@ test('names and texts of the source are quoted', async (t) => {
   }
   t.is((globalThis as Record<string, unknown>)['hacked'], undefined);
 });
+
+test('documentation of blocks, methods, layers and tensors stands where an editor shows it', (t) => {
+  const { artifacts, diagnostics } = compile(`import { Linear } from "std/nn"
+    /// The block.
+    export block Documented {
+      /// The weight.
+      param w: f32[2] ~ ones()
+      /// The layer.
+      fc = Linear(2, 2)
+      /// Another one.
+      again = Inner()
+      /// The method.
+      forward(x: f32[B, 2]) -> f32[B, 2] => again(fc(x * w))
+    }
+    /// The block inside.
+    block Inner {
+      /// The buffer.
+      buffer seen: f32[] ~ zeros()
+      forward(x: f32[...S]) -> f32[...S] => x + seen
+    }`);
+  t.deepEqual(diagnostics, []);
+  for (const text of [
+    writeModule(artifacts, { source: 'd.net' }).ts,
+    writeModule(artifacts, { source: 'd.net' }).dts,
+  ]) {
+    const above = (line: RegExp): string => {
+      const lines = text.split('\n');
+      return lines[lines.findIndex((l) => line.test(l)) - 1]!.trim();
+    };
+    t.is(above(/class Documented /), '/** The block. */');
+    t.is(above(/readonly w: /), '/** The weight. */');
+    t.is(above(/readonly fc: /), '/** The layer. */');
+    t.is(above(/readonly again: /), '/** Another one. */');
+    t.is(above(/readonly seen: /), '/** The buffer. */');
+    t.is(above(/interface Documented\$Inner /), '/** The block inside. */');
+    t.is(above(/^ +forward</), '/** The method. */');
+  }
+});

@@ -70,7 +70,7 @@ export function summaryCommand(): Command {
             .map((p) => ({ program: p.name, target, rows: controlRows(p, target, sizes) })),
         );
         if (options.json) {
-          const all = { block: block.name, rows, totals: sum, planned, dispatches, control };
+          const all = { block: block.name, doc: block.doc, rows, totals: sum, planned, dispatches, control };
           process.stdout.write(`${JSON.stringify(all)}\n`);
           continue;
         }
@@ -93,6 +93,7 @@ export function summaryCommand(): Command {
         }
         const at = [...sizes].map(([k, v]) => `${k} = ${v}`).join(', ');
         const width = Math.max(...lines.map(([k]) => k.length));
+        if (block.doc !== '') process.stdout.write(`${block.doc}\n`);
         process.stdout.write(
           `${renderSummary(rows)}\n${lines.map(([k, v]) => `${k.padEnd(width)}  ${v}`).join('\n')}\n(${at})\n`,
         );

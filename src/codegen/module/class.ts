@@ -23,13 +23,16 @@ const LOSS = "{ readonly loss: $Tensor<'f32', []> }";
 export function classText(artifact: Artifact, form: Form): string {
   const layers = new LayerTypes(artifact);
   const fields = layers.members(artifact.tree, (name) => RESERVED.has(name));
-  if (artifact.train) fields.push({ key: 'optimizer', type: '$Optimizer' });
-  if (artifact.train?.settings.ema !== undefined) fields.push({ key: 'ema', type: "NonNullable<$Model['ema']>" });
-  if (artifact.train?.plateau) fields.push({ key: 'plateau', type: "NonNullable<$Model['plateau']>" });
+  if (artifact.train) fields.push({ key: 'optimizer', type: '$Optimizer', doc: '' });
+  if (artifact.train?.settings.ema !== undefined)
+    fields.push({ key: 'ema', type: "NonNullable<$Model['ema']>", doc: '' });
+  if (artifact.train?.plateau) fields.push({ key: 'plateau', type: "NonNullable<$Model['plateau']>", doc: '' });
   const name = bindingName(artifact.name);
   const exported = name === artifact.name;
   const members = [
-    ...(form === 'js' ? [] : fields.map((f) => `  ${form === 'ts' ? 'declare ' : ''}readonly ${f.key}: ${f.type};\n`)),
+    ...(form === 'js'
+      ? []
+      : fields.map((f) => `${f.doc}  ${form === 'ts' ? 'declare ' : ''}readonly ${f.key}: ${f.type};\n`)),
     ...created(artifact, name, form),
     ...artifact.methods.filter((m) => !RESERVED.has(m.name) && canBeMethod(m.name)).map((m) => method(m, form)),
     ...training(artifact, form),

@@ -54,19 +54,20 @@ export class LayerTypes {
   members(
     node: TreeNode,
     skip = (name: string): boolean => LAYER_MEMBERS.includes(name),
-  ): { key: string; type: string }[] {
+  ): { key: string; type: string; doc: string }[] {
     const own = node.own.map((o) => {
       const t = this.artifact.tensors[o.tensor]!;
-      return { name: o.name, type: parameterType(t, o.transposed) };
+      return { name: o.name, type: parameterType(t, o.transposed), doc: o.doc ?? '' };
     });
-    const children = node.children.map((c) => ({ name: c.name, type: this.layer(c) }));
-    return [...own, ...children].filter((m) => !skip(m.name)).map((m) => ({ key: propertyKey(m.name), type: m.type }));
+    const children = node.children.map((c) => ({ name: c.name, type: this.layer(c), doc: c.memberDoc ?? '' }));
+    const all = [...own, ...children].filter((m) => !skip(m.name));
+    return all.map((m) => ({ key: propertyKey(m.name), type: m.type, doc: docComment(m.doc, '  ') }));
   }
 
   /** The name of the interface of a layer. */
   private layer(node: TreeNode): string {
     const members = this.members(node);
-    const lines = members.map((m) => `  readonly ${m.key}: ${m.type};\n`);
+    const lines = members.map((m) => `${m.doc}  readonly ${m.key}: ${m.type};\n`);
     if (node.kind === 'seq' || node.kind === 'list') {
       const item = [...new Set(node.children.map((c) => this.layer(c)))].join(' | ') || 'never';
       lines.push(`  readonly length: ${node.children.length};\n`);

@@ -40,6 +40,7 @@ function pooled(x: TensorType, attrs: Attrs, ctx: ShapeContext): TensorType | Sh
   const [top, bottom, left, right] = ints4(attrs, 'padding');
   const d = attrs['dilation'] === undefined ? ([1, 1] as const) : ints2(attrs, 'dilation');
   const ceil = flag(attrs, 'ceil');
+  if (Math.min(...k) < 1) return fault(`the kernel must be at least 1, not (${k.join(', ')})`);
   // PyTorch's bound: a window must not lie in the padding alone, for its maximum and mean would be those of nothing.
   if (Math.max(top, bottom) * 2 > d[0] * (k[0] - 1) + 1 || Math.max(left, right) * 2 > d[1] * (k[1] - 1) + 1) {
     return fault(`padding (${top}, ${bottom}, ${left}, ${right}) is more than half of the kernel (${k.join(', ')})`);
