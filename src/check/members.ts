@@ -198,10 +198,7 @@ function addTensor(cx: Cx, node: InstanceNode, m: TensorMember): Val {
   for (const [i, d] of type.shape.entries()) {
     const where = m.type.dims[i]?.span ?? m.type.span;
     if (d.value === null) return report(cx, 'not_static', { what: `a size of \`${m.name.name}\` (${d})` }, where);
-    if (d.value < 0) {
-      node.refused = true;
-      return report(cx, 'negative_size', { name: m.name.name, size: d.value }, where);
-    }
+    if (d.value < 0) return report(cx, 'negative_size', { name: m.name.name, size: d.value }, where);
   }
   if (!m.init) return report(cx, 'no_initial_value', { name: m.name.name }, m.span);
   const name = memberKey(cx, node, m);
