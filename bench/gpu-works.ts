@@ -50,7 +50,7 @@ export function works(small: boolean): Work[] {
   const batch = small ? 8 : 256;
   const lenet: Work = {
     name: `LeNet step, batch ${batch}`,
-    source: text('./lenet.net'),
+    source: text('./networks/lenet.net'),
     step: true,
     inputs: () => [rand([batch, 1, 28, 28]), tensor(new Int32Array(batch))],
     flops: 0,
