@@ -1372,11 +1372,13 @@ export fn lgamma(x: f32[...S]) -> f32[...S] {
   series = (((-v / 1680.0 + 1.0 / 1260.0) * v - 1.0 / 360.0) * v + 1.0 / 12.0) * u
   positive =
     (z - 0.5) * (log(z) - 1.0) + 0.4189385332046727 + series - log(select(a < 3.0, a * (a + 1.0) * (a + 2.0), 1.0))
-  select(x < 0.0, log(pi / sin(pi * (x - floor(x)))) - positive, positive)
+  // log(pi / |sin(pi x)|), of the distance from the next integer, which is exact.
+  below = 1.1447298858494002 - log(sin(pi * abs(x - round(x)))) - positive
+  select(op.is_inf(x), inf, select(x < 0.0, below, positive))
 }
 grad (dy) => dy * digamma(x)
 
-/// The derivative of lgamma; -inf at 0, -1, -2, ... The asymptotic series from 6 on, the recurrence below 6 and the reflection below 0.
+/// The derivative of lgamma; infinite at 0, by its sign, NaN at -1, -2, ... The asymptotic series from 6 on, the recurrence below 6 and the reflection below 0.
 /// https://pytorch.org/docs/stable/generated/torch.digamma.html
 export fn digamma(x: f32[...S]) -> f32[...S] {
   a = select(x < 0.0, 1.0 - x, x)
@@ -1385,8 +1387,8 @@ export fn digamma(x: f32[...S]) -> f32[...S] {
   steps = 1.0 / a + 1.0 / (a + 1.0) + 1.0 / (a + 2.0) + 1.0 / (a + 3.0) + 1.0 / (a + 4.0) + 1.0 / (a + 5.0)
   series = ((v / 252.0 - 1.0 / 120.0) * v + 1.0 / 12.0) * v
   positive = log(z) - 0.5 / z - series - select(a < 6.0, steps, 0.0)
-  part = select(x < 0.0, x - floor(x), 0.5)
-  select(x < 0.0, positive - pi * cos(pi * part) / sin(pi * part), positive)
+  part = select(x < 0.0, x - round(x), 0.5)
+  select(part == 0.0, nan, select(x < 0.0, positive - pi * cos(pi * part) / sin(pi * part), positive))
 }
 
 /// x with NaN and the infinities replaced, by 0 and the largest finite numbers unless given; they get no gradient.
@@ -2213,7 +2215,8 @@ export fn chunk(x: E[...S], chunks: int, dim: int = 0) => split(x, (S[dim] + chu
 export fn flip(x: E[...S], dims: [int]) => op.flip(x, axes: dims)
 
 /// Elements around x; \`pad\` has pairs (before, after) from the last dim backwards, as torch.nn.functional.pad takes them. They are \`value\`, or
-/// x mirrored at its ends without repeating them (reflect), its ends repeated (replicate), or x from the other end (circular).
+/// x mirrored at its ends without repeating them (reflect), its ends repeated (replicate), or x from the other end (circular). A negative number
+/// cuts elements off.
 /// https://pytorch.org/docs/stable/generated/torch.nn.functional.pad.html
 export fn pad(
   x: f32[...S],
@@ -2222,16 +2225,27 @@ export fn pad(
   value: float = 0.0
 ) {
   if mode == "constant" {
-    op.pad(
-      x,
-      low: [for a in 0..len(S): if 2 * (len(S) - 1 - a) < len(pad) { pad[2 * (len(S) - 1 - a)] } else { 0 }],
-      high: [for a in 0..len(S): if 2 * (len(S) - 1 - a) < len(pad) { pad[2 * (len(S) - 1 - a) + 1] } else { 0 }],
-      value: value
-    )
+    low = [for a in 0..len(S): if 2 * (len(S) - 1 - a) < len(pad) { pad[2 * (len(S) - 1 - a)] } else { 0 }]
+    high = [for a in 0..len(S): if 2 * (len(S) - 1 - a) < len(pad) { pad[2 * (len(S) - 1 - a) + 1] } else { 0 }]
+    op.pad(cut(x, low, high), low: [for p in low: added(p)], high: [for p in high: added(p)], value: value)
   } else {
     y = x
     for i in [for i in 0..len(pad) / 2: i] { y = pad_along(y, len(S) - 1 - i, pad[2 * i], pad[2 * i + 1], mode) }
     y
+  }
+}
+
+/// What a pad adds, and what a negative one cuts; one that only the run knows is not negative, and \`abs\` of it is itself.
+fn added(p: int) -> int => (p + abs(p)) / 2
+fn removed(p: int) -> int => (abs(p) - p) / 2
+
+fn cut(x: E[...S], low: [int], high: [int]) {
+  if length_of([for p in low: removed(p)]) + length_of([for p in high: removed(p)]) == 0 {
+    x
+  } else {
+    op.slice(x, start: [for p in low: removed(p)], stop: [for a in 0..len(S): S[a] - removed(high[a])], step: [
+      for d in S: 1
+    ])
   }
 }
 

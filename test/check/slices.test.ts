@@ -47,3 +47,48 @@ test('a reversed slice stays inside too', (t) => {
     ['NW3031'],
   );
 });
+
+/** Python's rule, for steps of either sign: where it begins, where it ends, what lies between. */
+function taken(n: number, start: number | null, stop: number | null, step: number): number[] {
+  const place = (i: number): number => (i < 0 ? i + n : i);
+  const from = start === null ? (step > 0 ? 0 : n - 1) : place(start);
+  const to = stop === null ? (step > 0 ? n : -1) : place(stop);
+  const out: number[] = [];
+  for (let i = from; step > 0 ? i < to : i > to; i += step) out.push(i);
+  return out;
+}
+
+test('every slice that lies inside, at both ends, with steps of both signs', async (t) => {
+  const N = 5;
+  const ends = [null, ...Array.from({ length: 2 * N + 1 }, (_, i) => i - N)];
+  const cases = [1, 2, 3, -1, -2].flatMap((step) =>
+    ends.flatMap((start) =>
+      ends.flatMap((stop) => {
+        const want = taken(N, start, stop, step);
+        // What would begin outside or have nothing in it is refused or empty; both are elsewhere.
+        const inside = want.length > 0 && want.every((i) => i >= 0 && i < N);
+        return inside ? [{ text: `${start ?? ''}:${stop ?? ''}${step === 1 ? '' : `:${step}`}`, want }] : [];
+      }),
+    ),
+  );
+  t.true(cases.length > 150);
+  const methods = cases.map((c, i) => `f${i}(x: f32[2, ${N}, 3]) => x[..., ${c.text}, 1]`);
+  const { blocks, diagnostics } = compile(`export block A {\n${methods.join('\n')}\n}`);
+  t.deepEqual(
+    diagnostics.map((d) => d.message),
+    [],
+  );
+  const model = await blocks['A']!.create();
+  const x = tensor(
+    Array.from({ length: 2 * N * 3 }, (_, i) => i),
+    { shape: [2, N, 3] },
+  );
+  for (const [i, { text, want }] of cases.entries()) {
+    const got = [...(model.call(`f${i}`, [x]) as Tensor).readSync()];
+    t.deepEqual(
+      got,
+      [0, 1].flatMap((row) => want.map((k) => (row * N + k) * 3 + 1)),
+      text,
+    );
+  }
+});

@@ -60,6 +60,40 @@ def placed():
         yield (f"bucketize_{right}".lower(), f"bucketize(y, x, {more})", f"torch.bucketize(y, x, right={right})",
                dict(x=torch.tensor([1, 3, 3, 7]), y=torch.tensor([[0, 3, 8], [1, 4, 7]])), "")
 
+def edges():
+    """Singular places of special functions, pads of any rank that also cut, negative dims."""
+    nan, inf = float("nan"), float("inf")
+    ends = torch.tensor([-inf, inf, nan, 0., -0., -1., -2., -30., -1e-40, -1e-5, 1e-40, 1e-5, -1e10, 1e10, 3e38, -0.5, -1.5, 40.])
+    yield "lgamma_ends", "lgamma(x)", "torch.lgamma(x)", dict(x=ends), ""
+    yield "digamma_ends", "digamma(x)", "torch.digamma(x)", dict(x=ends), ""
+    for name, x, pads in (
+        ("vector", wave(6), ["[2, -3]"]), ("matrix", wave(4, 5), ["[-1, 2]", "[1, -2, -1, 3]"]),
+        ("images", wave(1, 2, 4, 5), ["[1, 2]", "[-1, 1, 2, -2]", "[0, 1, -1, 0, 1, -1]"]), ("volume", wave(1, 2, 3, 4, 5), ["[-1, 1, 2, 0, 1, -1]"])):
+        for i, given in enumerate(pads):
+            yield f"pad_{name}_{i}", f"pad(x, {given}, value: 7.0)", f"F.pad(x, {given}, value=7.)", dict(x=x), "x"
+    for mode in ("reflect", "replicate", "circular"):
+        for name, x, given in (("sequence", wave(2, 3, 6), "[2, -1]"), ("row", wave(3, 6), "[1, 3]"), ("image", wave(2, 3, 5, 6), "[-1, 2, 3, 0]"),
+                               ("volume", wave(1, 2, 3, 4, 5), "[1, 2, -1, 3, 0, 1]")):
+            if mode == "circular" and "-" in given: continue
+            yield f"{mode}_{name}", f'pad(x, {given}, "{mode}")', f'F.pad(x, {given}, mode="{mode}")', dict(x=x), "x"
+    a, b = wave(2, 3, 4), -wave(2, 3, 4)
+    yield "cat_back", "cat([x, y], -1)", "torch.cat([x, y], -1)", dict(x=a, y=b), "xy"
+    yield "cat_middle", "cat([x, y, x], -2)", "torch.cat([x, y, x], -2)", dict(x=a, y=b), "xy"
+    yield "stack_back", "stack([x, y], -1)", "torch.stack([x, y], -1)", dict(x=a, y=b), "xy"
+    yield "stack_third", "stack([x, y], -3)", "torch.stack([x, y], -3)", dict(x=a, y=b), "xy"
+    yield "split_back", "split(x, 3, -1)", "torch.split(x, 3, -1)", dict(x=wave(2, 8)), "x"
+    yield "split_parts", "split(x, [1, 4, 3], -2)", "torch.split(x, [1, 4, 3], -2)", dict(x=wave(2, 8, 2)), "x"
+    yield "chunk_back", "chunk(x, 3, -1)", "torch.chunk(x, 3, -1)", dict(x=wave(2, 8)), "x"
+    yield "flip_back", "flip(x, [-1, 0])", "torch.flip(x, [-1, 0])", dict(x=a), "x"
+    yield "roll_both", "roll(x, [1, -2], [-1, 0])", "torch.roll(x, [1, -2], [-1, 0])", dict(x=wave(3, 5)), "x"
+    yield "tril_below", "tril(x, -1)", "torch.tril(x, -1)", dict(x=wave(2, 4, 3)), "x"
+    yield "triu_above", "triu(x, 2)", "torch.triu(x, 2)", dict(x=wave(2, 4, 5)), "x"
+    yield "var_none", "var(x, [0, -1], correction: 0)", "torch.var(x, [0, -1], correction=0)", dict(x=a), "x"
+    yield "std_two", "std(x, -1, correction: 2, keepdim: true)", "torch.std(x, -1, correction=2, keepdim=True)", dict(x=a), "x"
+    yield "where_rows", "where(x > 0.0, x, y)", "torch.where(x > 0., x, y)", dict(x=a, y=wave(4)), "xy"
+    yield "masked_rows", "masked_fill(x, m, -1e9)", "x.masked_fill(m, -1e9)", dict(x=a, m=wave(3, 1) > 0), "x"
+    yield "take_along_back", "take_along_dim(x, k, -1)", "torch.take_along_dim(x, k, -1)", dict(x=wave(2, 5), k=torch.tensor([[4, 0], [1, 1]])), "x"
+
 def resized():
     """interpolate: every mode for sequences, images and volumes, up and down, by sizes and by whole and broken factors."""
     inputs = {1: wave(2, 3, 7), 2: wave(2, 3, 5, 6), 3: wave(1, 2, 3, 4, 5)}
@@ -147,6 +181,7 @@ CASES = [
     # From here on inputs are drawn from nothing, so that cases before keep theirs.
     *resized(),
     *placed(),
+    *edges(),
 ]
 
 def run(expression, inputs, wrt, cots, double):
