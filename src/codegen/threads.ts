@@ -104,7 +104,7 @@ function rangeOf(s: KStmt & { s: 'for' }): readonly KStmt[] {
   return [...k.finish('', []).body, { ...s, from, to, axis: 'serial' }];
 }
 
-/** The iterations of a loop that are this thread's: equal numbers of neighbours, the first threads one more. */
+/** The iterations of a loop that are this thread's: equal numbers of neighbours, the first threads one more. `from` never exceeds `to`. */
 export function cut(k: KernelBuilder, from: Arg, to: Arg, step = 1): { readonly from: KExpr; readonly to: KExpr } {
   const start = k.let(typeof from === 'number' ? i32(from) : from, 'start');
   const end = k.let(typeof to === 'number' ? i32(to) : to, 'end');
@@ -112,7 +112,8 @@ export function cut(k: KernelBuilder, from: Arg, to: Arg, step = 1): { readonly 
   const each = k.let(div(count, read(PARTS)), 'each');
   const left = k.let(rem(count, read(PARTS)), 'left');
   const at = (part: KExpr): KExpr => add(start, mul(add(mul(each, part), min(part, left)), step));
-  return { from: k.let(at(read(PART)), 'from'), to: k.let(min(at(add(read(PART), 1)), end), 'to') };
+  const upTo = (part: KExpr, name: string): KExpr => k.let(min(at(part), end), name);
+  return { from: upTo(read(PART), 'from'), to: upTo(add(read(PART), 1), 'to') };
 }
 
 const FLOATS: ReadonlySet<BinOp> = new Set(['add', 'sub', 'mul', 'div', 'min', 'max']);

@@ -16,20 +16,15 @@ export async function onNative(): Promise<typeof test.serial | typeof test.skip>
   return test.skip;
 }
 
-/** In one shared object: a C compiler starts once for all. For a kind of machine, or this one. */
-export async function nativeBatch(
-  wanted?: Machine,
-  threads?: { readonly count: number; readonly sharedFrom: number },
-): Promise<Batch> {
+/**
+ * In one shared object: a C compiler starts once for all. For a kind of machine, or this one. With a number of threads
+ * kernels share whatever they can.
+ */
+export async function nativeBatch(wanted?: Machine, threads?: number): Promise<Batch> {
   const machine = wanted ?? (await thisMachine()) ?? { lanes: 8, registers: 16, fma: true };
+  const options = { fma: machine.fma, ...(threads !== undefined && { sharedFrom: 0 }) };
   return new Batch(nativeTarget(machine), async ({ kernels, programs, segments }) => {
-    const printed = printUnits(
-      { kernels, programs },
-      { fma: machine.fma, ...(threads && { sharedFrom: threads.sharedFrom }) },
-    );
-    const native = { machine, programs, kernels: [], ...printed };
-    return createExecutor({ ...bareArtifact('batch'), segments, native }, await device('native'), {
-      threads: threads?.count,
-    });
+    const native = { machine, programs, kernels: [], ...printUnits({ kernels, programs }, options) };
+    return createExecutor({ ...bareArtifact('batch'), segments, native }, await device('native'), { threads });
   });
 }

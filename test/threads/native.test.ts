@@ -1,5 +1,10 @@
 /** Threads of native code: results have the same bits whatever their number. */
-import { onNative } from '../support/native.ts';
+import { opDef, OPS } from '../../src/ir/ops/table.ts';
+import { decompose } from '../../src/ir/passes/decompose.ts';
+import { expectSameBits } from '../support/compare.ts';
+import { nativeBatch, onNative } from '../support/native.ts';
+import { casesOf } from '../support/op-cases.ts';
+import { opModule } from '../support/op-func.ts';
 import { COUNTS, sameTraining, sameUneven, type On } from '../support/thread-bits.ts';
 
 const run = await onNative();
@@ -14,4 +19,21 @@ for (const name of ['lenet', 'alexnet_mini', 'gpt2_mini', 'resnet18_w10', 'char_
 run('sizes that no number of threads divides', async (t) => {
   t.timeout(900_000);
   await sameUneven(t, NATIVE);
+});
+
+run('every row of the op table has the same bits on two threads', async (t) => {
+  t.timeout(900_000);
+  const [one, two] = [await nativeBatch(undefined, 1), await nativeBatch(undefined, 2)];
+  const cases = Object.keys(OPS)
+    .filter((kind) => opDef(kind).lower.kind !== 'control')
+    .flatMap((kind) => [...casesOf(kind)])
+    .map((c) => {
+      const module = decompose(opModule(c.kind, c.attrs, c.inputs));
+      return { c, alone: one.add(module, 'main'), together: two.add(module, 'main') };
+    });
+  for (const { c, alone, together } of cases) {
+    const wanted = await alone.run(c.inputs);
+    const found = await together.run(c.inputs);
+    t.notThrows(() => expectSameBits(found, wanted), c.name);
+  }
 });

@@ -28,6 +28,7 @@ test('ranges cover every iteration once, in order, and differ by one iteration a
         k.store(out, 1, range.to);
         const bounds = [0, 0];
         runKernel(k.finish('cut', [NO_ORIGIN]), [bounds], { thread: [part, parts] });
+        t.true(bounds[0]! <= bounds[1]!, 'vector loops count on it');
         const own: number[] = [];
         for (let i = bounds[0]!; i < bounds[1]!; i += step) own.push(i);
         seen.push(...own);

@@ -10,7 +10,7 @@ import { identity, loopsOver, placeIn, walkRegion, type LoopAxis, type Walk } fr
 import { needsScalar } from '../../codegen/windows.ts';
 import type { Dim } from '../../ir/dim.ts';
 import type { Op } from '../../ir/ir.ts';
-import { unrollFor, vectorLoop } from './loops.ts';
+import { sharedLoop, unrollFor, vectorLoop } from './loops.ts';
 import { openRegion, originsOf, reuse, storeAt, unrollOf } from './region.ts';
 import { loadTurned, turnedBy, type Turned } from './turned.ts';
 
@@ -39,6 +39,7 @@ class ElementwiseWriter {
   private readonly loops: readonly LoopAxis[];
   private readonly lanes: number;
   private readonly turned: Turned | null;
+  private readonly shared: number;
 
   constructor(a: KernelArgs, e: RegionEmitter, op: Op, walk: Walk, outs: readonly KBuffer[], target: Target) {
     this.a = a;
@@ -53,6 +54,7 @@ class ElementwiseWriter {
     const innermost = this.loops.at(-1)?.extent.value ?? target.lanes;
     this.lanes = innermost < target.lanes || region.ops.some(needsScalar) ? 1 : target.lanes;
     this.turned = this.lanes > 1 ? turnedBy(walk, this.loops, this.lanes) : null;
+    this.shared = sharedLoop(this.loops);
   }
 
   write(): void {
@@ -84,7 +86,7 @@ class ElementwiseWriter {
         this.extent(depth),
         1,
         (i) => this.nest(depth + 1, at.with(depth, uniform(i))),
-        depth === 0 ? 'parallel' : 'serial',
+        depth === this.shared ? 'parallel' : 'serial',
       );
   }
 
@@ -105,7 +107,7 @@ class ElementwiseWriter {
         unroll,
         (places) => places.forEach((p) => this.point(at.with(last, p))),
         undefined,
-        last === 0 ? 'parallel' : 'serial',
+        last === this.shared ? 'parallel' : 'serial',
       );
     if (segments.length <= 1) return run(K.i32(0), extent);
     let from: KExpr = K.i32(0);
@@ -131,7 +133,8 @@ class ElementwiseWriter {
     const coords = (i: Coord, j: Coord): Coord[] => placeIn(this.shape.length, this.loops, place(i, j));
     const [rows, columns] = [this.extent(turned.loop), this.extent(last)];
     const whole = (e: KExpr): KExpr => s.share(K.bin('and', e, -n), 'whole');
-    s.loop(0, whole(rows), Math.max(16, n), (tile) => {
+    const axis = turned.loop === this.shared || last === this.shared ? 'parallel' : 'serial';
+    const block = (tile: KExpr): void => {
       const end = s.share(K.min(s.share(K.add(tile, Math.max(16, n))), whole(rows)), 'end');
       s.loop(0, whole(columns), n, (j) =>
         s.loop(tile, end, n, (i) => {
@@ -152,7 +155,8 @@ class ElementwiseWriter {
         }),
       );
       s.loop(whole(columns), columns, 1, (j) => s.loop(tile, end, 1, (i) => this.point(place(uniform(i), uniform(j)))));
-    });
-    s.loop(whole(rows), rows, 1, (i) => this.inner(at.with(turned.loop, uniform(i))));
+    };
+    s.loop(0, whole(rows), Math.max(16, n), block, axis);
+    s.loop(whole(rows), rows, 1, (i) => this.inner(at.with(turned.loop, uniform(i))), axis);
   }
 }

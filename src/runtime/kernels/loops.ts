@@ -3,6 +3,7 @@ import * as K from '../../codegen/builder.ts';
 import type { Coord } from '../../codegen/coord.ts';
 import { consecutive, multipleOf, uniform } from '../../codegen/coord.ts';
 import type { Axis, KExpr } from '../../codegen/kernel.ts';
+import type { LoopAxis } from '../../codegen/space.ts';
 import type { Scope } from '../../codegen/scope.ts';
 
 /**
@@ -54,4 +55,13 @@ export function unrollFor(length: number | null, lanes: number, most: number, ti
   let u = most;
   while (u > 1 && length !== null && length < u * lanes * times) u /= 2;
   return u;
+}
+
+/** Iterations that several threads can share evenly enough. */
+const PLENTY = 16;
+
+/** Which loop of a nest threads share: the first with many iterations. They meet at its end, so outer ones must be short. */
+export function sharedLoop(loops: readonly LoopAxis[]): number {
+  const many = loops.findIndex(({ extent }) => extent.value === null || extent.value >= PLENTY);
+  return Math.max(many, 0);
 }

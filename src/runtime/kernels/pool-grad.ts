@@ -70,7 +70,7 @@ class GradWriter {
     const lo = s.share(K.min(columns.output, Math.ceil(columns.before / columns.stride)), 'lo');
     const room = s.share(K.add(columns.input, columns.before - reach - 1 + columns.stride));
     const hi = s.share(K.max(lo, K.min(columns.output, K.div(s.share(K.max(room, 0)), columns.stride))), 'hi');
-    s.loop(0, planes, 1, (plane) => {
+    const one = (plane: KExpr): void => {
       const base = s.share(K.mul(plane, area), 'plane');
       vectorLoop(s, K.i32(0), area, this.lanes, 1, ([at]) =>
         k.store(this.buffers.dx, K.add(base, at!.base), K.splat(K.f32(0), lanesOf(at!))),
@@ -85,7 +85,8 @@ class GradWriter {
         s.loop(lo, end, this.lanes, (i) => window(consecutive(i, this.lanes), true));
         s.loop(end, columns.output, 1, (i) => window(uniform(i), false));
       });
-    });
+    };
+    s.loop(0, planes, 1, one, 'parallel');
   }
 
   /** The taps of the window at `c` that lie inside: [from, to). */

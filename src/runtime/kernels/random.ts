@@ -6,6 +6,7 @@
 import * as K from '../../codegen/builder.ts';
 import type { KernelCall, Target } from '../../codegen/call.ts';
 import { KernelArgs } from '../../codegen/kernel-args.ts';
+import type { KExpr } from '../../codegen/kernel.ts';
 import { philoxBlock, philoxFoldIn, philoxVectors, philoxWord } from '../../codegen/random.ts';
 import { dim, product } from '../../ir/dim.ts';
 import type { Op } from '../../ir/ir.ts';
@@ -24,7 +25,7 @@ export function randomBitsKernel(op: Op, target: Target, name: string): KernelCa
   const n = a.sizeParam(product(out.type.shape));
   const [key0, key1] = [k.let(K.load(from, 0)), k.let(K.load(from, 1))];
   const whole = k.let(K.bin('and', n, -RUN), 'whole');
-  k.for(0, whole, RUN, (first) => {
+  const run = (first: KExpr): void => {
     if (target.lanes > 1)
       philoxVectors(k, key0, key1, first).forEach((words, i) => k.store(sink, K.add(first, 4 * i), words));
     else
@@ -33,7 +34,8 @@ export function randomBitsKernel(op: Op, target: Target, name: string): KernelCa
         const at = k.let(K.add(first, lane));
         philoxBlock(k, key0, key1, counter, K.u32(0)).forEach((word, i) => k.store(sink, K.add(at, 4 * i), word));
       });
-  });
+  };
+  k.for(0, whole, RUN, run, 'parallel');
   k.for(whole, n, 1, (i) => k.store(sink, i, philoxWord(k, key0, key1, i)));
   return a.finish(name, originsOf(op));
 }

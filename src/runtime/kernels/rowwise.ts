@@ -19,12 +19,14 @@ import { keepInPlace, planRows } from '../../codegen/rows.ts';
 import type { LoopAxis, Walk } from '../../codegen/space.ts';
 import { identity, loopsOver, placeIn, walkRegion } from '../../codegen/space.ts';
 import { needsScalar } from '../../codegen/windows.ts';
-import { mul, product } from '../../ir/dim.ts';
+import { dim, mul, product, sym, type Dim } from '../../ir/dim.ts';
 import type { Op, Region, Value } from '../../ir/ir.ts';
 import type { State } from './accumulate.ts';
 import { Reducer } from './accumulate.ts';
-import { unrollFor, vectorLoop } from './loops.ts';
+import { THREADS } from '../artifact.ts';
+import { sharedLoop, unrollFor, vectorLoop } from './loops.ts';
 import { openRegion, originsOf, reuse, storeAt, unrollOf } from './region.ts';
+import { thread } from './team.ts';
 
 /** Elements of an inner row, and rows of a column, that one partial sum takes. */
 const ROW_CHUNK = 4096;
@@ -70,6 +72,8 @@ class RowWriter {
   /** Vectors run along a kept axis. */
   private readonly columns: boolean;
   private readonly unroll: number;
+  /** Elements that a thread has for what it keeps, where that is not private. */
+  private perThread: Dim | null = null;
   private readonly stores = new Map<Value, KBuffer>();
 
   constructor(
@@ -100,13 +104,12 @@ class RowWriter {
   write(): void {
     const s = this.a.scope;
     this.allocate();
-    // Rows that share what they keep come one after the other.
-    const parallel = [...this.stores.values()].every((b) => b.space === 'private');
+    const shared = sharedLoop(this.keptLoops);
     const nest = (depth: number, at: readonly Coord[]): void => {
       const loop = this.keptLoops[depth];
       if (!loop) return this.row([at]);
       const extent = depth === 0 ? this.a.sizeParam(loop.extent) : this.a.size(loop.extent);
-      const axis = parallel && depth === 0 ? 'parallel' : 'serial';
+      const axis = depth === shared ? 'parallel' : 'serial';
       if (this.columns && depth === this.keptLoops.length - 1) {
         vectorLoop(
           s,
@@ -127,12 +130,15 @@ class RowWriter {
   private allocate(): void {
     const width = this.columns ? this.lanes * this.unroll : 1;
     const length = mul(product(this.plan.axes.map((i) => this.plan.shape[i]!)), width);
+    // One row at all is not shared: there is nothing that threads could do apart.
+    const copies = this.keptLoops.length > 0 ? sym(THREADS) : dim(1);
     for (const v of this.plan.passes.flatMap((p) => p.kept)) {
       const local = length.value !== null && length.value <= LOCAL_LIMIT;
+      if (!local && this.keptLoops.length > 0) this.perThread = length;
       const elem = v.type.elem === 'f16' || v.type.elem === 'bf16' ? 'f32' : v.type.elem;
       this.stores.set(
         v,
-        local ? this.a.k.local('row', elem, length.value) : this.a.scratch(elem, mul(length, 4), 'row'),
+        local ? this.a.k.local('row', elem, length.value) : this.a.scratch(elem, mul(copies, mul(length, 4)), 'row'),
       );
     }
   }
@@ -299,11 +305,20 @@ class RowWriter {
       this.plan.axes.map((i) => at[i]!),
       shape,
     );
-    if (!this.columns) return row;
+    if (!this.columns) return this.own(row);
     const column = this.columnOf(at);
     const index = places.findIndex((p) => coordKey(s, this.columnOf(p)) === coordKey(s, column));
     const step: Coord = { ...ORIGIN, steps: column.steps };
-    return sum(s, [scale(s, row, K.i32(this.lanes * this.unroll)), shift(s, step, K.i32(index * this.lanes))]);
+    return this.own(
+      sum(s, [scale(s, row, K.i32(this.lanes * this.unroll)), shift(s, step, K.i32(index * this.lanes))]),
+    );
+  }
+
+  /** In this thread's part of the memory. */
+  private own(place: Coord): Coord {
+    const s = this.a.scope;
+    const { perThread } = this;
+    return perThread ? shift(s, place, s.share(K.mul(thread, this.a.size(perThread)), 'own')) : place;
   }
 
   private columnOf(at: readonly Coord[]): Coord {

@@ -1,6 +1,7 @@
 /** cumsum, cummax, cummin and recurrence: each line from one end to the other, neighbouring lines in the lanes of vectors. */
 import * as K from '../../codegen/builder.ts';
 import type { KernelCall, Target } from '../../codegen/call.ts';
+import type { Coord } from '../../codegen/coord.ts';
 import { KernelArgs } from '../../codegen/kernel-args.ts';
 import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
 import { product } from '../../ir/dim.ts';
@@ -59,8 +60,9 @@ function joins(kind: string, x: KBuffer): Pick<Lines, 'join' | 'none'> {
 export function scanKernel(op: Op, target: Target, name: string): KernelCall {
   const { a, x, factors, out, join, none, before, n, after, at } = openLines(op);
   const { k, scope: s } = a;
-  s.loop(0, before, 1, (p) =>
-    vectorLoop(s, K.i32(0), after, target.lanes, 4, (columns) => {
+  const single = product(operandOf(op, 0).type.shape.slice(0, num(coreOf(op).attrs, 'axis'))).value === 1;
+  const group = (p: KExpr): void => {
+    const lines = (columns: readonly Coord[]): void => {
       const sums = columns.map((c) => k.mutable(K.splat(none, c.steps.length || 1), 'sum'));
       s.loop(0, n, 1, (i) =>
         columns.forEach((c, u) => {
@@ -73,8 +75,10 @@ export function scanKernel(op: Op, target: Target, name: string): KernelCall {
           k.store(out, here, sum);
         }),
       );
-    }),
-  );
+    };
+    vectorLoop(s, K.i32(0), after, target.lanes, 4, lines, undefined, single ? 'parallel' : 'serial');
+  };
+  s.loop(0, before, 1, group, single ? 'serial' : 'parallel');
   return a.finish(name, originsOf(op));
 }
 

@@ -5,6 +5,7 @@
  */
 import * as K from '../../codegen/builder.ts';
 import type { KernelCall, Target } from '../../codegen/call.ts';
+import type { Coord } from '../../codegen/coord.ts';
 import { KernelArgs } from '../../codegen/kernel-args.ts';
 import type { KExpr } from '../../codegen/kernel.ts';
 import { product } from '../../ir/dim.ts';
@@ -12,6 +13,7 @@ import type { Op, Value } from '../../ir/ir.ts';
 import { num } from '../../ir/ops/attrs.ts';
 import { vectorLoop } from './loops.ts';
 import { coreOf, operandOf, originsOf } from './region.ts';
+import { everybody } from './team.ts';
 
 /** What the result of a fusion starts as: `source` for the rows that change a tensor, else null. */
 export function startOf(op: Op): Value | null {
@@ -42,23 +44,24 @@ export function scatterKernel(op: Op, target: Target, name: string): KernelCall 
   if (fresh) {
     const zero = K.coerce(0, { elem: K.loadedElem(sink.elem), lanes: 1 });
     const total = s.share(K.mul(s.share(K.mul(before, rows)), after));
-    vectorLoop(s, K.i32(0), total, target.lanes, 1, ([at]) =>
-      k.store(sink, at!.base, K.splat(zero, at!.steps.length || 1)),
-    );
+    const clear = ([at]: readonly Coord[]): void => k.store(sink, at!.base, K.splat(zero, at!.steps.length || 1));
+    vectorLoop(s, K.i32(0), total, target.lanes, 1, clear, undefined, 'parallel');
   }
   const write = (to: KExpr, at: KExpr, width: number): void => {
     const v = K.load(source, at, width);
     k.store(sink, to, core.kind === 'put' ? v : K.add(K.load(sink, to, width), v));
   };
+  // A thread has its part of every slice: each element sums in the order of the indices.
+  const { from: first, to: end } = everybody(k).share(k, 0, after, lanes);
   s.loop(0, before, 1, (p) =>
     s.loop(0, count, 1, (i) => {
       const row = k.let(K.load(from, i), 'row');
       s.if(K.and(K.ge(row, 0), K.lt(row, rows)), () => {
         const to = k.let(K.mul(K.add(K.mul(p, rows), row), after), 'to');
         const at = k.let(K.mul(K.add(K.mul(p, count), i), after), 'at');
-        vectorLoop(s, K.i32(0), after, lanes, 1, ([q]) =>
-          write(K.add(to, q!.base), K.add(at, q!.base), q!.steps.length || 1),
-        );
+        const part = ([q]: readonly Coord[]): void =>
+          write(K.add(to, q!.base), K.add(at, q!.base), q!.steps.length || 1);
+        vectorLoop(s, first, end, lanes, 1, part, lanes);
       });
     }),
   );
