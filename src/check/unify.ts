@@ -131,5 +131,8 @@ function coerceRecord(
 
 export function mismatch(cx: Cx, wanted: string, found: Val, m: Meeting): Val {
   if (hasPoison(found)) return POISON;
-  return report(cx, 'type_mismatch', { what: m.what, wanted, found: describe(found) }, m.span);
+  // PyTorch's pairs (values and indices, output and weights) are taken for their first part.
+  const pair = found.kind === 'tuple' && found.items[0]?.kind === 'tensor';
+  const help = pair ? 'a tuple is taken apart: `(x, _) = value`, or `value.0`' : null;
+  return report(cx, 'type_mismatch', { what: m.what, wanted, found: describe(found) }, m.span, { help });
 }
