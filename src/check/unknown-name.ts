@@ -107,14 +107,17 @@ export function unknownTypeHelp(name: string, known: Iterable<string>): string |
 const FOREIGN_ARGUMENTS: Readonly<Record<string, string>> = {
   inplace: 'nothing is changed in place: leave it out',
   training: 'every call has the mode of its caller: leave it out',
-  axis: 'it is called `dim`',
-  ...{ keepdims: 'it is called `keepdim`', dtype: 'cast the result: `f32(...)`', device: PLACE },
+  dtype: 'cast the result: `f32(...)`',
+  device: PLACE,
 };
 
+/** NumPy's and other libraries' names of arguments. */
+const OTHER_NAMES: Readonly<Record<string, string>> = { axis: 'dim', keepdims: 'keepdim', learning_rate: 'lr' };
+
 export function unknownArgumentHelp(name: string, known: readonly string[]): string | null {
-  const said = Object.hasOwn(FOREIGN_ARGUMENTS, name) ? FOREIGN_ARGUMENTS[name] : undefined;
-  if (said === undefined || (name === 'axis' && !known.includes('dim'))) return didYouMeanOf(name, known);
-  return said;
+  if (Object.hasOwn(FOREIGN_ARGUMENTS, name)) return FOREIGN_ARGUMENTS[name] ?? null;
+  const ours = Object.hasOwn(OTHER_NAMES, name) ? OTHER_NAMES[name] : undefined;
+  return ours !== undefined && known.includes(ours) ? `it is called \`${ours}\`` : didYouMeanOf(name, known);
 }
 
 /** A help line, or null. `candidates` are the names that are in scope. */
