@@ -89,6 +89,7 @@ export interface Bound {
 /**
  * Evaluates the arguments of a call in the caller's scope, coerces each to its parameter's type and binds it in `scope`
  * (a child of the declaration's scope). Faults are reported in the layer at `path`. Parameters without tensors come first: `n: int` may size the type of another.
+ * With `infers` an int may be `_`: the callee makes a layer.
  */
 export function bindArgs(
   cx: Cx,
@@ -98,6 +99,7 @@ export function bindArgs(
   scope: Scope,
   span: Span,
   path = cx.path,
+  infers = false,
 ): Map<string, Bound> | null {
   const matched = matchArgs(cx, callee, paramSpecs(params), args, span);
   if (!matched) return null;
@@ -107,7 +109,10 @@ export function bindArgs(
   const lateNames = new Set(late.map((p) => p.name.name));
   for (const p of [...params.filter((q) => !lateNames.has(q.name.name)), ...late]) {
     const arg = matched.get(p.name.name) ?? null;
-    const bound = bindOne(cx, callee, p, arg?.value ?? null, arg?.value.span ?? span, scope, path);
+    const bound: Bound =
+      infers && arg?.value.kind === 'infer' && isInt(p)
+        ? { val: unsolved(p, arg.value.span), span: arg.value.span, optional: false }
+        : bindOne(cx, callee, p, arg?.value ?? null, arg?.value.span ?? span, scope, path);
     if (isPoison(bound.val)) ok = false;
     out.set(p.name.name, bound);
     // `S: [int]? = none` that is not given leaves `...S` open, for the place where the result goes to say.
@@ -118,6 +123,14 @@ export function bindArgs(
   // Declaration order, whatever the order of evaluation was.
   return new Map(params.map((p) => [p.name.name, out.get(p.name.name)!]));
 }
+
+export const isInt = (p: Param): boolean => p.type?.kind === 'namedType' && p.type.name.name === 'int';
+
+/** What `_` is for a hyper-parameter until the first call of the layer says it. */
+export const unsolved = (p: Param, span: Span): Val => ({
+  kind: 'infer',
+  cell: { name: p.name.name, span, solved: null },
+});
 
 /** Types that may hold tensors, whose dims may be other arguments. */
 const WITH_TENSORS: ReadonlySet<string> = new Set(['tensorType', 'optionalType', 'recordType', 'errorType']);

@@ -1,6 +1,6 @@
 /** Calls: of functions (inlined), methods and layers (outlined), primitive ops, casts, and constructors (not yet placed). */
 import type { Arg, BlockDecl, CallExpr, OptimizerDecl, Span } from '../parser/ast.ts';
-import { bindArgs, matchArgs, paramSpecs } from './arguments.ts';
+import { bindArgs, isInt, matchArgs, paramSpecs, unsolved } from './arguments.ts';
 import { callBuiltin } from './builtins.ts';
 import { evalBody } from './body.ts';
 import { callEinops, isEinops } from './einops.ts';
@@ -101,7 +101,7 @@ export function callFn(cx: Cx, f: FnVal, args: readonly Arg[], span: Span, wante
   const decl = f.decl;
   const scope = new Scope(f.scope, new Map(), true);
   if (cx.depth > DEEP) return report(cx, 'recursion', { name: f.name }, span);
-  const bound = bindArgs(cx, `\`${f.name}\``, decl.params, args, scope, span);
+  const bound = bindArgs(cx, `\`${f.name}\``, decl.params, args, scope, span, cx.path, makesBlock(decl));
   if (!bound) return POISON;
   const trail = callTrail(cx, f.name);
   const site = cx.site ?? (isLibrary(decl.span) && !isLibrary(span) ? span : null);
@@ -109,6 +109,10 @@ export function callFn(cx: Cx, f: FnVal, args: readonly Arg[], span: Span, wante
   const made = resultOf(cx, inner, f, wanted, span);
   return decl.kind === 'fn' && decl.grad && !isPoison(made) ? stateGradient(inner, decl, bound, made) : made;
 }
+
+/** A constructor: `fn LSTM(...) -> block`. */
+const makesBlock = (decl: FnVal['decl']): boolean =>
+  decl.kind === 'fn' && decl.result?.kind === 'namedType' && decl.result.name.name === 'block';
 
 /** The value of the body in the declared type. `inner` stands in the function, `cx` where it is called. */
 function resultOf(cx: Cx, inner: Cx, f: FnVal, wanted: Wanted | null, span: Span): Val {
@@ -119,7 +123,9 @@ function resultOf(cx: Cx, inner: Cx, f: FnVal, wanted: Wanted | null, span: Span
   const meeting: Meeting = { scope, what: `the result of \`${f.name}\``, span, fills: true };
   if (declared.kind !== 'tensorType') {
     const v = settle(evalBody(inner, decl.body, null));
-    return isPoison(v) ? v : coerce(inner, declared, v, { ...meeting, span: decl.body.result?.span ?? decl.body.span });
+    if (isPoison(v)) return v;
+    const made = coerce(inner, declared, v, { ...meeting, span: decl.body.result?.span ?? decl.body.span });
+    return made.kind === 'blockExpr' && isUpper(f.name) ? { ...made, madeBy: f.name } : made;
   }
   const elemOpen = elemUnbound(declared.elem.name, scope);
   // A shape that is an argument leaves nothing to the place where the value goes: `zeros([B, D])` is f32 everywhere.
@@ -167,7 +173,7 @@ function callInstance(cx: Cx, inst: InstanceNode, args: readonly Arg[], span: Sp
   if (inst.kind === 'list') return report(cx, 'list_called', { what: labelOf(inst) }, span);
   if (inst.kind === 'seq') return callSeq(cx, inst, args, span);
   if (inst.refused) return POISON;
-  const forward = methodOf(inst, 'forward');
+  const forward = methodOf(cx, inst, 'forward');
   if (!forward)
     return report(cx, 'no_forward', { what: labelOf(inst) }, span, {
       related: at([inst.decl?.name.span, 'declared here']),
@@ -213,10 +219,7 @@ function construct(cx: Cx, decl: BlockDecl | OptimizerDecl, scope: Scope, args: 
     if (arg) {
       where = arg.value.span;
       if (arg.value.kind === 'infer') {
-        val = { kind: 'infer', cell: { name: p.name.name, span: where, solved: null } };
-        if (p.type?.kind !== 'namedType' || p.type.name.name !== 'int' || decl.kind !== 'block') {
-          val = report(cx, 'infer_misplaced', {}, where);
-        }
+        val = isInt(p) && decl.kind === 'block' ? unsolved(p, where) : report(cx, 'infer_misplaced', {}, where);
       } else val = settle(evaluate(staticCx(cx, cx.scope), arg.value));
     } else {
       where = p.default?.span ?? span;

@@ -1,6 +1,7 @@
 /** Where an expression stands: what its names mean, which function's IR it writes to, and how its faults are reported. */
 import { isLibraryFile } from './library.ts';
-import type { DiagnosticArgs, DiagnosticBag, DiagnosticName, Extra, Related } from '../diagnostics/index.ts';
+import { DiagnosticBag } from '../diagnostics/index.ts';
+import type { DiagnosticArgs, DiagnosticName, Extra, Related } from '../diagnostics/index.ts';
 import type { Span } from '../parser/ast.ts';
 import { IrBuilder } from '../ir/builder.ts';
 import type { Dim } from '../ir/dim.ts';
@@ -153,6 +154,13 @@ export function newFn(root: InstanceNode | null, training: boolean, uniforms: Un
 }
 
 export const staticCx = (cx: Cx, scope: Scope, inDim = false): Cx => ({ ...cx, scope, fn: null, inDim, result: null });
+
+/** For looking at values whose faults are reported elsewhere. */
+export const quiet = (cx: Cx): Cx => ({ ...cx, world: { ...cx.world, bag: new Silent(), faulty: new Set() } });
+
+class Silent extends DiagnosticBag {
+  override add(): void {}
+}
 
 /** Spans with a message, where there is a span. */
 export function at(...places: readonly (readonly [Span | null | undefined, string])[]): Related[] {

@@ -104,7 +104,7 @@ export function use(cx: Cx, given: Val, span: Span): Val {
   const v = settle(given);
   if (v.kind === 'slot') return readSlot(cx, v.slot, span);
   if (v.kind === 'absent') return report(cx, 'absent_member', { name: v.name }, span);
-  if (v.kind === 'infer') return POISON;
+  if (v.kind === 'infer') return report(cx, 'infer_misplaced', {}, v.cell.span);
   return v;
 }
 

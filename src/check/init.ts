@@ -2,9 +2,9 @@
 import { typeText, value } from '../ir/builder.ts';
 import { dim, same } from '../ir/dim.ts';
 import type { Func, TensorType, Value } from '../ir/ir.ts';
-import { didYouMean, DiagnosticBag, suggest } from '../diagnostics/index.ts';
+import { didYouMean, suggest } from '../diagnostics/index.ts';
 import type { Expr, Init, Selector, Span } from '../parser/ast.ts';
-import { at, isLibrary, newFn, originOf, report, staticCx, type Cx, type World } from './context.ts';
+import { at, isLibrary, newFn, originOf, quiet, report, staticCx, type Cx, type World } from './context.ts';
 import { describe, exprText, staticText } from './describe.ts';
 import { evaluate, evalValue } from './evaluate.ts';
 import type { InstanceNode, Slot, TensorNode } from './instance.ts';
@@ -214,12 +214,3 @@ function ruleText(cx: Cx, rule: Rule): string {
 }
 
 const rounded = (v: Val): string => (v.kind === 'float' ? String(Number(v.value.toPrecision(4))) : staticText(v));
-
-/** For looking at values whose faults are reported elsewhere. */
-function quiet(cx: Cx): Cx {
-  return { ...cx, world: { ...cx.world, bag: new Silent(), faulty: new Set() } };
-}
-
-class Silent extends DiagnosticBag {
-  override add(): void {}
-}

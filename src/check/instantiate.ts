@@ -53,7 +53,7 @@ export function instantiate(cx: Cx, expr: BlockExprVal, place: Place): InstanceN
   const { decl } = expr;
   const node = newNode(
     cx,
-    { kind: 'block', type: decl.name.name, decl, span: expr.span, hyper: new Map(expr.hyper) },
+    { kind: 'block', type: expr.madeBy ?? decl.name.name, decl, span: expr.span, hyper: new Map(expr.hyper) },
     place,
   );
   cx.world.project.instantiated.add(decl);

@@ -3,7 +3,9 @@ import * as D from '../ir/dim.ts';
 import type { TensorType } from '../ir/ir.ts';
 import type { Arg, FnDecl, Member, Span } from '../parser/ast.ts';
 import { bindArgs, type Bound } from './arguments.ts';
-import { originOf, at, isLibrary, report, type Cx } from './context.ts';
+import { originOf, at, isLibrary, quiet, report, staticCx, type Cx } from './context.ts';
+import { truth } from './control.ts';
+import { evaluate } from './evaluate.ts';
 import { labelOf, subtreeTensors, type InstanceNode } from './instance.ts';
 import { solvePending } from './instantiate.ts';
 import { readMode, withMode } from './mode.ts';
@@ -11,17 +13,21 @@ import { canOutline, lowerMethod, runBody, scopeOf, type LoweredMethod } from '.
 import { callTrail, streamKey } from './random.ts';
 import { Scope } from './scope.ts';
 import { addCheck, compareAtLeast, readTensor, writeTensor } from './tensor.ts';
-import { mapTensors, POISON, tensorsIn, type TensorVal, type Val } from './values.ts';
+import { isPoison, mapTensors, POISON, tensorsIn, type TensorVal, type Val } from './values.ts';
 
-/** A method by name, conditional ones included while a `_` keeps the conditions open. */
-export function methodOf(inst: InstanceNode, name: string): FnDecl | null {
+/** A method by name; while a `_` keeps conditions open, the first one that there may be. */
+export function methodOf(cx: Cx, inst: InstanceNode, name: string): FnDecl | null {
   const known = inst.methods.get(name);
   if (known || !inst.pending || !inst.decl) return known ?? null;
+  const inner = staticCx(quiet(cx), inst.declScope!);
   const search = (members: readonly Member[]): FnDecl | null => {
     for (const m of members) {
       if (m.kind === 'method' && m.fn.name.name === name) return m.fn;
-      const inner = m.kind === 'ifMember' ? (search(m.then) ?? search(m.else)) : null;
-      if (inner) return inner;
+      if (m.kind !== 'ifMember') continue;
+      const cond = evaluate(inner, m.cond);
+      const taken = isPoison(cond) ? null : truth(cond, m.cond, inner);
+      const found = (taken !== false && search(m.then)) || (taken !== true && search(m.else));
+      if (found) return found;
     }
     return null;
   };

@@ -88,6 +88,8 @@ export interface FnVal {
 export interface BlockExprVal {
   readonly kind: 'blockExpr';
   readonly decl: BlockDecl;
+  /** The constructor that made it, if it is named as blocks are: `LSTM`. Instances have its name as their type. */
+  readonly madeBy?: string;
   readonly scope: Scope;
   readonly hyper: ReadonlyMap<string, HyperArg>;
   readonly span: Span;

@@ -54,3 +54,30 @@ test('a size of run time, a second size and no call are three different faults',
   ]);
   t.deepEqual(codes('fc = Linear(_, 4)\n forward(x: f32[B, 3]) -> f32[B, 3] => x'), ['NW4006']);
 });
+
+test('a constructor passes `_` on, and its layers have its name as their type', (t) => {
+  const made = block(`import { GRU, RNNCell } from "std/nn"
+export block A() {
+  cell = RNNCell(_, 4)
+  rnn = GRU(_, 4)
+  init { RNNCell.weight_ih ~ zeros(); GRU.weight_ih_l0 ~ zeros() }
+  forward(x: f32[B, 3]) -> f32[B, 4] { (y, _) = rnn(unsqueeze(cell(x), 0)); y[0] }
+}`);
+  t.deepEqual(
+    made.tensors.filter((x) => x.name.includes('weight_ih')).map((x) => `${x.name} [${x.type.shape.join(', ')}]`),
+    ['cell.weight_ih [4, 3]', 'rnn.weight_ih_l0 [12, 4]'],
+  );
+});
+
+test('a constructor that computes with `_` is refused', (t) => {
+  const { diagnostics } = check(`import { Linear } from "std/nn"
+fn twice(n: int) -> block => Linear(2 * n, 4)
+export block A() {
+  layer = twice(_)
+  forward(x: f32[B, 6]) -> f32[B, 4] => layer(x)
+}`);
+  t.deepEqual(
+    diagnostics.map((d) => d.slice(0, 6)),
+    ['NW4003'],
+  );
+});
