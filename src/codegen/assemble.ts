@@ -62,7 +62,7 @@ export function assemble(
     format: 1,
     name: block.name,
     doc: block.doc,
-    hash: hashHex(`${JSON.stringify(shape, withoutInfo)}\n${[...pool.keys].join('\n')}`),
+    hash: hashHex(`${JSON.stringify(shape, withoutLines)}\n${[...pool.keys].join('\n')}`),
     hyper: block.hyper,
     ...shape,
     stateDict: block.stateDict,
@@ -77,7 +77,8 @@ export function assemble(
 }
 
 /** The same program on other lines is the same program. */
-const withoutInfo = (key: string, value: unknown): unknown => (key === 'info' || key === 'regions' ? undefined : value);
+const LINES: ReadonlySet<string> = new Set(['info', 'regions', 'origin']);
+const withoutLines = (key: string, value: unknown): unknown => (LINES.has(key) ? undefined : value);
 
 /** The programs of a block for WebGPU, and what is planned for the limits of the target. Throws LimitFault. */
 export function assembleWebGpu(

@@ -62,6 +62,7 @@ export function link(
       kind: c.kind,
       left: sizeExpr(c.left),
       right: sizeExpr(c.right),
+      origin: options.lineOf?.(c.origin) ?? '',
       message: c.message,
     })),
   };

@@ -191,6 +191,8 @@ export interface Program {
     readonly kind: 'equal' | 'atLeast';
     readonly left: SizeExpr;
     readonly right: SizeExpr;
+    /** `file:line` of the network, with the layer's path. */
+    readonly origin: string;
     readonly message: string;
   }[];
 }

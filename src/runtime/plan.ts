@@ -2,9 +2,9 @@
  * Places a program's own buffers in one block of memory for one binding of its sizes. Deterministic: larger buffers first,
  * each at the lowest offset that is free during its whole life (greedy by size, as in Pisarchyk & Lee 2020).
  */
-import type { Program } from './artifact.ts';
+import type { Program, SizeExpr } from './artifact.ts';
 import { ShapeError } from './errors.ts';
-import { evaluateSize, type Binding } from './sizes.ts';
+import { evaluateSize, sizeText, type Binding } from './sizes.ts';
 
 /** Bytes; a cache line, and enough for every vector width. */
 export const ALIGN = 64;
@@ -55,12 +55,23 @@ export function plannedBytes(program: Program, binding: Binding): number | null 
 }
 
 /** Throws ShapeError for sizes that the compiler left to be compared when they are known. */
+/** `D = 5 must be 4`. */
+function demand(c: Program['checks'][number], left: number, right: number): string {
+  const side = (e: SizeExpr, v: number): string => (typeof e === 'number' ? String(v) : `${sizeText(e)} = ${v}`);
+  const [l, r] = [side(c.left, left), side(c.right, right)];
+  if (c.kind === 'atLeast')
+    return typeof c.left === 'number' ? `${r} must be at most ${l}` : `${l} must be at least ${r}`;
+  return typeof c.left === 'number' ? `${r} must be ${l}` : `${l} must be ${r}`;
+}
+
 export function checkSizes(block: string, program: Program, binding: Binding): void {
   for (const c of program.checks) {
     const left = evaluateSize(c.left, binding);
     const right = evaluateSize(c.right, binding);
     if (c.kind === 'equal' ? left === right : left >= right) continue;
+    const at = c.origin === '' ? '' : `${c.origin}: `;
     const sizes = [...binding].map(([k, v]) => `${k} = ${v}`).join(', ');
-    throw new ShapeError(`${block}.${program.name}: ${c.message} (here ${left} and ${right}, with ${sizes})`);
+    // First what the caller wrote: the line, and the sizes by their names there.
+    throw new ShapeError(`${at}${block}.${program.name}: ${demand(c, left, right)}; ${c.message} (with ${sizes})`);
   }
 }

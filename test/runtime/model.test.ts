@@ -371,3 +371,22 @@ test('kernels name the line and the layer they come from, as seen from the file'
     origins('main.net'),
   );
 });
+
+test('sizes that do not fit are said with the line and the names of the caller first', async (t) => {
+  const { blocks } = compile(`import { Linear } from "std/nn"
+export block Fits {
+  l = Linear(4, 3)
+  forward(x: f32[B, D], y: f32[B, T]) -> f32[B, 3] => l(x) + mean(y)
+  both(x: f32[B, T], y: f32[C, T]) -> f32[B, T] => x + y
+  last(x: f32[B, T]) -> f32[B, T - 2] => x[:, 2:]
+}`);
+  const m = await blocks['Fits']!.create();
+  t.throws(() => m.call('forward', [zeros([2, 5]), zeros([2, 3])]), {
+    instanceOf: ShapeError,
+    message: /^main\.net:4 l: Fits\.forward: D = 5 must be 4; `x` of l \(Linear\) .*\(with B = 2, D = 5, T = 3\)$/,
+  });
+  t.throws(() => m.call('both', [zeros([2, 3]), zeros([3, 3])]), {
+    message: /^main\.net:5: Fits\.both: (B = 2 must be C = 3|C = 3 must be B = 2); /,
+  });
+  t.throws(() => m.call('last', [zeros([2, 1])]), { message: /^main\.net:6: Fits\.last: .*must be at (least|most)/ });
+});
