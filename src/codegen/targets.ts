@@ -13,12 +13,16 @@ export const WASM: Target = { kind: 'wasm', lanes: 4, registers: 15, fma: true }
 export const PAIRED_WASM: Target = { ...WASM, paired: true };
 
 /** Compute shaders: the lanes of a GPU are invocations, which schedules hand out; values are scalars. */
-export const wgslTarget = (limits: Partial<KernelLimits> = {}): Target => ({
+export const wgslTarget = ({
+  arguments: most = WEBGPU_MINIMUM.arguments,
+  workgroupBytes = WEBGPU_MINIMUM.workgroupBytes,
+}: Partial<KernelLimits> = {}): Target => ({
   kind: 'wgsl',
   lanes: 1,
   registers: 0,
   fma: true,
-  limits: { ...WEBGPU_MINIMUM, ...limits },
+  // The block of arguments is the runtime's own and has one size.
+  limits: { arguments: Math.min(most, WEBGPU_MINIMUM.arguments), workgroupBytes },
 });
 export const WGSL: Target = wgslTarget();
 

@@ -700,7 +700,7 @@ export const CATALOGUE = {
     code: 'NW4060',
     severity: 'warning',
     message: 'for WebGPU the kernel `{kernel}` is made otherwise: {plan}',
-    help: 'the result is the same; where all devices have more, compile with larger limits',
+    help: 'the result is the same, to the bit',
   },
   kernel_too_large: {
     code: 'NW4061',

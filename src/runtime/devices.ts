@@ -105,7 +105,9 @@ export async function autoDevice(
     const gpu = all.find((d) => d.available && !d.software);
     if (gpu) return { device: await device(gpu.name), why: gpu.description };
     const [first] = all;
-    why = first?.software ? `${first.name} computes in software` : 'no GPU is there';
+    why = first?.software
+      ? `${first.name} computes in software; a GPU shows once its own driver is installed`
+      : 'no GPU is there';
   }
   if (artifact?.native) {
     const { builtDevice } = await import('./native/discover.ts');

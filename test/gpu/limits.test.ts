@@ -18,6 +18,7 @@ import { opDef } from '../../src/ir/ops/table.ts';
 import { decompose } from '../../src/ir/passes/decompose.ts';
 import { fuse } from '../../src/ir/passes/fuse.ts';
 import { device, DeviceError, modelClass, randn, tensor, type Tensor } from '../../src/runtime/index.ts';
+import { ARGUMENT_BYTES } from '../../src/runtime/webgpu/constants.ts';
 import { WebGpuDevice } from '../../src/runtime/webgpu/device.ts';
 import { absent } from '../support/absent.ts';
 import { adapterDevice } from '../support/adapter.ts';
@@ -251,6 +252,11 @@ test('what no plan makes small enough is an error with its place and numbers', (
   t.regex(refused({ arguments: 2 }), /`argmax` needs 3 arguments, and there are 2/);
   const { diagnostics } = compile(source, { gpuLimits: { arguments: 2 } });
   t.deepEqual(diagnostics, [], 'nothing is made for a GPU');
+});
+
+test('a block of arguments has one size: asking for more is of no use', (t) => {
+  t.deepEqual(wgslTarget({ arguments: 1000, workgroupBytes: 32768 }).limits, { arguments: 256, workgroupBytes: 32768 });
+  t.is(4 * wgslTarget().limits!.arguments, ARGUMENT_BYTES);
 });
 
 test('rounds of a tree share their memory', (t) => {
