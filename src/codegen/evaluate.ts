@@ -13,11 +13,13 @@ export interface EvaluateOptions {
   readonly fma?: 'fused' | 'split';
   /** Which of how many threads runs it: the first of one where nothing is said. */
   readonly thread?: readonly [part: number, parts: number];
+  /** Called where it waits for the other threads. */
+  readonly barrier?: () => void;
 }
 
 /** Calls a kernel: one argument per parameter, memory for a buffer and a number for a scalar. */
 export function runKernel(kernel: Kernel, args: readonly (Memory | number)[], options: EvaluateOptions = {}): void {
-  const run = new Evaluation(options.fma === 'fused');
+  const run = new Evaluation(options);
   const [part, parts] = options.thread ?? [0, 1];
   run.vars.set(PART, [part]);
   run.vars.set(PARTS, [parts]);
@@ -41,7 +43,7 @@ export function evaluateExpr(
   inputs: ReadonlyMap<KVar, readonly number[]>,
   options: EvaluateOptions = {},
 ): readonly number[] {
-  const run = new Evaluation(options.fma === 'fused');
+  const run = new Evaluation(options);
   for (const [v, lanes] of inputs) run.vars.set(v, lanes);
   run.block(body);
   return run.expr(expr);
@@ -52,10 +54,10 @@ type Lanes = readonly number[];
 class Evaluation {
   readonly vars = new Map<KVar, Lanes>();
   readonly memory = new Map<KBuffer, Memory>();
-  private readonly fused: boolean;
+  private readonly options: EvaluateOptions;
 
-  constructor(fused: boolean) {
-    this.fused = fused;
+  constructor(options: EvaluateOptions) {
+    this.options = options;
   }
 
   block(stmts: readonly KStmt[]): void {
@@ -90,7 +92,7 @@ class Evaluation {
         this.block(this.scalar(s.cond) ? s.then : s.else);
         return;
       case 'barrier':
-        if (s.space === 'threads') return;
+        if (s.space === 'threads') return this.options.barrier?.();
         throw new Error('invocations run one after the other here: a kernel with barriers cannot be evaluated');
       case 'note':
         return;
@@ -131,7 +133,9 @@ class Evaluation {
       case 'fma': {
         const [a, b, c] = [this.expr(e.a), this.expr(e.b), this.expr(e.c)];
         // The product of two f32 is exact in float64; the sum may round twice, which no test can tell from once.
-        return a.map((x, i) => round(elem, (this.fused ? x * b[i]! : round(elem, x * b[i]!)) + c[i]!));
+        return a.map((x, i) =>
+          round(elem, (this.options.fma === 'fused' ? x * b[i]! : round(elem, x * b[i]!)) + c[i]!),
+        );
       }
       case 'select': {
         const [c, a, b] = [this.expr(e.cond), this.expr(e.a), this.expr(e.b)];
