@@ -115,6 +115,9 @@ const REPOSITORY: Readonly<Record<string, { readonly patterns: readonly Pattern[
         patterns: [
           { name: 'constant.character.escape.netwright', match: '\\\\(?:[ntr0"\\\\]|u\\{[0-9a-fA-F]{1,6}\\})' },
           { name: 'invalid.illegal.escape.netwright', match: '\\\\.' },
+          { name: 'constant.character.escape.netwright', match: '\\{\\{|\\}\\}' },
+          // Messages and names in files are filled in: `{n}`, `{sizes.0}`.
+          { name: 'variable.other.placeholder.netwright', match: `\\{${NAME}(?:\\.(?:${NAME}|\\d+))*\\}` },
         ],
       },
     ],
@@ -163,7 +166,11 @@ const REPOSITORY: Readonly<Record<string, { readonly patterns: readonly Pattern[
   },
   names: {
     patterns: [
-      { match: `\\b(${NAME})(?=:(?!:)[ \\t])`, captures: { '1': { name: 'variable.parameter.netwright' } } },
+      // `[for x in xs: ...]` and `0..n: ...` end in a value, not in the name of an argument.
+      {
+        match: `(?<!\\.\\.)(?<!\\bin )\\b(${NAME})(?=:(?!:)[ \\t])`,
+        captures: { '1': { name: 'variable.parameter.netwright' } },
+      },
       { name: 'entity.name.type.class.netwright', match: '\\b[A-Z][A-Za-z0-9_]+\\b' },
       { name: 'entity.name.function.netwright', match: `\\b[a-z_][A-Za-z0-9_]*(?=\\()` },
       { name: 'variable.language.infer.netwright', match: '(?<![A-Za-z0-9_])_(?![A-Za-z0-9_])' },
