@@ -8,6 +8,7 @@ import { diskHost } from '../src/cli/host.ts';
 import { compile } from '../src/compile.ts';
 import { cpuDevice } from '../src/runtime/devices.ts';
 import { tensor, type Model, type Tensor } from '../src/runtime/index.ts';
+import { plannedBytes } from '../src/runtime/plan.ts';
 import { dataOf, uniform, WORKLOADS, type Workload } from './spec.ts';
 import { timed, type Times } from './timing.ts';
 
@@ -17,8 +18,8 @@ export interface Measured extends Times {
   /** First losses or chosen logits, to be compared with the reference. */
   readonly check: readonly number[];
   readonly peakRssMb: number;
-  /** Planned tensor memory of the program, where it is known. */
-  readonly plannedMb: number | null;
+  /** Memory that one call needs for tensors beside the parameters, the optimizer's state and the inputs; null where it is not known. */
+  readonly workMb: number | null;
 }
 
 const { values, positionals } = parseArgs({
@@ -73,7 +74,7 @@ async function workload(w: Workload): Promise<Measured> {
   }
   const firstCallMs = performance.now() - started;
   if (w.target) for (let i = 1; i < 6; i++) check.push(call() as number);
-  return report(timed(seconds, call), firstCallMs, check);
+  return report(timed(seconds, call), firstCallMs, check, planned(model, w));
 }
 
 async function product(n: number): Promise<Measured> {
@@ -88,13 +89,31 @@ async function product(n: number): Promise<Measured> {
   return report(timed(seconds, call), firstCallMs, [c[0]!, c.at(-1)!]);
 }
 
-const report = (times: Times, firstCallMs: number, check: readonly number[]): Measured => ({
+const report = (
+  times: Times,
+  firstCallMs: number,
+  check: readonly number[],
+  workMb: number | null = null,
+): Measured => ({
   ...times,
   firstCallMs,
   check,
   peakRssMb: process.resourceUsage().maxRSS / 1024,
-  plannedMb: null,
+  workMb,
 });
+
+/** What was planned for a program, its sizes bound by the shape of the first argument. */
+function planned(model: Model, w: Workload): number | null {
+  const { artifact } = model;
+  const program = artifact.programs.find((p) => p.name === (w.target ? 'train_step' : 'forward'));
+  const spec = artifact.methods.find((m) => m.name === 'forward')?.args[0]?.spec;
+  if (!program || spec?.kind !== 'tensor') return null;
+  const sizes = spec.shape.flatMap((s, i): [string, number][] =>
+    typeof s === 'string' ? [[s, w.input.shape[i]!]] : [],
+  );
+  const bytes = plannedBytes(program, new Map(sizes));
+  return bytes === null ? null : bytes / 1e6;
+}
 
 const name = positionals[0] ?? '';
 const size = /^W1_(\d+)$/.exec(name)?.[1];

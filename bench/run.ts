@@ -166,6 +166,7 @@ function print(group: readonly Row[]): void {
       'GFLOP/s',
       'of the best peer',
       'first call ms',
+      'tensors MB',
       'peak MB',
       'values',
     ],
@@ -173,7 +174,7 @@ function print(group: readonly Row[]): void {
   });
   const tolerance = WORKLOADS[workload]?.tolerance ?? 1e-4;
   for (const r of group) {
-    if (!r.measured) table.push([r.implementation, { colSpan: 7, content: r.problem ?? '' }]);
+    if (!r.measured) table.push([r.implementation, { colSpan: 8, content: r.problem ?? '' }]);
     else
       table.push([
         r.implementation,
@@ -182,6 +183,7 @@ function print(group: readonly Row[]): void {
         ((gflop(workload) / r.measured.minMs) * 1e3).toFixed(1),
         Number.isFinite(best) ? `${(r.measured.minMs / best).toFixed(2)}x` : '',
         r.measured.firstCallMs.toFixed(0),
+        r.measured.workMb?.toFixed(1) ?? '',
         r.measured.peakRssMb.toFixed(0),
         r.error <= tolerance ? 'agree' : `differ by ${r.error.toExponential(1)}`,
       ]);

@@ -41,5 +41,5 @@ export async function report(call, product = null) {
       ? (await probe, await timedAsync(Number(values.seconds), repeated))
       : timed(Number(values.seconds), repeated);
   const peakRssMb = process.resourceUsage().maxRSS / 1024;
-  console.log(JSON.stringify({ ...times, firstCallMs, check: [...seen], peakRssMb, plannedMb: null }));
+  console.log(JSON.stringify({ ...times, firstCallMs, check: [...seen], peakRssMb, workMb: null }));
 }

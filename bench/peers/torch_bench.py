@@ -55,7 +55,7 @@ def product(n):
         started = time.perf_counter()
         c = x @ y
         first = time.perf_counter() - started
-        return timed(lambda: x @ y), first, [c[0, 0].item(), c[-1, -1].item()]
+        return timed(lambda: x @ y), first, [c[0, 0].item(), c[-1, -1].item()], None
 
 
 def workload(w):
@@ -76,7 +76,7 @@ def workload(w):
         started = time.perf_counter()
         logits = call().reshape(-1)
         first = time.perf_counter() - started
-        return timed(call), first, [float(logits[i]) for i in (0, 1, -1)]
+        return timed(call), first, [float(logits[i]) for i in (0, 1, -1)], allocated(call)
     y = torch.from_numpy(d["y"]).long()
     params = list(model.parameters())
     optimizer = {
@@ -105,10 +105,25 @@ def workload(w):
     check = [step()]
     first = time.perf_counter() - started
     check += [step() for _ in range(5)]
-    return timed(step), first, check
+    times = timed(step)
+    # Gradients of the step before are gone when a step needs the most.
+    optimizer.zero_grad(set_to_none=True)
+    return times, first, check, allocated(step)
+
+
+def allocated(call):
+    """Megabytes of the allocator's peak in one call, above what was there before it."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as p:
+        call()
+    total = peak = 0
+    for event in p.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            total += event.nbytes()
+            peak = max(peak, total)
+    return peak / 1e6
 
 
 size = a.w[3:] if a.w.startswith("W1_") else None
-times, first, check = product(int(size)) if size else workload(a.w)
+times, first, check, work = product(int(size)) if size else workload(a.w)
 rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps({**times, "firstCallMs": first * 1e3, "check": check, "peakRssMb": rss, "plannedMb": None}))
+print(json.dumps({**times, "firstCallMs": first * 1e3, "check": check, "peakRssMb": rss, "workMb": work}))
