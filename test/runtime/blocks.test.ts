@@ -178,6 +178,42 @@ for (const [name, lane] of Object.entries(lanes)) {
   });
 }
 
+const KEPT = compile(
+  `export block Kept {
+    forward(x: f32[B]) -> f32[B] { x[0] = 5.0; x }
+    all(x: f32[B]) -> f32[B] { for t in 0..B { x[t] = 9.0 }; x }
+    rounds(x: f32[B]) -> (f32[], f32[], f32[]) {
+      (a, b, c) = (0.0, 0.0, 0.0)
+      for t in 3..1 { a = a + 1.0 }
+      for t in 2..B { b = b + x[t] }
+      for v in [for i in 3..1: float(i)] { c = c + v }
+      (a, b, c)
+    }
+  }`,
+  { targets: ['wasm', 'native'], ...(machine && { machine }) },
+);
+
+for (const [name, lane] of Object.entries(lanes))
+  lane(`${name}: arguments and results that are held keep their values; a range may be empty`, async (t) => {
+    t.deepEqual(KEPT.diagnostics, []);
+    const m = await KEPT.blocks['Kept']!.create({ device: name });
+    const x = await tensor([1, 2, 3]).to(m.device);
+    const y = m.call('forward', [x]) as Tensor;
+    const z = m.call('all', [y]) as Tensor;
+    const again = m.call('forward', [z]) as Tensor;
+    const values = [x, y, z, again].map((v) => [...v.readSync()]);
+    t.deepEqual(values, [
+      [1, 2, 3],
+      [5, 2, 3],
+      [9, 9, 9],
+      [5, 9, 9],
+    ]);
+    const counts = m.call('rounds', [x]) as readonly Tensor[];
+    t.deepEqual(await Promise.all(counts.map((c) => c.item())), [0, 3, 0]);
+    const [, none] = m.call('rounds', [await tensor([1]).to(m.device)]) as readonly Tensor[];
+    t.is(await none!.item(), 0, 'from 2 to before 1');
+  });
+
 /** The same network step by step, in doubles. */
 function nested(
   x: readonly (readonly number[])[],
