@@ -72,11 +72,12 @@ export function convolution(
       const first = k.let(mul(g, outGroup), 'first');
       tiles.cover(k, pixels, keepWeights(weightBytes), team, (row, rows, q) => {
         const column = k.let(add(start, q), 'column');
-        const starts = tiles.channels(k, row, rows).map((c) => k.let(mul(add(first, c), depth), 'row'));
+        const places = tiles.rowsOf(k, first, row, rows, depth);
         const acc = tileSums(k, tiles, rows, i32(0), depth, (t) => {
           const at = k.let(add(load(offsets, t), column), 'at');
+          const placeOf = places(t);
           return {
-            a: (r) => weight(k.let(add(starts[r]!, t))),
+            a: (r) => weight(placeOf(r)),
             b: (c) => load(buffer, add(at, c * lanes), lanes),
           };
         });

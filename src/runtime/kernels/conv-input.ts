@@ -161,12 +161,13 @@ export function convInputGrad(
         tiles.cover(k, pixels, keepWeights(weightBytes), team, (row, rows, q) => {
           const column = k.let(add(start, q), 'column');
           const channels = tiles.channels(k, row, rows).map((c) => k.let(add(first, c), 'channel'));
-          const starts = channels.map((c) => k.let(mul(c, depth), 'row'));
+          const places = tiles.rowsOf(k, first, row, rows, depth);
           const [from, to] = usefulTaps(k, phase, plan.byRow, tiles, { q, pixels, phaseCols, outHeight, outGroup });
           const acc = tileSums(k, tiles, rows, from, to, (t) => {
             const at = k.let(add(load(offsets, t), column), 'at');
+            const placeOf = places(t);
             return {
-              a: (r) => load(weights, k.let(add(starts[r]!, t))),
+              a: (r) => load(weights, placeOf(r)),
               b: (c) => load(buffer, add(at, c * lanes), lanes),
             };
           });

@@ -1,6 +1,6 @@
 /** How convolution cuts channels x pixels into register tiles, and the loop over taps inside one. */
 import type { KernelBuilder } from '../../codegen/builder.ts';
-import { add, i32, min, sub } from '../../codegen/builder.ts';
+import { add, i32, min, mul, sub } from '../../codegen/builder.ts';
 import type { Target } from '../../codegen/call.ts';
 import type { KExpr } from '../../codegen/kernel.ts';
 import type { Dim } from '../../ir/dim.ts';
@@ -59,6 +59,17 @@ export interface ChannelTiles {
   ) => void;
   /** The channels of a tile; where their number is unknown the last is repeated. */
   readonly channels: (k: KernelBuilder, row: KExpr, rows: number) => readonly KExpr[];
+  /**
+   * The places of tap t of each channel of a tile, in a matrix with a row of `depth` for each: constants apart where sizes are
+   * known, which no register has to hold.
+   */
+  readonly rowsOf: (
+    k: KernelBuilder,
+    first: KExpr,
+    row: KExpr,
+    rows: number,
+    depth: KExpr,
+  ) => (t: KExpr) => (r: number) => KExpr;
   /** How much of a tile exists. */
   readonly inside: (
     k: KernelBuilder,
@@ -70,9 +81,9 @@ export interface ChannelTiles {
 }
 
 /** A known number of channels gets a tile of its own height for the rest; an unknown one computes a few in vain. */
-export function channelTiles(channels: KExpr, pixelCount: Dim, target: Target): ChannelTiles {
+export function channelTiles(channelCount: KExpr, pixelCount: Dim, target: Target): ChannelTiles {
   const { lanes } = target;
-  const known = channels.k === 'const' ? channels.value : null;
+  const known = channelCount.k === 'const' ? channelCount.value : null;
   const { rows, vectors } = tileSize(known, pixelCount.value, target);
   const nr = vectors * lanes;
   const overChannels = (k: KernelBuilder, shares: Shares, use: (row: KExpr, rows: number) => void): void => {
@@ -80,11 +91,16 @@ export function channelTiles(channels: KExpr, pixelCount: Dim, target: Target): 
       const range = shares.share(k, 0, end, rows);
       k.for(range.from, range.to, rows, (row) => use(row, rows));
     };
-    if (known === null) return over(channels);
+    if (known === null) return over(channelCount);
     const rest = known % rows;
     if (known >= rows) over(i32(known - rest));
     if (rest > 0) k.if(shares.mine, () => use(i32(known - rest), rest));
   };
+  const channels: ChannelTiles['channels'] = (k, row, n) =>
+    Array.from({ length: n }, (_, r) => {
+      const channel = add(row, r);
+      return known === null ? k.let(min(channel, sub(channelCount, 1)), 'channel') : channel;
+    });
   return {
     rows,
     vectors,
@@ -97,13 +113,20 @@ export function channelTiles(channels: KExpr, pixelCount: Dim, target: Target): 
         k.for(range.from, range.to, nr, (q) => overChannels(k, ALONE, (row, n) => tile(row, n, q)));
       }
     },
-    channels: (k, row, n) =>
-      Array.from({ length: n }, (_, r) => {
-        const channel = add(row, r);
-        return known === null ? k.let(min(channel, sub(channels, 1)), 'channel') : channel;
-      }),
+    channels,
+    rowsOf: (k, first, row, n, depth) => {
+      if (known !== null && depth.k === 'const') {
+        const start = k.let(mul(add(first, row), depth), 'row');
+        return (t) => {
+          const at = k.let(add(start, t), 'tap');
+          return (r) => add(at, r * depth.value);
+        };
+      }
+      const starts = channels(k, row, n).map((c) => k.let(mul(add(first, c), depth), 'row'));
+      return (t) => (r) => k.let(add(starts[r]!, t));
+    },
     inside: (k, row, n, q, pixels) => ({
-      rows: known === null ? k.let(min(n, sub(channels, row)), 'rows') : i32(n),
+      rows: known === null ? k.let(min(n, sub(channelCount, row)), 'rows') : i32(n),
       cols: k.let(min(nr, sub(pixels, q)), 'cols'),
     }),
   };
