@@ -759,7 +759,8 @@ export fn median(x: f32[...S], dim: int = -1) {
 
 // The arithmetic of layers as functions of their parameters: what the blocks of std/nn call, and what a user calls with weights of his own.
 
-/// x @ weight^T + bias over the last dim (https://pytorch.org/docs/stable/generated/torch.nn.functional.linear.html).
+/// x @ weight^T + bias over the last dim;
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.linear.html.
 /// Leading dims are joined first: the weight's gradient is then one matrix product.
 export fn linear(x: f32[...B, I], weight: f32[O, I], bias: f32[O]? = none) -> f32[...B, O] {
   rows = op.reshape(x, shape: [prod(B), I])
@@ -1025,7 +1026,8 @@ export fn gaussian_nll_loss(
 
 // Losses of classifiers: scores or probabilities against classes. Targets are indices (i32), or numbers where classes are not exclusive.
 
-/// -weight[target] log softmax(input)[target] over the classes of dim 1; the mean is divided by the weights of the targets.
+/// -weight[target] log softmax(input)[target] over the classes, which are dim 1: scores [B, T, classes] of sequences are
+/// flattened first, \`cross_entropy(flatten(scores, 0, 1), flatten(targets))\`. The mean is divided by the weights of the targets.
 /// Positions whose target is ignore_index count nothing, also not in the mean. \`label_smoothing\` mixes the target with the even
 /// distribution; Szegedy et al. 2015. https://pytorch.org/docs/stable/generated/torch.nn.functional.cross_entropy.html
 export fn cross_entropy(

@@ -136,7 +136,10 @@ function resultOf(cx: Cx, inner: Cx, f: FnVal, wanted: Wanted | null, span: Span
     const from = wanted ?? cx.result;
     if (from) bindWanted(cx, declared, from, scope, span);
     const open = unboundIn(declared, scope);
-    if (open) return report(cx, 'undetermined_shape', { name: f.name, dim: open.name }, span);
+    // `zeros` and its like take the shape as an argument, too.
+    const shaped = decl.params.some((p) => `...${p.name.name}` === open?.name);
+    const help = shaped ? { help: `give it: \`${f.name}([B, 4])\`` } : {};
+    if (open) return report(cx, 'undetermined_shape', { name: f.name, dim: open.name }, span, help);
   }
   const result = tensorTypeOf(cx, declared, scope);
   const v = evalBody({ ...inner, result }, decl.body, result);

@@ -165,7 +165,11 @@ export function compareAlong(
 
 /** Different small sizes first; then larger ones and equal ones, for programs that ask for them. */
 function sizesFor(symbols: readonly string[], draw: number): Map<string, number> {
-  const size = (i: number): number => (draw % 3 === 0 ? 2 + i : draw % 3 === 1 ? 5 + 2 * i : 8);
+  const size = (i: number): number => {
+    // Only programs that refused the small ones come here: images that are halved a few times, in a batch of two.
+    if (draw >= 2 * DRAWS) return i === 0 ? 2 : 16;
+    return draw % 3 === 0 ? 2 + i : draw % 3 === 1 ? 5 + 2 * i : 8;
+  };
   return new Map(symbols.map((s, i) => [s, size(i)]));
 }
 

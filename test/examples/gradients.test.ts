@@ -22,6 +22,9 @@ const SMALL: Readonly<Record<string, Readonly<Record<string, StaticValue>>>> = {
   vgg: { widths: [4, 4, 8] },
   nin: { width: 4 },
   densenet: { growth: 4 },
+  convnext: { depths: [1, 1], dims: [4, 8] },
+  mamba: { vocab: 16, d_model: 8 },
+  moe: { vocab: 16, d: 8, heads: 2, d_ff: 8 },
 };
 /** One point tells as much as it tells anywhere. */
 const once = { draws: 1, seconds: Infinity, clock: () => 0 };

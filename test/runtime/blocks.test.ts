@@ -278,3 +278,19 @@ test('the same gradients in float64', (t) => {
   const [loss] = checkGradients(check(SOURCE, { block: 'Nested' }).block!, 3);
   t.is(loss!.outcome.kind, 'agrees');
 });
+
+test('a loss that needs larger images than the first ones tried is checked on them', (t) => {
+  const halved = `
+    import { AvgPool2d } from "std/nn"
+    export block Halved() {
+      param scale: f32[] ~ ones()
+      pools = [for i in 0..4: AvgPool2d(2)]
+      forward(x: f32[B, 1, H, W]) -> f32[B, 1, H / 16, W / 16] {
+        for pool in pools { x = pool(scale * x) }
+        x
+      }
+      loss(x: f32[B, 1, H, W]) -> f32[] => mean(forward(x) * forward(x))
+    }`;
+  const [loss] = checkGradients(check(halved).block!, 3);
+  t.is(loss!.outcome.kind, 'agrees', JSON.stringify(loss!.outcome));
+});

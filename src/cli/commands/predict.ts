@@ -62,7 +62,7 @@ export function predictCommand(): Command {
     .option('--threads <n>', THREADS_HELP, positiveInt)
     .option('--while-limit <n>', 'rounds that a `while` may take before it is a fault (default: 100000)', positiveInt)
     .option('--show <n>', 'how many results to print', positiveInt, 10)
-    .option('-o, --out <file>', 'save all results as safetensors (tensor "result")')
+    .option('-o, --out <file>', 'save all results: .safetensors, .npz, .npy or .pt (tensor "result")')
     .option('--device <name>', DEVICE_HELP, 'auto')
     .option('--profile [trace]', PROFILE_HELP)
     .addHelpText('after', '\nExample:\n  netwright predict examples/lenet.net --weights lenet.safetensors --data mnist')
