@@ -12,8 +12,7 @@ import type { Op, Value } from '../../ir.ts';
 import { isDim } from '../../symbols.ts';
 import { liveOps } from '../dce.ts';
 import { leftForAfter, type Left } from './after-loop.ts';
-import { activeCaptures } from './control.ts';
-import { copyOps } from './forward.ts';
+import { bodyBackwards } from './loop-body.ts';
 import { isCheap, planResiduals } from './residuals.ts';
 import { plus, zeros, type Reverse } from './reverse.ts';
 
@@ -36,23 +35,11 @@ export function reverseFor(rev: Reverse, op: Op, dys: readonly (Value | null)[])
   const turn = value(tensor('i32', []), 'i');
   const head = new IrBuilder(op.origin);
   const i = head.one('sub', [head.one('size', [], { dim: minus(count, 1) }), turn]);
-  const map = new Map<Value, Value>([[body.params[0]!, i]]);
   const again = carryTapes.map(({ tape }) => head.one('take', [tape, i], { axis: 0 }));
-  carries.forEach((c, k) => map.set(c, again[k]!));
-  const from = carries.flatMap((c, k) => (rev.active.has(c) ? [k] : []));
-  for (const k of from) rev.active.add(again[k]!);
-  const ops: Op[] = [];
-  copyOps(body.ops, map, ops);
-  rev.variants.activity.mark(ops, rev.active);
-  const original = new Map([...map].map(([o, copy]) => [copy, o]));
-  const copied = { params: [], ops, results: body.results.map((v) => map.get(v) ?? v) };
+  const back = bodyBackwards(rev, body, carries, again, [[body.params[0]!, i]]);
+  const { ops, original, from, cotangents, sub, captured } = back;
+  const copied = { params: [], ops, results: back.results };
 
-  const sub = rev.inner();
-  const cotangents = from.map((k) => value(carries[k]!.type, `d_${carries[k]!.hint ?? 'carry'}`));
-  from.forEach((k, n) => sub.seed(copied.results[k]!, () => cotangents[n]!));
-  sub.run(ops);
-
-  const captured = activeCaptures(rev, [body]).filter((v) => sub.grads.has(v));
   const own = new Set([...again, ...cotangents, ...[...ops, ...sub.b.ops].flatMap((o) => o.results)]);
   const left = afterLoop(captured, sub, { position: i, count, varies: (v: Value) => own.has(v) });
   const summed = captured.filter((v) => !left.has(v));

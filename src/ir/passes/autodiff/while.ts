@@ -9,8 +9,8 @@ import { IrBuilder, tensor, value } from '../../builder.ts';
 import { dim } from '../../dim.ts';
 import type { Op, Region, Value } from '../../ir.ts';
 import { liveOps } from '../dce.ts';
-import { activeCaptures } from './control.ts';
-import { copyOps, forwardCopy } from './forward.ts';
+import { forwardCopy } from './forward.ts';
+import { bodyBackwards } from './loop-body.ts';
 import { plus, zeros, type Reverse } from './reverse.ts';
 
 export const PLACES = 64;
@@ -43,22 +43,7 @@ export function reverseWhile(rev: Reverse, op: Op, dys: readonly (Value | null)[
   const turn = head.one('sub', [left, head.constant(1, 'i32')]);
   const again = carriesAt(head, op, record, turn);
 
-  const map = new Map<Value, Value>(carries.map((c, k) => [c, again[k]!]));
-  const from = carries.flatMap((c, k) => (rev.active.has(c) ? [k] : []));
-  for (const k of from) rev.active.add(again[k]!);
-  const ops: Op[] = [];
-  copyOps(body.ops, map, ops);
-  rev.variants.activity.mark(ops, rev.active);
-
-  const sub = rev.inner();
-  const cotangents = from.map((k) => value(carries[k]!.type, `d_${carries[k]!.hint ?? 'carry'}`));
-  from.forEach((k, n) => {
-    const r = body.results[k]!;
-    sub.seed(map.get(r) ?? r, () => cotangents[n]!);
-  });
-  sub.run(ops);
-
-  const captured = activeCaptures(rev, [body]).filter((v) => sub.grads.has(v));
+  const { ops, from, cotangents, sub, captured } = bodyBackwards(rev, body, carries, again);
   const sums = captured.map((v) => value(v.type, 'sum'));
   const results = [
     turn,
