@@ -4425,21 +4425,17 @@ export block CTCLoss(blank: int = 0, reduction: Reduction = "mean", zero_infinit
 
 // Normalisation layers: the running statistics are buffers under PyTorch's keys.
 
-/// Normalises each channel over the batch and its positions.
-///
-/// Formula: \`y = (x - mean) / sqrt(var + eps) weight + bias\`, with mean and variance of the batch in training and the running ones
-/// otherwise. \`running = (1 - momentum) running + momentum batch\`, with the unbiased variance; momentum none: the average over all batches.
-///
-/// Shapes: [N, num_features], or [N, num_features, L], to the same.
-///
-/// Source: Ioffe & Szegedy 2015, https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html
-export block BatchNorm1d(
+/// What BatchNorm1d, 2d and 3d have in common; they differ in how many dims the positions have, \`least\`..\`most\`.
+block BatchNorm(
+  layout: string,
+  least: int,
+  most: int,
   num_features: int,
-  eps: float = 1e-5,
-  momentum: float? = 0.1,
-  affine: bool = true,
-  track_running_stats: bool = true,
-  bias: bool = true
+  eps: float,
+  momentum: float?,
+  affine: bool,
+  track_running_stats: bool,
+  bias: bool
 ) {
   if affine {
     param weight: f32[num_features] ~ ones()
@@ -4452,6 +4448,7 @@ export block BatchNorm1d(
   }
 
   forward(x: f32[N, num_features, ...S]) -> f32[N, num_features, ...S] {
+    require len(S) >= least and len(S) <= most, "the input must be {layout}"
     (mean, var) = if training or not track_running_stats {
       channel_moments(x)
     } else {
@@ -4473,43 +4470,34 @@ export block BatchNorm1d(
 /// Formula: \`y = (x - mean) / sqrt(var + eps) weight + bias\`, with mean and variance of the batch in training and the running ones
 /// otherwise. \`running = (1 - momentum) running + momentum batch\`, with the unbiased variance; momentum none: the average over all batches.
 ///
-/// Shapes: [N, num_features, H, W] to the same.
+/// Shapes: [N, num_features], or [N, num_features, L], to the same.
 ///
-/// Source: Ioffe & Szegedy 2015, https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html
-export block BatchNorm2d(
+/// Source: Ioffe & Szegedy 2015, https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html
+export fn BatchNorm1d(
   num_features: int,
   eps: float = 1e-5,
   momentum: float? = 0.1,
   affine: bool = true,
   track_running_stats: bool = true,
   bias: bool = true
-) {
-  if affine {
-    param weight: f32[num_features] ~ ones()
-    if bias { param bias: f32[num_features] ~ zeros() }
-  }
-  if track_running_stats {
-    buffer running_mean: f32[num_features] ~ zeros()
-    buffer running_var: f32[num_features] ~ ones()
-    buffer num_batches_tracked: i32[] stored i64 ~ zeros()
-  }
+) -> block => BatchNorm("[N, C] or [N, C, L]", 0, 1, num_features, eps, momentum, affine, track_running_stats, bias)
 
-  forward(x: f32[N, num_features, H, W]) -> f32[N, num_features, H, W] {
-    (mean, var) = if training or not track_running_stats {
-      channel_moments(x)
-    } else {
-      (running_mean, running_var)
-    }
-    if training and track_running_stats {
-      n = f32(N * H * W)
-      update num_batches_tracked = num_batches_tracked + 1
-      rate = if momentum == none { 1.0 / f32(num_batches_tracked) } else { momentum }
-      update running_mean = running_mean + rate * (mean - running_mean)
-      update running_var = running_var + rate * (var * (n / (n - 1.0)) - running_var)
-    }
-    batch_norm(x, mean, var, if weight { weight } else { none }, if bias { bias } else { none }, eps: eps)
-  }
-}
+/// Normalises each channel over the batch and its positions.
+///
+/// Formula: \`y = (x - mean) / sqrt(var + eps) weight + bias\`, with mean and variance of the batch in training and the running ones
+/// otherwise. \`running = (1 - momentum) running + momentum batch\`, with the unbiased variance; momentum none: the average over all batches.
+///
+/// Shapes: [N, num_features, H, W] to the same.
+///
+/// Source: Ioffe & Szegedy 2015, https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html
+export fn BatchNorm2d(
+  num_features: int,
+  eps: float = 1e-5,
+  momentum: float? = 0.1,
+  affine: bool = true,
+  track_running_stats: bool = true,
+  bias: bool = true
+) -> block => BatchNorm("[N, C, H, W]", 2, 2, num_features, eps, momentum, affine, track_running_stats, bias)
 
 /// Normalises each channel over the batch and its positions.
 ///
@@ -4519,40 +4507,14 @@ export block BatchNorm2d(
 /// Shapes: [N, num_features, D, H, W] to the same.
 ///
 /// Source: Ioffe & Szegedy 2015, https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm3d.html
-export block BatchNorm3d(
+export fn BatchNorm3d(
   num_features: int,
   eps: float = 1e-5,
   momentum: float? = 0.1,
   affine: bool = true,
   track_running_stats: bool = true,
   bias: bool = true
-) {
-  if affine {
-    param weight: f32[num_features] ~ ones()
-    if bias { param bias: f32[num_features] ~ zeros() }
-  }
-  if track_running_stats {
-    buffer running_mean: f32[num_features] ~ zeros()
-    buffer running_var: f32[num_features] ~ ones()
-    buffer num_batches_tracked: i32[] stored i64 ~ zeros()
-  }
-
-  forward(x: f32[N, num_features, D, H, W]) -> f32[N, num_features, D, H, W] {
-    (mean, var) = if training or not track_running_stats {
-      channel_moments(x)
-    } else {
-      (running_mean, running_var)
-    }
-    if training and track_running_stats {
-      n = f32(N * D * H * W)
-      update num_batches_tracked = num_batches_tracked + 1
-      rate = if momentum == none { 1.0 / f32(num_batches_tracked) } else { momentum }
-      update running_mean = running_mean + rate * (mean - running_mean)
-      update running_var = running_var + rate * (var * (n / (n - 1.0)) - running_var)
-    }
-    batch_norm(x, mean, var, if weight { weight } else { none }, if bias { bias } else { none }, eps: eps)
-  }
-}
+) -> block => BatchNorm("[N, C, D, H, W]", 3, 3, num_features, eps, momentum, affine, track_running_stats, bias)
 
 /// Mean and biased variance of each channel (dim 1).
 fn channel_moments(x: f32[...S]) =>
@@ -4621,21 +4583,16 @@ export block LocalResponseNorm(size: int, alpha: float = 1e-4, beta: float = 0.7
   forward(x: f32[N, C, ...S]) -> f32[N, C, ...S] => local_response_norm(x, size, alpha: alpha, beta: beta, k: k)
 }
 
-/// Normalises every channel of every sample over its positions.
-///
-/// Formula: \`y = (x - mean) / sqrt(var + eps) weight + bias\`, with mean and variance over the positions; with running statistics,
-/// evaluation uses those.
-///
-/// Shapes: [N, num_features, L] to the same.
-///
-/// Source: Ulyanov et al. 2016, https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm1d.html
-export block InstanceNorm1d(
+/// What InstanceNorm1d, 2d and 3d have in common; they differ in how many dims the positions have.
+block InstanceNorm(
+  layout: string,
+  dims: int,
   num_features: int,
-  eps: float = 1e-5,
-  momentum: float = 0.1,
-  affine: bool = false,
-  track_running_stats: bool = false,
-  bias: bool = true
+  eps: float,
+  momentum: float,
+  affine: bool,
+  track_running_stats: bool,
+  bias: bool
 ) {
   if affine {
     param weight: f32[num_features] ~ ones()
@@ -4648,10 +4605,11 @@ export block InstanceNorm1d(
     buffer num_batches_tracked: i32[] stored i64 ~ zeros()
   }
 
-  forward(x: f32[N, num_features, L]) -> f32[N, num_features, L] {
+  forward(x: f32[N, num_features, ...S]) -> f32[N, num_features, ...S] {
+    require len(S) == dims, "the input must be {layout}"
     if training and track_running_stats {
-      (means, variances) = op.moments(x, axes: [2], keepdims: false)
-      n = f32(L)
+      (means, variances) = op.moments(x, axes: [for a in 0..dims: a + 2], keepdims: false)
+      n = f32(prod(S))
       update running_mean = running_mean + momentum * (mean(means, 0) - running_mean)
       update running_var = running_var + momentum * (mean(variances, 0) * (n / (n - 1.0)) - running_var)
     }
@@ -4664,6 +4622,23 @@ export block InstanceNorm1d(
     }
   }
 }
+
+/// Normalises every channel of every sample over its positions.
+///
+/// Formula: \`y = (x - mean) / sqrt(var + eps) weight + bias\`, with mean and variance over the positions; with running statistics,
+/// evaluation uses those.
+///
+/// Shapes: [N, num_features, L] to the same.
+///
+/// Source: Ulyanov et al. 2016, https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm1d.html
+export fn InstanceNorm1d(
+  num_features: int,
+  eps: float = 1e-5,
+  momentum: float = 0.1,
+  affine: bool = false,
+  track_running_stats: bool = false,
+  bias: bool = true
+) -> block => InstanceNorm("[N, C, L]", 1, num_features, eps, momentum, affine, track_running_stats, bias)
 
 /// Normalises every channel of every sample over its positions.
 ///
@@ -4673,41 +4648,14 @@ export block InstanceNorm1d(
 /// Shapes: [N, num_features, H, W] to the same.
 ///
 /// Source: Ulyanov et al. 2016, https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm2d.html
-export block InstanceNorm2d(
+export fn InstanceNorm2d(
   num_features: int,
   eps: float = 1e-5,
   momentum: float = 0.1,
   affine: bool = false,
   track_running_stats: bool = false,
   bias: bool = true
-) {
-  if affine {
-    param weight: f32[num_features] ~ ones()
-    if bias { param bias: f32[num_features] ~ zeros() }
-  }
-  if track_running_stats {
-    buffer running_mean: f32[num_features] ~ zeros()
-    buffer running_var: f32[num_features] ~ ones()
-    // Kept as PyTorch keeps it: in the state dict, never counted.
-    buffer num_batches_tracked: i32[] stored i64 ~ zeros()
-  }
-
-  forward(x: f32[N, num_features, H, W]) -> f32[N, num_features, H, W] {
-    if training and track_running_stats {
-      (means, variances) = op.moments(x, axes: [2, 3], keepdims: false)
-      n = f32(H * W)
-      update running_mean = running_mean + momentum * (mean(means, 0) - running_mean)
-      update running_var = running_var + momentum * (mean(variances, 0) * (n / (n - 1.0)) - running_var)
-    }
-    scale = if weight { weight } else { none }
-    shift = if bias { bias } else { none }
-    if training or not track_running_stats {
-      instance_norm(x, scale, shift, eps: eps)
-    } else {
-      batch_norm(x, running_mean, running_var, scale, shift, eps: eps)
-    }
-  }
-}
+) -> block => InstanceNorm("[N, C, H, W]", 2, num_features, eps, momentum, affine, track_running_stats, bias)
 
 /// Normalises every channel of every sample over its positions.
 ///
@@ -4717,41 +4665,14 @@ export block InstanceNorm2d(
 /// Shapes: [N, num_features, D, H, W] to the same.
 ///
 /// Source: Ulyanov et al. 2016, https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm3d.html
-export block InstanceNorm3d(
+export fn InstanceNorm3d(
   num_features: int,
   eps: float = 1e-5,
   momentum: float = 0.1,
   affine: bool = false,
   track_running_stats: bool = false,
   bias: bool = true
-) {
-  if affine {
-    param weight: f32[num_features] ~ ones()
-    if bias { param bias: f32[num_features] ~ zeros() }
-  }
-  if track_running_stats {
-    buffer running_mean: f32[num_features] ~ zeros()
-    buffer running_var: f32[num_features] ~ ones()
-    // Kept as PyTorch keeps it: in the state dict, never counted.
-    buffer num_batches_tracked: i32[] stored i64 ~ zeros()
-  }
-
-  forward(x: f32[N, num_features, D, H, W]) -> f32[N, num_features, D, H, W] {
-    if training and track_running_stats {
-      (means, variances) = op.moments(x, axes: [2, 3, 4], keepdims: false)
-      n = f32(D * H * W)
-      update running_mean = running_mean + momentum * (mean(means, 0) - running_mean)
-      update running_var = running_var + momentum * (mean(variances, 0) * (n / (n - 1.0)) - running_var)
-    }
-    scale = if weight { weight } else { none }
-    shift = if bias { bias } else { none }
-    if training or not track_running_stats {
-      instance_norm(x, scale, shift, eps: eps)
-    } else {
-      batch_norm(x, running_mean, running_var, scale, shift, eps: eps)
-    }
-  }
-}
+) -> block => InstanceNorm("[N, C, D, H, W]", 3, num_features, eps, momentum, affine, track_running_stats, bias)
 
 // Layers that put elements around sequences [N, C, L], images [N, C, H, W] and volumes [N, C, D, H, W]. \`padding\` has pairs (before,
 // after) from the last dim backwards; one number stands for all.

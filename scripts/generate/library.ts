@@ -63,6 +63,8 @@ function member(source: string, m: Member): string[] {
       return [textOf(source, m.span)];
     case 'ifMember':
       return [...nested(`if ${textOf(source, m.cond.span)}`, m.then), ...nested('else', m.else)];
+    case 'forMember':
+      return nested(`for ${textOf(source, m.pattern.span)} in ${textOf(source, m.iter.span)}`, m.body);
     case 'method':
       return [signature(source, m.fn)];
     default:
@@ -88,8 +90,17 @@ const entry = (source: string, decl: Decl, file: string): string[] => [
 /** The paragraphs of a block's doc comment that begin with a label. */
 const PARTS = ['Formula', 'Shapes', 'Source'] as const;
 
+/** The block that a constructor of the file makes: `LSTM` makes a `Recurrent`. */
+function madeBy(decl: Decl, file: readonly Decl[]): Decl | undefined {
+  if (decl.kind !== 'fn') return decl;
+  const call = decl.body.result;
+  const callee = call?.kind === 'call' && call.callee.kind === 'name' ? call.callee.name : null;
+  return file.find((d) => d.name.name === callee);
+}
+
 /** What the page of a block says: its doc comment with a heading over each labelled paragraph, its tensors and methods. */
-function page(source: string, decl: Decl, file: string, module: string): string[] {
+function page(source: string, decl: Decl, all: readonly Decl[], file: string, module: string): string[] {
+  const block = madeBy(decl, all);
   const paragraphs = decl.doc.trim().split(/\n\s*\n/);
   const labelled = (label: string): string | undefined => paragraphs.find((p) => p.startsWith(`${label}: `));
   const part = (label: (typeof PARTS)[number]): string => prose(labelled(label)?.slice(label.length + 2) ?? '');
@@ -101,7 +112,7 @@ function page(source: string, decl: Decl, file: string, module: string): string[
     `## Formula\n\n${part('Formula')}\n`,
     `## Shapes\n\n${part('Shapes')}\n`,
     ...(notes.length > 0 ? ['## Notes\n', ...notes.map((note) => `${prose(note)}\n`)] : []),
-    ...(decl.kind === 'block' ? members(source, decl.members) : []),
+    ...(block?.kind === 'block' ? members(source, block.members) : []),
     `## Source\n\n${part('Source')}\n\nDefined in ${sourceLink(source, decl, file)}, module \`${module}\`.\n`,
   ];
 }
@@ -137,7 +148,8 @@ export const library: Generator = {
     for (const name of await filesOf(join(root, 'stdlib'))) {
       const file = `stdlib/${name}`;
       const source = await readFile(join(root, file), 'utf8');
-      const decls = parse(source, file, new DiagnosticBag()).decls.filter((d) => d.exported);
+      const all = parse(source, file, new DiagnosticBag()).decls;
+      const decls = all.filter((d) => d.exported);
       if (decls.length === 0) continue;
       const stem = name.replace(/\.net$/, '');
       const module = `std/${stem.replace(/\/.*/, '')}`;
@@ -149,7 +161,7 @@ export const library: Generator = {
       );
       const blocks = decls.filter(isBlock);
       const others = decls.filter((d) => !isBlock(d));
-      for (const block of blocks) write(block.name.name, file, page(source, block, file, module));
+      for (const block of blocks) write(block.name.name, file, page(source, block, all, file, module));
       if (others.length > 0)
         write(slug(stem), file, [
           `# ${escaped(stem)}\n\n${head}\n\nModule \`${module}\`.\n`,

@@ -1,5 +1,5 @@
 /** Calls: of functions (inlined), methods and layers (outlined), primitive ops, casts, and constructors (not yet placed). */
-import type { Arg, BlockDecl, CallExpr, OptimizerDecl, Span } from '../parser/ast.ts';
+import type { Arg, BlockDecl, CallExpr, Expr, OptimizerDecl, Span } from '../parser/ast.ts';
 import { bindArgs, isInt, matchArgs, paramSpecs, unsolved } from './arguments.ts';
 import { callBuiltin } from './builtins.ts';
 import { evalBody } from './body.ts';
@@ -220,7 +220,7 @@ function construct(cx: Cx, decl: BlockDecl | OptimizerDecl, scope: Scope, args: 
     let where = span;
     const what = `\`${p.name.name}\` of ${decl.name.name}`;
     if (arg) {
-      where = arg.value.span;
+      where = givenAt(cx, arg.value);
       if (arg.value.kind === 'infer') {
         val = isInt(p) && decl.kind === 'block' ? unsolved(p, where) : report(cx, 'infer_misplaced', {}, where);
       } else val = settle(evaluate(staticCx(cx, cx.scope), arg.value));
@@ -238,6 +238,12 @@ function construct(cx: Cx, decl: BlockDecl | OptimizerDecl, scope: Scope, args: 
   return decl.kind === 'block'
     ? { kind: 'blockExpr', decl, scope, hyper, span: cx.site ?? span }
     : { kind: 'optimizer', decl, scope, hyper, span };
+}
+
+/** Where a user wrote the value: the library's constructors hand their arguments on. */
+function givenAt(cx: Cx, e: Expr): Span {
+  const passed = e.kind === 'name' && isLibrary(e.span) ? cx.scope.find(e.name) : null;
+  return passed?.kind === 'arg' && passed.span && !isLibrary(passed.span) ? passed.span : e.span;
 }
 
 function callCast(cx: Cx, callee: Val & { kind: 'elem' }, args: readonly Arg[], span: Span): Val {
