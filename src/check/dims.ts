@@ -3,6 +3,7 @@
  * bound where they occur first, with the place that gave them their size; where they occur again, sizes must be equal.
  */
 import { compare } from '../ir/dim.ts';
+import { listOf } from '../diagnostics/words.ts';
 import type { Dim } from '../ir/dim.ts';
 import type { ElemType } from '../ir/ir.ts';
 import type { DimExpr, Expr, Span, TensorTypeExpr, TypeExpr } from '../parser/ast.ts';
@@ -22,11 +23,15 @@ export const isUpper = (name: string): boolean => /^[A-Z]/.test(name);
 const lookup = (scope: Scope, name: string): Binding | null =>
   isUpper(name) ? scope.variable(name) : scope.find(name);
 
-/** `...normalized_shape`, where the name is that of a list known now, is as many dims. One spread may stay open beside it. */
+/**
+ * `...normalized_shape`, where the name is that of a list known now, is as many dims. One spread may stay open beside it, and so
+ * `...T` is spelled out beside another once an argument before has said what T is.
+ */
 function spelledOut(type: TensorTypeExpr, scope: Scope): TensorTypeExpr {
-  if (!type.dims.some((d) => d.kind === 'spread' && !isUpper(d.name.name))) return type;
+  const several = spreadsOf(type).length > 1;
+  if (!several && !type.dims.some((d) => d.kind === 'spread' && !isUpper(d.name.name))) return type;
   const dims = type.dims.flatMap((d): readonly DimExpr[] => {
-    const list = d.kind === 'spread' && !isUpper(d.name.name) ? scope.find(d.name.name)?.val : undefined;
+    const list = d.kind === 'spread' ? lookup(scope, d.name.name)?.val : undefined;
     if (d.kind !== 'spread' || (list?.kind !== 'list' && list?.kind !== 'tuple')) return [d];
     const object: Expr = { kind: 'name', name: d.name.name, span: d.span };
     return list.items.map((_, i) => ({
@@ -38,9 +43,22 @@ function spelledOut(type: TensorTypeExpr, scope: Scope): TensorTypeExpr {
   return { ...type, dims };
 }
 
+const spreadsOf = (type: TensorTypeExpr): readonly string[] =>
+  type.dims.flatMap((d) => (d.kind === 'spread' ? [d.name.name] : []));
+
 /** A tensor (or a number for a scalar) as a declared tensor type. */
 export function coerceTensor(cx: Cx, written: TensorTypeExpr, v: Val, m: Meeting): Val {
   const type = spelledOut(written, m.scope);
+  const open = spreadsOf(type);
+  if (open.length > 1) {
+    const names = open.map((n) => `...${n}`);
+    return report(
+      cx,
+      'open_spreads',
+      { what: m.what, type: typeExprText(written), names: listOf(names, 'and') },
+      m.span,
+    );
+  }
   if (isNumber(v) || v.kind === 'bool') return scalarAs(cx, type, v, m);
   if (v.kind !== 'tensor') return mismatch(cx, typeExprText(type), v, m);
   if (!bindElem(cx, type, v, m)) return POISON;

@@ -417,6 +417,12 @@ export const CATALOGUE = {
     message: 'the sizes of this pattern do not fit: {fault}',
     help: null,
   },
+  open_spreads: {
+    code: 'NW3070',
+    severity: 'error',
+    message: '{what} is declared {type}, and nothing says where {names} part',
+    help: 'one of them must be known before: from an argument to the left, as in `(y: f32[...T], x: f32[...S, ...T])`, or as a list, `...sizes`',
+  },
   size_pinned: {
     code: 'NW3090',
     severity: 'warning',
