@@ -8,7 +8,7 @@ import type { ShapeContext } from '../ir/ops/def.ts';
 import { withDefaults } from '../ir/ops/define.ts';
 import { opDef } from '../ir/ops/table.ts';
 import type { Span } from '../parser/ast.ts';
-import { at, originOf, report, type Cx, type FnState } from './context.ts';
+import { at, isLibrary, originOf, report, type Cx, type FnState } from './context.ts';
 import { describe } from './describe.ts';
 import type { Slot, TensorNode } from './instance.ts';
 import { uniformArgument } from './uniform.ts';
@@ -90,6 +90,7 @@ export function emit(
   }
   const def = opDef(kind);
   const attrs = withDefaults(def, given);
+  const shown = calledAs(cx, span) ?? label;
   let reported = false;
   const places = (): Related[] =>
     at(
@@ -99,7 +100,7 @@ export function emit(
       ]),
     );
   const fail = (what: string): false => {
-    if (!reported) report(cx, 'op_fault', { op: label, fault: dims(what) }, span, { related: places() });
+    if (!reported) report(cx, 'op_fault', { op: shown, fault: dims(what) }, span, { related: places() });
     reported = true;
     return false;
   };
@@ -109,7 +110,7 @@ export function emit(
       kind: kind_,
       left,
       right,
-      message: messageOf(cx, 'op_fault', { op: label, fault: dims(what) }, span),
+      message: messageOf(cx, 'op_fault', { op: shown, fault: dims(what) }, span),
       origin: originOf(cx, span),
     });
   };
@@ -147,6 +148,15 @@ export function emit(
     types,
   );
   return results.map((r) => withProvenance(r, operands, cx.site ?? span));
+}
+
+/** The name of the library's function as the user called it, where an op of its body is at fault: `cat`, and not `concat`. */
+function calledAs(cx: Cx, span: Span): string | null {
+  const { site } = cx;
+  if (!site || !isLibrary(span)) return null;
+  const text = cx.world.project.sources.get(site.file)?.slice(site.start, site.end) ?? '';
+  const name = /^\w+(?=\()/.exec(text)?.[0];
+  return name !== undefined && cx.world.project.prelude.find(name)?.val.kind === 'fn' ? name : null;
 }
 
 /** An op with one result, or poison. */
