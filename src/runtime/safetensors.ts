@@ -78,6 +78,9 @@ export function readHeader(start: Uint8Array, length: number, size: number, file
 function notSafetensors(start: Uint8Array, length: number, size: number): string {
   const head = new TextDecoder('latin1').decode(start.subarray(0, 40));
   if (head.startsWith('PK')) return 'this is a zip archive (a PyTorch .pt file?), not safetensors';
+  // PROTO and a version: a safetensors file of that header would have zeros where a pickle goes on.
+  if (start[0] === 0x80 && start[1]! >= 2 && start[1]! <= 5)
+    return 'this is a pickle of Python, not a file of weights: nothing in it was run; save a state_dict() with torch.save';
   if (head.startsWith('version https://git-lfs'))
     return 'this is a git-lfs pointer: the file itself has not been fetched (git lfs pull)';
   return `the header would have ${length} bytes and the file has ${size}: not a safetensors file, or cut short`;

@@ -1,6 +1,7 @@
 /**
  * Damaged files of every format: a reader gives tensors or a CheckpointError and nothing else, and what it gives is inside
- * the file. NETWRIGHT_FUZZ_RUNS says how many files for each format, NETWRIGHT_FUZZ_SEED which ones.
+ * the file. NETWRIGHT_FUZZ_RUNS says how many files for each reader (20,000 unless it is set; .ci/run takes 200,000),
+ * NETWRIGHT_FUZZ_SEED which ones.
  */
 import test from 'ava';
 import { CheckpointError } from '../../src/runtime/errors.ts';
@@ -35,7 +36,9 @@ const READERS: readonly [name: string, files: Uint8Array[], damage: Damage][] = 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex').slice(0, 4000);
 
 for (const [name, files, how] of READERS) {
-  test(`${name}: damage is told, never a crash (seed ${SEED})`, async (t) => {
+  // One after the other: the runner takes minutes without news for a hang.
+  test.serial(`${name}: damage is told, never a crash (seed ${SEED})`, async (t) => {
+    t.timeout(1_800_000);
     let accepted = 0;
     let slowest = { seed: 0, ms: 0 };
     for (let run = 0; run < RUNS; run++) {

@@ -1,8 +1,10 @@
 /** `netwright inspect`: what a file of weights holds. */
 import { Command } from 'commander';
-import Table from 'cli-table3';
-import { openWeights } from '../../runtime/weights.ts';
+import type { FileTensor } from '../../runtime/formats/checkpoint.ts';
+import { count } from '../../diagnostics/words.ts';
+import { openWeights, withTies } from '../../runtime/weights.ts';
 import { statsOf, type Stats } from '../weights/stats.ts';
+import { nameTable, shortNumber } from '../weights/table.ts';
 import { bytesText, grouped } from '../summary/table.ts';
 
 interface InspectOptions {
@@ -18,6 +20,8 @@ interface Row {
   readonly shape: readonly number[];
   readonly bytes: number;
   readonly stats?: Stats | null;
+  /** The name of the same tensor that stands before. */
+  readonly tied?: string;
 }
 
 export function inspectCommand(): Command {
@@ -30,10 +34,15 @@ export function inspectCommand(): Command {
     .action(async (path: string, options: InspectOptions) => {
       const file = await openWeights(path);
       const rows: Row[] = [];
-      for (const [name, t] of file.tensors) {
+      const first = new Map<FileTensor, string>();
+      for (const [name, t] of withTies(file)) {
         const { dtype, shape, nbytes: bytes } = t;
         const stored = 'stored' in t && typeof t.stored === 'string' && t.stored !== dtype ? { stored: t.stored } : {};
-        rows.push({ name, dtype, ...stored, shape, bytes, ...(options.stats ? { stats: await statsOf(t) } : {}) });
+        const kept = first.get(t);
+        const tied = kept === undefined ? {} : { tied: kept };
+        if (kept === undefined) first.set(t, name);
+        const stats = options.stats ? { stats: await statsOf(t) } : {};
+        rows.push({ name, dtype, ...stored, shape, bytes, ...stats, ...tied });
       }
       await file.close();
       if (options.json) {
@@ -43,27 +52,31 @@ export function inspectCommand(): Command {
         return;
       }
       process.stdout.write(`${table(rows, options.stats ?? false)}\n`);
-      for (const [k, v] of file.metadata) process.stdout.write(`${plain(k)}: ${plain(short(v))}\n`);
-      const values = rows.reduce((n, r) => n + r.shape.reduce((a, b) => a * b, 1), 0);
-      const bytes = rows.reduce((n, r) => n + r.bytes, 0);
-      process.stdout.write(`${file.format}: ${rows.length} tensors, ${grouped(values)} values, ${bytesText(bytes)}\n`);
+      for (const [k, v] of file.metadata)
+        if (!file.tensors.has(v)) process.stdout.write(`${plain(k)}: ${plain(short(v))}\n`);
+      const own = rows.filter((r) => r.tied === undefined);
+      const values = own.reduce((n, r) => n + r.shape.reduce((a, b) => a * b, 1), 0);
+      const bytes = own.reduce((n, r) => n + r.bytes, 0);
+      const ties = rows.length > own.length ? ` under ${rows.length} names` : '';
+      process.stdout.write(
+        `${file.format}: ${count(own.length, 'tensor')}${ties}, ${grouped(values)} values, ${bytesText(bytes)}\n`,
+      );
     });
 }
 
 function table(rows: readonly Row[], stats: boolean): string {
   const head = ['name', 'type', 'shape', 'bytes', ...(stats ? ['min', 'max', 'mean', 'NaN'] : [])];
-  const out = new Table({ head, style: { head: [], border: [], compact: true } });
-  const number = (v: number | undefined): string => (v === undefined ? '' : String(Number(v.toPrecision(5))));
-  for (const r of rows) {
-    out.push([
+  const number = (v: number | undefined): string => (v === undefined ? '' : shortNumber(v));
+  return nameTable(
+    head,
+    rows.map((r) => [
       plain(short(r.name)),
       r.stored === undefined ? r.dtype : `${r.dtype} (${r.stored})`,
       `[${r.shape.join(', ')}]`,
-      grouped(r.bytes),
+      r.tied === undefined ? grouped(r.bytes) : `is ${plain(short(r.tied))}`,
       ...(stats ? [number(r.stats?.min), number(r.stats?.max), number(r.stats?.mean), number(r.stats?.nan)] : []),
-    ]);
-  }
-  return out.toString();
+    ]),
+  );
 }
 
 const short = (v: string): string => (v.length > 100 ? `${v.slice(0, 100)}... (${v.length} characters)` : v);

@@ -217,7 +217,10 @@ class Machine implements PickleCall {
     const full = `${text(path) === '__builtin__' ? 'builtins' : text(path)}.${text(name)}`;
     const found = this.host.find(full);
     this.push(
-      found ?? this.fail(`it needs ${JSON.stringify(full)}, which files of weights may not name (nothing was run)`),
+      found ??
+        this.fail(
+          `it needs ${JSON.stringify(full)}, which files of weights may not name (nothing was run)${advice(full)}`,
+        ),
     );
   }
 
@@ -252,3 +255,7 @@ function longValue(bytes: Uint8Array): number | bigint {
   v = BigInt.asIntN(bytes.length * 8, v);
   return v >= BigInt(Number.MIN_SAFE_INTEGER) && v <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(v) : v;
 }
+
+/** A module of Python names its classes. */
+const advice = (name: string): string =>
+  /^__main__\.|^torch\.nn\.(modules|parallel)\./.test(name) ? ': of a whole module, save its state_dict()' : '';

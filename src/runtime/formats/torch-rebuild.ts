@@ -59,7 +59,8 @@ function rebuilt(
   c: PickleCall,
 ): TorchTensor {
   const { storage, view } = viewed(args, dtype, c);
-  return new TorchTensor(storage, view, { requiresGrad: flag(args[4], c), bits: lazyBits(metadata, c) });
+  const made = new TorchTensor(storage, view, { requiresGrad: flag(args[4], c), bits: lazyBits(metadata, c) });
+  return storage.once(made);
 }
 
 function flag(v: PyValue | undefined, c: PickleCall): boolean {

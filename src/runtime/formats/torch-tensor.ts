@@ -15,6 +15,7 @@ export class TorchStorage extends PyObject {
   readonly bigEndian: boolean;
   /** Equal for storages that share memory. */
   readonly root: object;
+  readonly #views = new Map<string, TorchTensor>();
 
   constructor(
     dtype: string,
@@ -30,6 +31,15 @@ export class TorchStorage extends PyObject {
     this.content = content;
     this.bigEndian = bigEndian;
     this.root = root ?? this;
+  }
+
+  /** The tensor, or the one that was made before with the same values: PyTorch writes tied names as equal views of one storage. */
+  once(t: TorchTensor): TorchTensor {
+    const { dtype, offset, shape, strides, requiresGrad, bits } = t;
+    const key = [dtype, offset, shape, strides, requiresGrad, bits.neg, bits.conj].join(' ');
+    const known = this.#views.get(key) ?? t;
+    this.#views.set(key, known);
+    return known;
   }
 }
 
@@ -56,7 +66,7 @@ export class TorchTensor extends PyObject implements FileTensor {
   readonly requiresGrad: boolean;
   /** Whether it is a `torch.nn.Parameter`. */
   readonly parameter: boolean;
-  private readonly bits: LazyBits;
+  readonly bits: LazyBits;
 
   constructor(
     storage: TorchStorage,
