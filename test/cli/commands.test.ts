@@ -292,6 +292,25 @@ test('a language model goes on with a text', async (t) => {
   }
 });
 
+test('the number of threads changes no byte of what train writes and generate says', async (t) => {
+  const dir = folder(t);
+  const gpt = join(ROOT, 'examples/char_gpt.net');
+  const small = ['--set', 'context=24', '--set', 'd=64', '--set', 'depth=1', '--device', 'cpu'];
+  writeFileSync(join(dir, 'song.txt'), 'do re mi fa so la ti '.repeat(40));
+  const outcome = async (...threads: string[]): Promise<readonly [string, string]> => {
+    const train = ['train', gpt, ...small, '--data', 'song.txt', '--window', '24', '--epochs', '2', ...threads];
+    const trained = await netwright(train, { cwd: dir });
+    t.is(trained.code, 0, trained.err);
+    const generate = ['generate', gpt, ...small, '--weights', 'char_gpt.safetensors', '--prompt', 'do', ...threads];
+    const said = await netwright([...generate, '--arg', 'N=9', '--arg', 'temperature=1'], { cwd: dir });
+    t.is(said.code, 0, said.err);
+    return [readFileSync(join(dir, 'char_gpt.safetensors'), 'hex'), said.out];
+  };
+  const one = await outcome('--threads', '1');
+  t.deepEqual(await outcome('--threads', '3'), one);
+  t.deepEqual(await outcome(), one, 'as many as there are cores');
+});
+
 test('build writes a module once, and --check knows when it is stale', async (t) => {
   const dir = points(folder(t));
   const missing = await netwright(['build', 'line.net', '--check'], { cwd: dir });

@@ -10,7 +10,7 @@ const linux = process.platform === 'linux' ? test.serial : test.skip;
 test('every device says what it is, and which one auto takes', async (t) => {
   const { code, out } = await netwright(['devices']);
   t.is(code, 0);
-  t.regex(out, /^cpu  WebAssembly/m);
+  t.regex(out, /^cpu  WebAssembly.*threads/m);
   t.regex(out, /^webgpu:0/m);
   t.regex(out, /^auto is (cpu|native|webgpu:\d): ./m);
 });
