@@ -99,6 +99,7 @@ test('a file without exported blocks, a size that is none, data without rows: fa
     [['train', 'line.net', '--data', 'junk.safetensors'], 1, /NW5002/],
     [['predict', 'line.net', ...data, '--holdout', '0.01'], 1, /NW5002.*none is held out/],
     [['predict', 'line.net', ...data, '--weights', '.'], 1, /NW5012.*it is a folder/],
+    [['train', 'line.net', ...data, '--out', 'line.onnx'], 1, /NW6001.*line\.onnx: weights are written as/],
     [['train', 'line.net', ...data, '--epoch', '3'], 2, /NW5013.*--epoch'\n.*help: did you mean --epochs\?/],
   ];
   for (const [args, code, expected] of cases) {

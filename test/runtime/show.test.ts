@@ -94,6 +94,7 @@ test('habits of PyTorch get an answer', async (t) => {
   });
   await t.throwsAsync(async () => loose(Net.create.bind(Net))({ hyper: { n: 1 } }), { message: /--set name=value/ });
   const model = await Net.create();
+  await t.throwsAsync(model.save('net.onnx'), { instanceOf: UsageError, message: /net\.onnx: weights are written as/ });
   // A generated method passes `undefined` for what its caller left out.
   t.throws(() => model.train_step(ones([4, 2]), undefined), { message: /takes 2 arguments, not 1$/ });
   t.throws(() => model.train_step(ones([4, 2]), zeros([4, 1], { dtype: 'i32' })), {

@@ -7,6 +7,7 @@ import type { StaticValue } from '../../check/elaborated.ts';
 import { count } from '../../diagnostics/words.ts';
 import { DeviceLostError, modelClass, RunFiles, type Model, type RunPosition } from '../../runtime/index.ts';
 import { cores } from '../../runtime/node/cores.ts';
+import { weightsFormat } from '../../runtime/formats/write.ts';
 import { split } from '../data/dataset.ts';
 import { dataFiles, loadData } from '../data/index.ts';
 import { chooseDevice, DEVICE_HELP, sayBuild, THREADS_HELP } from '../device.ts';
@@ -106,6 +107,8 @@ export function trainCommand(): Command {
       const bestFile = out.replace(/(\.safetensors)?$/, '.best.safetensors');
       const inputs = [file, ...dataFiles(source), ...(options.weights === undefined ? [] : [options.weights])];
       const runBefore = options.resume === undefined ? null : options.resume === true ? runFile : options.resume;
+      // Refused now, and not when the training is done.
+      weightsFormat(out);
       checkOutput(out, runBefore === null ? inputs : [...inputs, runBefore]);
       checkOutput(runFile, inputs);
       if (options.best) checkOutput(bestFile, inputs);

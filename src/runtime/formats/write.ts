@@ -20,6 +20,18 @@ const BY_ENDING: ReadonlyMap<string, WrittenFormat> = new Map([
 export const formatOf = (path: string): WrittenFormat | null =>
   BY_ENDING.get(/\.[^./\\]*$/.exec(path)?.[0].toLowerCase() ?? '') ?? null;
 
+/** Names of formats that others write: safetensors under such a name would be taken for what it is not. */
+const OTHERS = /\.(?:onnx|gguf|ggml|h5|hdf5|keras|tflite|pb|msgpack|ckpt)$/i;
+
+/** The format of a file of weights: safetensors unless the ending says another. Throws UsageError for the ending of a format that is not written. */
+export function weightsFormat(path: string): WrittenFormat {
+  if (OTHERS.test(path))
+    throw new UsageError(
+      `${path}: weights are written as .safetensors, .pt, .pth or .npz, and under any other name as safetensors`,
+    );
+  return formatOf(path) ?? 'safetensors';
+}
+
 /** Throws DTypeError for an element type that the format lacks. Metadata only goes where the format has a place for it. */
 export async function* writeTensors(
   format: WrittenFormat,

@@ -3,14 +3,14 @@ import type { Weights } from '../ema.ts';
 import type { FileTensor } from '../formats/checkpoint.ts';
 import { TorchTensor } from '../formats/torch-tensor.ts';
 import { torchTensor } from '../formats/torch-write.ts';
-import { formatOf, writeTensors } from '../formats/write.ts';
+import { weightsFormat, writeTensors } from '../formats/write.ts';
 import { toStored } from '../stored.ts';
 import { weightsNow, weightsToBytes } from '../weights.ts';
 import { writeFileAtomic } from './files.ts';
 
 /** The weights as they are now: training may go on while the disk is waited for. */
 export async function saveWeights(model: Weights, path: string): Promise<void> {
-  const format = formatOf(path) ?? 'safetensors';
+  const format = weightsFormat(path);
   if (format !== 'safetensors') return writeFileAtomic(path, writeTensors(format, await stateOf(model)));
   await writeFileAtomic(path, weightsNow(model) ?? (await weightsToBytes(model)));
 }
