@@ -66,6 +66,15 @@ const FLAGS: readonly string[] = [
   ...['-pthread', '-fPIC', '-fvisibility=hidden', '-w', '-Werror=implicit-function-declaration'],
 ];
 
+/**
+ * Never unmapped: threads of its pool sleep in its code, while its handle is closed when nobody holds a function of it, and at the end of
+ * the process.
+ */
+const LINK: readonly string[] = [
+  ...['-shared', '-pthread', '-lm'],
+  ...(process.platform === 'linux' ? ['-Wl,-z,nodelete'] : []),
+];
+
 const flagsFor = ({ machine }: CCompiler): readonly string[] =>
   machine.lanes === 16 ? [...FLAGS, '-mprefer-vector-width=512'] : FLAGS;
 
@@ -78,7 +87,7 @@ export function cacheFolder(): string {
 }
 
 const objectPath = (code: NativeCode, compiler: CCompiler): string =>
-  join(cacheFolder(), `${hash([compiler.identity, ...flagsFor(compiler), ...code.units]).slice(0, 40)}.so`);
+  join(cacheFolder(), `${hash([compiler.identity, ...flagsFor(compiler), ...LINK, ...code.units]).slice(0, 40)}.so`);
 
 export const isBuilt = (code: NativeCode, compiler: CCompiler): Promise<boolean> =>
   access(objectPath(code, compiler)).then(
@@ -117,7 +126,7 @@ export async function buildObject(code: NativeCode, compiler: CCompiler, progres
     await Promise.all(Array.from({ length: Math.min(availableParallelism(), total) }, worker));
     const objects = code.units.map((_, i) => join(folder, `unit${i}.o`));
     const made = join(folder, 'made.so');
-    await cc(compiler, ['-shared', '-pthread', ...objects, '-o', made, '-lm']);
+    await cc(compiler, [...objects, '-o', made, ...LINK]);
     await rename(made, path); // whole or not at all, whoever else builds it
     return path;
   } finally {
