@@ -7,8 +7,12 @@ import { reference } from '../support/networks.ts';
 
 const folder = new URL('../../examples/', import.meta.url);
 
-async function create(name: string, hyper: Readonly<Record<string, number>> = {}): Promise<Model> {
-  const { blocks, diagnostics } = compile(readFileSync(new URL(`${name}.net`, folder), 'utf8'), { hyper });
+async function create(
+  name: string,
+  hyper: Readonly<Record<string, number>> = {},
+  train: Readonly<Record<string, string>> = {},
+): Promise<Model> {
+  const { blocks, diagnostics } = compile(readFileSync(new URL(`${name}.net`, folder), 'utf8'), { hyper, train });
   const [Block] = Object.values(blocks);
   if (!Block) throw new Error(diagnostics.map((d) => `${d.code} ${d.message}`).join('\n'));
   return Block.create({ seed: 1 });
@@ -65,7 +69,8 @@ test('tied: one tensor under two names', async (t) => {
 });
 
 test('lenet', async (t) => {
-  learns(t, await create('lenet'), [made([16, 1, 28, 28]), classes(16, 4)], 60);
+  // The rate for digits is too high for noise: every second seed ends where all classes are as likely.
+  learns(t, await create('lenet', {}, { lr: '0.02' }), [made([16, 1, 28, 28]), classes(16, 4)], 120);
 });
 
 test("resnet18: torchvision's keys, images of any size", async (t) => {
