@@ -1,5 +1,5 @@
 /** `netwright fmt` as a user runs it. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { folder, netwright } from '../support/cli.ts';
@@ -43,4 +43,19 @@ test('a file that is missing is said before any is changed', async (t) => {
   t.is(run.code, 1);
   t.regex(run.err, /NW5001/);
   t.is(readFileSync(join(cwd, 'a.net'), 'utf8'), UGLY);
+});
+
+test('fmt takes folders: the .net files in them, and nothing of what npm installed', async (t) => {
+  const cwd = folder(t);
+  for (const path of ['nets/deep', 'nets/node_modules/other']) mkdirSync(join(cwd, path), { recursive: true });
+  const loose = 'const   a = 1';
+  for (const name of ['nets/a.net', 'nets/deep/b.net', 'nets/note.txt', 'nets/node_modules/other/c.net'])
+    writeFileSync(join(cwd, name), loose);
+  t.deepEqual(await netwright(['fmt', 'nets'], { cwd }), {
+    code: 0,
+    out: 'formatted nets/a.net\nformatted nets/deep/b.net\n',
+    err: '',
+  });
+  for (const name of ['nets/note.txt', 'nets/node_modules/other/c.net'])
+    t.is(readFileSync(join(cwd, name), 'utf8'), loose);
 });
