@@ -35,6 +35,8 @@ function pair(a: Arg, b: Arg): [KExpr, KExpr] {
   return [splat(a, lanes), splat(b, lanes)];
 }
 
+/** True of a number and itself. */
+const REFLEXIVE: ReadonlySet<BinOp> = new Set<BinOp>(['eq', 'le', 'ge']);
 const COMPARE: ReadonlySet<BinOp> = new Set<BinOp>(['eq', 'ne', 'lt', 'le', 'gt', 'ge']);
 
 export function bin(op: BinOp, x: Arg, y: Arg): KExpr {
@@ -46,6 +48,8 @@ export function bin(op: BinOp, x: Arg, y: Arg): KExpr {
       const v = foldI32(op, a.value, b.value);
       if (v !== null) return cst(v, type);
     }
+    if (a.k === 'var' && b.k === 'var' && a.var === b.var && COMPARE.has(op))
+      return cst(REFLEXIVE.has(op) ? 1 : 0, type);
     if (op === 'add' && isConst(a, 0)) return b;
     if ((op === 'add' || op === 'sub') && isConst(b, 0)) return a;
     if (op === 'mul' && (isConst(a, 0) || isConst(b, 1))) return a;
