@@ -140,6 +140,8 @@ test('gradients that are asked for are not scaled', async (t) => {
   const [full, half] = [await create(NETWORK('')), await create(NETWORK('precision = f16'))];
   for (const m of [full, half]) m.backward(X, Y);
   const [a, b] = [full, half].map((m) => [...m.parameters()].flatMap((p) => [...p.grad!.readSync()]));
-  const scale = Math.max(...a!.map(Math.abs));
-  t.true(a!.every((x, i) => Math.abs(x - b![i]!) <= 0.01 * scale));
+  // A relu whose argument is near 0 may go the other way in 16 bits, so a tenth of the largest; the scale is 65,536.
+  const largest = Math.max(...a!.map(Math.abs));
+  const apart = Math.max(...a!.map((x, i) => Math.abs(x - b![i]!)));
+  t.true(apart <= 0.1 * largest, `${apart} of ${largest}`);
 });
