@@ -174,6 +174,7 @@ export class Threads {
   private readonly modules = new Map<number, WebAssembly.Module>();
   private starting: Promise<void> = Promise.resolve();
   private next = 0;
+  private shared = 0;
 
   constructor(memory: WasmMemory) {
     this.memory = memory;
@@ -206,7 +207,7 @@ export class Threads {
 
   /** How many tasks were shared so far. */
   get tasks(): number {
-    return Atomics.load(this.control, WORDS.own + WORDS.tasks);
+    return this.shared;
   }
 
   /** Resolves when all workers know all modules. */
@@ -239,6 +240,7 @@ export class Threads {
 
   private run(module: number, kernel: number, task: Task, parts: number): void {
     if (parts === 1) return task(0, 1);
+    this.shared++;
     const { control, meets } = this;
     control[WORDS.module] = module;
     control[WORDS.kernel] = kernel;
