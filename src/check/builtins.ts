@@ -1,6 +1,7 @@
 /** Functions of compile-time values: arithmetic on numbers, lengths, lists. The same names act on tensors as ops. */
 import * as D from '../ir/dim.ts';
 import type { Span } from '../parser/ast.ts';
+import { REAL_OPS } from '../runtime/numbers.ts';
 import { report, type Cx } from './context.ts';
 import { describe } from './describe.ts';
 import { itemsOf } from './evaluate.ts';
@@ -8,18 +9,7 @@ import { castTo, constantOf } from './tensor.ts';
 import { uniformOp } from './uniform.ts';
 import { floatVal, intVal, hasPoison, listVal, numberOf, POISON, tupleVal, type Val } from './values.ts';
 
-const REAL: Readonly<Record<string, (x: number) => number>> = {
-  sqrt: Math.sqrt,
-  rsqrt: (x) => 1 / Math.sqrt(x),
-  exp: Math.exp,
-  expm1: Math.expm1,
-  log: Math.log,
-  log1p: Math.log1p,
-  sin: Math.sin,
-  cos: Math.cos,
-  tanh: Math.tanh,
-  erf,
-};
+const REAL: Readonly<Record<string, (x: number) => number>> = { ...REAL_OPS, erf };
 
 /** Between floats and ints: these give ints. */
 const ROUNDING: Readonly<Record<string, (x: number) => number>> = {

@@ -3,6 +3,19 @@ import type { NumberExpr } from './artifact.ts';
 
 type Operation = (a: number, b: number) => number;
 
+/** Real functions of one number, whose results are floats. */
+export const REAL_OPS = {
+  sqrt: Math.sqrt,
+  rsqrt: (a) => 1 / Math.sqrt(a),
+  exp: Math.exp,
+  expm1: Math.expm1,
+  log: Math.log,
+  log1p: Math.log1p,
+  sin: Math.sin,
+  cos: Math.cos,
+  tanh: Math.tanh,
+} as const satisfies Readonly<Record<string, (a: number) => number>>;
+
 /** `%` has the sign of the divisor, as in the language. */
 export const NUMBER_OPS = {
   '+': (a, b) => a + b,
@@ -15,15 +28,7 @@ export const NUMBER_OPS = {
   max: Math.max,
   neg: (a) => -a,
   abs: Math.abs,
-  sqrt: Math.sqrt,
-  rsqrt: (a) => 1 / Math.sqrt(a),
-  exp: Math.exp,
-  expm1: Math.expm1,
-  log: Math.log,
-  log1p: Math.log1p,
-  sin: Math.sin,
-  cos: Math.cos,
-  tanh: Math.tanh,
+  ...REAL_OPS,
 } as const satisfies Readonly<Record<string, Operation>>;
 
 export type NumberOp = keyof typeof NUMBER_OPS;
