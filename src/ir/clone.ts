@@ -53,6 +53,12 @@ export function* allOps(region: Region): Generator<Op> {
   }
 }
 
+/** What an op reads, in its regions too. Those of a fusion are closed. */
+export const readsOf = (op: Op): readonly Value[] =>
+  op.kind === 'fusion' || op.regions.length === 0
+    ? op.operands
+    : [...op.operands, ...op.regions.flatMap((r) => [...captures(r)])];
+
 /** Values of enclosing scopes that a region reads, in order of first use. */
 export function captures(region: Region, inner: Set<Value> = new Set(), found: Set<Value> = new Set()): Set<Value> {
   const use = (v: Value): void => {

@@ -268,6 +268,10 @@ function applyFn(fn: DimFn, a: number, b: number): number {
 }
 
 /** Names of all symbols in it, in order of first occurrence. */
+/** The size where every symbol is taken for `size`: for weighing costs, never for what is computed. */
+export const assuming = (d: Dim, size: number): number =>
+  d.value ?? evaluate(d, new Map([...symbolsOf(d)].map((name) => [name, size])));
+
 export function symbolsOf(d: Dim, into: Set<string> = new Set()): Set<string> {
   for (const t of d.terms)
     for (const a of t.atoms) {

@@ -1,5 +1,6 @@
 /** Where everything lies in the static memory of a C file: arenas, arguments and results, and one workspace for all programs. */
 import type { Program, Segment } from '../../runtime/artifact.ts';
+import { widthOf } from '../../runtime/elem.ts';
 import { aligned, plan, type Plan } from '../../runtime/plan.ts';
 import { evaluateSize, type Binding } from '../../runtime/sizes.ts';
 
@@ -33,7 +34,7 @@ export function layOut(programs: readonly Program[], segments: readonly Segment[
       if (b.kind === 'segment') {
         if (!arenas.has(b.segment!)) {
           const s = known.get(b.segment!)!;
-          arenas.set(s.name, take(s.length * width(s)));
+          arenas.set(s.name, take(s.length * widthOf(s.elem)));
         }
       } else if (b.kind !== 'temp') own.set(i, take(planned.sizes[i]!));
     });
@@ -57,7 +58,7 @@ export function layOut(programs: readonly Program[], segments: readonly Segment[
     bufferAddress: (p, buffer, offset) => pointer(place(p, buffer) + offset),
     segmentAddress: (segment, element) => {
       const at = arenas.get(segment);
-      return at === undefined ? '0' : pointer(at + element * width(known.get(segment)!));
+      return at === undefined ? '0' : pointer(at + element * widthOf(known.get(segment)!.elem));
     },
     size: (p, slot) => {
       const s = p.slots[slot]!;
@@ -66,5 +67,3 @@ export function layOut(programs: readonly Program[], segments: readonly Segment[
     },
   };
 }
-
-const width = (s: Segment): number => (s.elem === 'f16' || s.elem === 'bf16' ? 2 : 4);

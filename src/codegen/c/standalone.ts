@@ -3,6 +3,7 @@
  * from a seed, its methods and its training step as functions. For anything with a C compiler.
  */
 import type { Artifact, Program, SizeExpr, TensorSpec } from '../../runtime/artifact.ts';
+import { widthOf } from '../../runtime/elem.ts';
 import { WHILE_LIMIT } from '../../runtime/loops.ts';
 import { evaluateSize, type Binding } from '../../runtime/sizes.ts';
 import type { Kernel } from '../kernel.ts';
@@ -260,7 +261,7 @@ ${this.functions.map(({ program, head }) => this.function(program, head, train?.
     const local = this.locals.get(p)!;
     const results = p.outputs.flatMap((o) => {
       if (o.role !== 'result') return [];
-      const bytes = o.spec.shape.reduce<number>((n, d) => n * this.size(d), width(o.spec.elem));
+      const bytes = o.spec.shape.reduce<number>((n, d) => n * this.size(d), widthOf(o.spec.elem));
       return [
         `  copy_bytes(${local.of(o)}, ${this.layout.bufferAddress(p, o.buffer, this.size(o.offset))}, ${bytes});\n`,
       ];
@@ -283,7 +284,7 @@ ${this.functions.map(({ program, head }) => this.function(program, head, train?.
       const to = this.layout.bufferAddress(p, i.buffer, 0);
       switch (i.role) {
         case 'arg': {
-          const bytes = i.spec.shape.reduce<number>((n, d) => n * this.size(d), width(i.spec.elem));
+          const bytes = i.spec.shape.reduce<number>((n, d) => n * this.size(d), widthOf(i.spec.elem));
           return [`copy_bytes(${to}, ${local!.of(i)}, ${bytes});`];
         }
         case 'key':
@@ -338,7 +339,6 @@ ${this.functions.map(({ program, head }) => this.function(program, head, train?.
   }
 }
 
-const width = (elem: TensorSpec['elem']): number => (elem === 'f16' || elem === 'bf16' ? 2 : 4);
 function float(x: number): string {
   const text = String(Math.fround(x));
   return `${/[.e]/.test(text) ? text : `${text}.0`}f`;

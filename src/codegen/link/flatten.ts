@@ -5,14 +5,12 @@
 import { add, dim, mul, product, substitute, type Dim } from '../../ir/dim.ts';
 import type { Entry } from '../../ir/entry.ts';
 import type { DimCheck, TensorType, Value } from '../../ir/ir.ts';
+import { widthOf } from '../../runtime/elem.ts';
 import { bindSymbols, substituteCheck, type SymbolEnv } from '../../ir/symbols.ts';
 import type { CallArg, Scratch } from '../call.ts';
 import type { Kernel } from '../kernel.ts';
 import type { Lowered, LoweredBlock, LoweredItem } from '../lowered.ts';
 import type { Access, Buffer, Copy, FlatProgram, InPlace, Instr, Place, Region } from './flat.ts';
-
-const BYTES: Readonly<Record<string, number>> = { f16: 2, bf16: 2 };
-export const bytesOfElem = (elem: string): number => BYTES[elem] ?? 4;
 
 /** Gives each kernel its index in the artifact; equal kernels share one. */
 export type KernelIndex = (kernel: Kernel) => number;
@@ -113,7 +111,7 @@ class Flattener {
   }
 
   private bytes(t: TensorType, scope: Scope): Dim {
-    return substitute(mul(product(t.shape), bytesOfElem(t.elem)), scope.env);
+    return substitute(mul(product(t.shape), widthOf(t.elem)), scope.env);
   }
 
   private touch(p: Place, write: boolean, time: number, copy: Copy | null = null): void {
@@ -153,7 +151,7 @@ class Flattener {
         return this.kernel(item, scope);
       case 'alias': {
         const source = this.place(item.source, scope);
-        const unit = bytesOfElem(item.source.type.elem);
+        const unit = widthOf(item.source.type.elem);
         const offset = substitute(mul(item.offset, unit), scope.env);
         scope.places.set(item.result, {
           buffer: source.buffer,
@@ -167,7 +165,7 @@ class Flattener {
         return;
       case 'pack': {
         const target = this.place(item.result, scope);
-        const unit = bytesOfElem(item.result.type.elem);
+        const unit = widthOf(item.result.type.elem);
         for (const part of item.parts) {
           const offset = add(target.offset, substitute(mul(part.offset, unit), scope.env));
           const from = this.place(part.value, scope);

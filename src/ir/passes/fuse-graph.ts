@@ -1,7 +1,7 @@
 /** The graph that fusion works on: ops of one region, what feeds what, and a partition of them into clusters without cycles. */
-import { captures } from '../clone.ts';
+import { readsOf } from '../clone.ts';
 import type { Dim } from '../dim.ts';
-import type { Op, Region, Value } from '../ir.ts';
+import type { Op, Value } from '../ir.ts';
 import { opDef } from '../ops/table.ts';
 import { isReduction } from '../../codegen/rows.ts';
 import { tilesInput } from '../../codegen/windows.ts';
@@ -73,10 +73,10 @@ export class FusionGraph {
 
   constructor(parts: readonly Part[], results: readonly Value[], formOf: (op: Op) => Form) {
     this.results = new Set(results);
-    this.nodes = parts.map(({ op, source }, index) => {
-      const inner = op.kind === 'fusion' ? [] : op.regions.flatMap((r: Region) => [...captures(r)]);
-      return { index, op, source, cls: classify(op), reads: [...new Set([...op.operands, ...inner])] };
-    });
+    this.nodes = parts.map(({ op, source }, index) => ({
+      ...{ index, op, source, cls: classify(op) },
+      reads: [...new Set(readsOf(op))],
+    }));
     for (const n of this.nodes) {
       for (const r of n.op.results) this.producer.set(r, n);
       for (const v of n.reads) {

@@ -4,7 +4,7 @@
  * bytes that memory moves in the same time) and the reads of what it is made of.
  */
 import type { Dim } from '../dim.ts';
-import { evaluate, sameShape, symbolsOf } from '../dim.ts';
+import { assuming, sameShape } from '../dim.ts';
 import type { Op, Value } from '../ir.ts';
 import { opDef } from '../ops/table.ts';
 import type { Cluster, FusionGraph, Node } from './fuse-graph.ts';
@@ -238,9 +238,6 @@ class Planner {
   }
 }
 
-function typical(d: Dim): number {
-  if (d.value !== null) return d.value;
-  return Math.max(1, evaluate(d, new Map([...symbolsOf(d)].map((s) => [s, TYPICAL_SIZE]))));
-}
+const typical = (d: Dim): number => Math.max(1, assuming(d, TYPICAL_SIZE));
 
 const costOf = (op: Op): number => (FREE.has(op.kind) ? 0 : (OP_BYTES[op.kind] ?? CHEAP));

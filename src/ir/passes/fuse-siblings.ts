@@ -3,7 +3,7 @@
  * one takes: on a GPU. Heads cut out of one tensor, the gradients of a scale and of a bias. No sum changes its order.
  */
 import { axesOf, isReduction } from '../../codegen/rows.ts';
-import { captures } from '../clone.ts';
+import { readsOf } from '../clone.ts';
 import type { Op, Region, Value } from '../ir.ts';
 
 /** An op moves past so many at most: what it reads and writes lives so much longer. */
@@ -45,8 +45,7 @@ function spaceOf(op: Op): string | null {
 
 function readsFrom(op: Op, makers: readonly Op[]): boolean {
   const made = new Set(makers.flatMap((m) => m.results));
-  const inner = op.kind === 'fusion' ? [] : op.regions.flatMap((r) => [...captures(r)]);
-  return [...op.operands, ...inner].some((v) => made.has(v));
+  return readsOf(op).some((v) => made.has(v));
 }
 
 /** Both regions side by side; what both read is one operand. */

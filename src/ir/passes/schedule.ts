@@ -4,7 +4,9 @@
  * than its results stays early, since waiting would keep those. Every op is pure, so any order that defines before
  * it uses is the same program; bytes times steps of waiting are compared, one op after the other, last first.
  */
-import { evaluate, symbolsOf } from '../dim.ts';
+import { widthOf } from '../../runtime/elem.ts';
+import { readsOf } from '../clone.ts';
+import { assuming } from '../dim.ts';
 import type { Module, Op, Region, Value } from '../ir.ts';
 
 /** What stands for a size that is known only at run time. */
@@ -66,7 +68,7 @@ class Scheduler {
   /** The place right before the first op that reads it, as an index of `placed`. */
   private latest(op: Op): number {
     for (let i = this.placed.length - 1; i >= 0; i--)
-      if (readBy(this.placed[i]!).some((v) => op.results.includes(v))) return i + 1;
+      if (readsOf(this.placed[i]!).some((v) => op.results.includes(v))) return i + 1;
     return this.placed.length;
   }
 
@@ -84,19 +86,10 @@ class Scheduler {
   /** For how many ops from here on a value is read by others. */
   private livesFor(v: Value): number {
     const { placed } = this;
-    const last = placed.findIndex((op) => readBy(op).some((o) => this.root(o) === v));
+    const last = placed.findIndex((op) => readsOf(op).some((o) => this.root(o) === v));
     return last < 0 ? 0 : placed.length - last;
   }
 }
 
-/** Operands, and what inner regions see of this one. */
-function readBy(op: Op): readonly Value[] {
-  if (op.kind === 'fusion' || op.regions.length === 0) return op.operands;
-  return [...op.operands, ...op.regions.flatMap((r) => [...r.ops.flatMap(readBy), ...r.results])];
-}
-
-function bytesOf(v: Value): number {
-  const width = v.type.elem === 'f16' || v.type.elem === 'bf16' ? 2 : 4;
-  const sizes = v.type.shape.map((d) => evaluate(d, new Map([...symbolsOf(d)].map((s) => [s, TYPICAL_SIZE]))));
-  return sizes.reduce((a, b) => a * b, width);
-}
+const bytesOf = (v: Value): number =>
+  v.type.shape.reduce((bytes, d) => bytes * assuming(d, TYPICAL_SIZE), widthOf(v.type.elem));

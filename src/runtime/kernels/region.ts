@@ -10,8 +10,9 @@ import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
 import type { Scope } from '../../codegen/scope.ts';
 import { COSTLY } from '../../codegen/rows.ts';
 import type { Walk } from '../../codegen/space.ts';
+import { widthOf } from '../elem.ts';
 import { readInPlace } from '../../codegen/space.ts';
-import type { ElemType, Op, Origin, Value } from '../../ir/ir.ts';
+import type { Op, Origin, Value } from '../../ir/ir.ts';
 
 /** The one op of a fusion that is a family of its own. */
 export const coreOf = (op: Op): Op => op.regions[0]!.ops[0]!;
@@ -55,8 +56,6 @@ export function unrollOf(op: Op): number {
   return weight <= 8 ? 4 : weight <= 16 ? 2 : 1;
 }
 
-export const bytesOf = (elem: ElemType): number => (elem === 'f16' || elem === 'bf16' ? 2 : 4);
-
 /** Pairs each result with every operand whose memory it may take: read only where the result is written. The linker chooses. */
 export function reuse(op: Op, walk: Walk, results: readonly number[]): KernelCall['inPlace'] {
   const region = op.regions[0]!;
@@ -67,7 +66,7 @@ export function reuse(op: Op, walk: Walk, results: readonly number[]): KernelCal
     return region.params.flatMap((p, j) => {
       const operand = op.operands[j]!;
       const alone = op.operands.filter((o) => o === operand).length === 1;
-      const fits = alone && bytesOf(p.type.elem) === bytesOf(result.type.elem) && readInPlace(walk, p, shape, once);
+      const fits = alone && widthOf(p.type.elem) === widthOf(result.type.elem) && readInPlace(walk, p, shape, once);
       return fits ? [{ result, operand }] : [];
     });
   });

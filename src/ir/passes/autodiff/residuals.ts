@@ -5,7 +5,7 @@
  * in memory anyway. So two scalings of one product cost one tensor, and a residual stream is saved as such.
  */
 import type { Op, Value } from '../../ir.ts';
-import { allOps, captures } from '../../clone.ts';
+import { allOps, readsOf } from '../../clone.ts';
 import { opDef } from '../../ops/table.ts';
 
 export interface Residuals {
@@ -22,10 +22,6 @@ const isView = (op: Op): boolean => opDef(op.kind).lower.kind === 'view';
 
 export const isCheap = (op: Op): boolean =>
   op.regions.length === 0 && (GENERATORS.has(op.kind) || opDef(op.kind).lower.kind === 'elementwise' || isView(op));
-
-/** What an op reads, regions included. */
-const reads = (op: Op): readonly Value[] =>
-  op.regions.length === 0 ? op.operands : [...op.operands, ...op.regions.flatMap((r) => [...captures(r)])];
 
 export interface ResidualOptions {
   /** What is computed again rather than saved. */
@@ -84,7 +80,7 @@ class Plan {
     for (const v of results) this.use(v);
     const cheap = ops.filter(isCheap);
     for (const op of cheap) {
-      const from = reads(op);
+      const from = readsOf(op);
       this.missing.set(op, from.length);
       for (const v of from) this.users.set(v, [...(this.users.get(v) ?? []), op]);
     }
@@ -122,7 +118,7 @@ class Plan {
   provide(v: Value): void {
     for (let at = v; !this.atHand.has(at);) {
       const op = this.producer.get(at)!;
-      const sources = this.isCheap(at) ? [...new Set(reads(op).filter((o) => !this.atHand.has(o)))] : [];
+      const sources = this.isCheap(at) ? [...new Set(readsOf(op).filter((o) => !this.atHand.has(o)))] : [];
       const busy = !isView(op) && (this.uses.get(at) ?? 0) > 1;
       if (sources.length === 1 && !busy) at = sources[0]!;
       else this.keep(at);
@@ -136,7 +132,7 @@ class Plan {
       const op = this.producer.get(v);
       if (!op || this.kept.has(v) || again.has(op)) continue;
       again.add(op);
-      open.push(...reads(op));
+      open.push(...readsOf(op));
     }
     return {
       saved: this.ops.flatMap((op) => op.results.filter((r) => this.kept.has(r))),
