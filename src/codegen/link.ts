@@ -16,6 +16,7 @@ import type {
 import { apart, coalesce, type Home } from './link/coalesce.ts';
 import type { Buffer, FlatProgram, Instr, Place } from './link/flat.ts';
 import { flatten, samePlace, whole, type KernelIndex } from './link/flatten.ts';
+import { lifetimes, type Lifetime } from './link/lifetimes.ts';
 import type { Lowered } from './lowered.ts';
 import { sizeExpr } from './sizes.ts';
 
@@ -77,7 +78,7 @@ class Writer {
   private readonly lineOf: LinkOptions['lineOf'];
   private readonly roots: readonly Buffer[];
   private readonly numbers: ReadonlyMap<Buffer, number>;
-  private readonly live = new Map<Buffer, [number, number]>();
+  private readonly lives: ReadonlyMap<Buffer, Lifetime>;
   private readonly slotNumbers = new Map<string, number>();
 
   constructor(
@@ -90,15 +91,9 @@ class Writer {
     this.lineOf = lineOf;
     this.roots = buffers.filter((b) => homes.get(b)!.root === b && (b.kind !== 'temp' || b.accesses.length > 0));
     this.numbers = new Map(this.roots.map((b, i) => [b, i]));
-    for (const b of buffers) {
-      const { root } = homes.get(b)!;
-      const range = this.live.get(root) ?? (always ? [0, end] : [end, 0]);
-      for (const a of b.accesses) {
-        range[0] = Math.min(range[0], a.time);
-        range[1] = Math.max(range[1], a.time);
-      }
-      this.live.set(root, range);
-    }
+    this.lives = always
+      ? new Map(this.roots.map((b) => [b, { live: [0, end], parts: null }]))
+      : lifetimes(buffers, homes, end);
   }
 
   place(p: Place): { buffer: number; offset: Dim; root: Buffer } {
@@ -107,13 +102,10 @@ class Writer {
   }
 
   buffers(): BufferEntry[] {
-    return this.roots.map((b) => ({
-      kind: b.kind,
-      bytes: sizeExpr(b.bytes),
-      live: this.live.get(b)!,
-      data: null,
-      segment: b.segment,
-    }));
+    return this.roots.map((b) => {
+      const { live, parts } = this.lives.get(b)!;
+      return { kind: b.kind, bytes: sizeExpr(b.bytes), live, ...(parts && { parts }), data: null, segment: b.segment };
+    });
   }
 
   steps(instrs: readonly Instr[]): Step[] {

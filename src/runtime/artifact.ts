@@ -230,9 +230,18 @@ export interface BufferEntry {
   readonly bytes: SizeExpr;
   /** First and last step (position in a flat count of `steps`) that uses it. */
   readonly live: readonly [number, number];
+  /** Ranges of a `temp` in order, where they hold something at different times; nothing is in the rest of it. */
+  readonly parts?: readonly BufferPart[];
   /** For constants: little-endian bytes, base64. */
   readonly data: string | null;
   readonly segment: string | null;
+}
+
+/** In bytes from the start of the buffer; `live` is as for the whole. */
+export interface BufferPart {
+  readonly offset: number;
+  readonly bytes: number;
+  readonly live: readonly [number, number];
 }
 
 export type Slot =

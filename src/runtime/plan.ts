@@ -2,7 +2,7 @@
  * Places a program's own buffers in one block of memory for one binding of its sizes. Deterministic: larger buffers first,
  * each at the lowest offset that is free during its whole life (greedy by size, as in Pisarchyk & Lee 2020).
  */
-import type { Program, SizeExpr } from './artifact.ts';
+import type { BufferEntry, Program, SizeExpr } from './artifact.ts';
 import { ShapeError } from './errors.ts';
 import { evaluateSize, sizeText, type Binding } from './sizes.ts';
 
@@ -18,7 +18,8 @@ export interface Plan {
   readonly workspace: number;
 }
 
-interface Placed {
+/** Bytes that are taken for a time. */
+interface Range {
   readonly start: number;
   readonly end: number;
   readonly live: readonly [number, number];
@@ -29,24 +30,43 @@ export function plan(program: Program, binding: Binding): Plan {
   const offsets = new Array<number>(sizes.length).fill(-1);
   const order = program.buffers.flatMap((b, i) => (b.kind === 'temp' ? [i] : []));
   order.sort((a, b) => sizes[b]! - sizes[a]! || a - b);
-  const placed: Placed[] = []; // by start
+  const placed: Range[] = []; // by start
   let workspace = 0;
   for (const i of order) {
     const size = aligned(sizes[i]!);
-    const { live } = program.buffers[i]!;
-    let at = 0;
-    for (const p of placed) {
-      if (p.live[1] < live[0] || live[1] < p.live[0]) continue;
-      if (p.start >= at + size) break;
-      at = Math.max(at, p.end);
-    }
+    const ranges = rangesOf(program.buffers[i]!, size);
+    const at = lowest(ranges, placed);
     offsets[i] = at;
-    const entry = { start: at, end: at + size, live };
-    const where = placed.findIndex((p) => p.start > at);
-    placed.splice(where < 0 ? placed.length : where, 0, entry);
+    for (const r of ranges) insert(placed, { start: at + r.start, end: at + r.end, live: r.live });
     workspace = Math.max(workspace, at + size);
   }
   return { offsets, sizes, workspace };
+}
+
+const rangesOf = (b: BufferEntry, size: number): readonly Range[] =>
+  b.parts?.map((p) => ({ start: p.offset, end: p.offset + p.bytes, live: p.live })) ?? [
+    { start: 0, end: size, live: b.live },
+  ];
+
+/** The first place where none of the ranges meets one that is taken at a time of its own. */
+function lowest(ranges: readonly Range[], placed: readonly Range[]): number {
+  let at = 0;
+  for (let moved = true; moved;) {
+    moved = false;
+    for (const r of ranges)
+      for (const p of placed) {
+        if (p.start >= at + r.end) break;
+        if (p.end <= at + r.start || p.live[1] < r.live[0] || r.live[1] < p.live[0]) continue;
+        at = aligned(p.end - r.start);
+        moved = ranges.length > 1;
+      }
+  }
+  return at;
+}
+
+function insert(placed: Range[], r: Range): void {
+  const where = placed.findIndex((p) => p.start > r.start);
+  placed.splice(where < 0 ? placed.length : where, 0, r);
 }
 
 /** Bytes of the working memory for those sizes; null where a size is not given. */

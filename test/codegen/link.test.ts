@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { readFileSync } from 'node:fs';
 import { compile } from '../../src/index.ts';
 import type { Artifact, BufferEntry, Program, Spec, Step } from '../../src/runtime/artifact.ts';
-import { ALIGN, plan } from '../../src/runtime/plan.ts';
+import { ALIGN, plan, plannedBytes } from '../../src/runtime/plan.ts';
 import { modelClass, tensor, type Model, type Result, Tensor } from '../../src/runtime/index.ts';
 import { evaluateSize } from '../../src/runtime/sizes.ts';
 
@@ -116,17 +116,26 @@ test('equal layers share their kernels', (t) => {
   t.true(new Set(used).size < used.length, `${new Set(used).size} kernels for ${used.length} calls`);
 });
 
-test('a plan is deterministic, aligned, and gives live buffers bytes of their own', (t) => {
-  const buffer = fc.record({ bytes: fc.nat(5000), first: fc.nat(30), length: fc.nat(10) });
+test('a plan is deterministic, aligned, and gives what is live at one time bytes of its own', (t) => {
+  const life = fc.record({ first: fc.nat(30), length: fc.nat(10) });
+  const buffer = fc.record({ bytes: fc.nat(5000), whole: life, parts: fc.array(life, { maxLength: 4 }) });
+  type Life = readonly [number, number];
   fc.assert(
     fc.property(fc.array(buffer, { maxLength: 40 }), (list) => {
-      const buffers = list.map((b): BufferEntry => ({
-        kind: 'temp',
-        bytes: ['*', b.bytes, 'B'],
-        live: [b.first, b.first + b.length],
-        data: null,
-        segment: null,
-      }));
+      const buffers = list.map(({ bytes, whole, parts }): BufferEntry => {
+        const live = ({ first, length }: typeof whole): Life => [first, first + length];
+        const cut = (i: number): number => Math.floor((3 * bytes * i) / parts.length);
+        return {
+          kind: 'temp',
+          bytes: ['*', bytes, 'B'],
+          live: live(whole),
+          ...(parts.length > 1 && {
+            parts: parts.map((p, i) => ({ offset: cut(i), bytes: cut(i + 1) - cut(i), live: live(p) })),
+          }),
+          data: null,
+          segment: null,
+        };
+      });
       const program: Program = {
         name: 'p',
         symbols: ['B'],
@@ -141,16 +150,36 @@ test('a plan is deterministic, aligned, and gives live buffers bytes of their ow
       const binding = new Map([['B', 3]]);
       const made = plan(program, binding);
       t.deepEqual(plan(program, binding), made);
-      buffers.forEach((a, i) => {
-        const [start, end] = [made.offsets[i]!, made.offsets[i]! + made.sizes[i]!];
+      const taken: { owner: number; start: number; end: number; live: Life }[] = [];
+      buffers.forEach((b, owner) => {
+        const [start, bytes] = [made.offsets[owner]!, made.sizes[owner]!];
         t.is(start % ALIGN, 0);
-        t.true(end <= made.workspace);
-        buffers.forEach((b, j) => {
-          const apart = a.live[1] < b.live[0] || b.live[1] < a.live[0];
-          if (j <= i || apart) return;
-          t.true(end <= made.offsets[j]! || made.offsets[j]! + made.sizes[j]! <= start);
-        });
+        t.true(start + bytes <= made.workspace);
+        for (const p of b.parts ?? [{ offset: 0, bytes, live: b.live }])
+          taken.push({ owner, start: start + p.offset, end: start + p.offset + p.bytes, live: p.live });
       });
+      for (const a of taken)
+        for (const b of taken) {
+          const apart = a.live[1] < b.live[0] || b.live[1] < a.live[0];
+          if (a.owner < b.owner && !apart) t.true(a.end <= b.start || b.end <= a.start);
+        }
     }),
   );
+});
+
+test('before a gradient is there, others use its place in the arena', (t) => {
+  const step = artifactOf('test/networks/gpt2_mini', true).programs.find((p) => p.name === 'train_step')!;
+  const [arena, ...others] = step.buffers.filter((b) => b.parts);
+  t.deepEqual(others, []);
+  // The parts are the arena, side by side, and all of them live until the optimizer has read them.
+  const ends = arena!.parts!.map((p) => p.offset + p.bytes);
+  t.deepEqual(
+    arena!.parts!.map((p) => p.offset),
+    [0, ...ends.slice(0, -1)],
+  );
+  t.is(ends.at(-1)!, Number(arena!.bytes));
+  t.deepEqual([...new Set(arena!.parts!.map((p) => p.live[1]))], [arena!.live[1]]);
+  const sizes = new Map(step.symbols.map((s) => [s, 8]));
+  const whole = { ...step, buffers: step.buffers.map(({ parts: _, ...b }) => b) };
+  t.true(plannedBytes(step, sizes)! <= plannedBytes(whole, sizes)! - Number(arena!.bytes) / 2);
 });
