@@ -5,6 +5,7 @@
  * Gradients of what the body captures wait for the end of the loop where that is better (`after-loop.ts`) and are added
  * up in carries elsewhere.
  */
+import { COSTLY } from '../../../codegen/rows.ts';
 import { IrBuilder, tensor, value } from '../../builder.ts';
 import { captures } from '../../clone.ts';
 import { dim, sub as minus } from '../../dim.ts';
@@ -16,7 +17,9 @@ import { bodyBackwards } from './loop-body.ts';
 import { isCheap, planResiduals } from './residuals.ts';
 import { plus, zeros, type Reverse } from './reverse.ts';
 
-const runsAgain = (op: Op): boolean => isCheap(op) || op.kind === 'call' || op.regions.length > 0;
+/** A costly function is kept: its gradient reads its result, which takes no more room than what it was made from. */
+const runsAgain = (op: Op): boolean =>
+  (isCheap(op) && !COSTLY.has(op.kind)) || op.kind === 'call' || op.regions.length > 0;
 
 /** A value of the forward body and where the loop keeps it: [count, ...]. */
 interface Tape {
@@ -118,9 +121,12 @@ function withTapes(op: Op, tapes: readonly Tape[]): Op[] {
   const write = new IrBuilder(op.origin);
   const inside = kept.map((t) => value(t.type, 'tape'));
   const written = tapes.map(({ of }, n) => write.one('put', [inside[n]!, body.params[0]!, of], { axis: 0 }));
+  // Before the body, or the next value of a carry could not take the memory of this one.
+  const carries = new Set(body.params);
+  const early = new Set(write.ops.filter((_, n) => carries.has(tapes[n]!.of)));
   const region = {
     params: [...body.params, ...inside],
-    ops: [...body.ops, ...write.ops],
+    ops: [...write.ops.filter((o) => early.has(o)), ...body.ops, ...write.ops.filter((o) => !early.has(o))],
     results: [...body.results, ...written],
   };
   const loop = { ...op, operands: [...op.operands, ...empty], regions: [region], results: [...op.results, ...kept] };
