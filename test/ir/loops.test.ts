@@ -57,6 +57,12 @@ test('the product of the forward is kept, not computed again', (t) => {
   t.is(count(inside, 'matmul'), 1, 'of the cotangent with the weight');
 });
 
+test('the costly functions of the forward are kept, not computed again', (t) => {
+  const { inside } = gradient(FORWARD);
+  t.is(count(inside, 'sigmoid') + count(inside, 'tanh'), 0);
+  t.is(count(inside, 'take'), 2, 'what they gave; of what they were made from nothing is left to read');
+});
+
 test('the gradients of weight, bias and inputs are made after the loop, of all steps at once', (t) => {
   const { beside, inside } = gradient(FORWARD);
   t.is(count(beside, 'matmul'), 1);

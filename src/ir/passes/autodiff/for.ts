@@ -1,7 +1,7 @@
 /**
  * The gradient of `for`: a loop over the iterations in reverse. The forward loop keeps tapes of its carries at the start of
- * each iteration, and of what a called function would save (`residuals.ts`), products above all; both only where the
- * backward reads them. Calls, loops and branches inside its body run again, or their own tapes would grow by a dimension.
+ * each iteration, and of what a called function would save (`residuals.ts`), products above all, and of costly functions; all only where
+ * the backward reads them. Calls, loops and branches inside its body run again, or their own tapes would grow by a dimension.
  * Gradients of what the body captures wait for the end of the loop where that is better (`after-loop.ts`) and are added
  * up in carries elsewhere.
  */
