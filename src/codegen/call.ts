@@ -1,6 +1,7 @@
 /** What lowering makes of one op: kernels with their arguments, before buffers are placed. */
 import type { Dim } from '../ir/dim.ts';
 import type { Origin, Value } from '../ir/ir.ts';
+import type { Choices } from './choose.ts';
 import type { Kernel } from './kernel.ts';
 import { type KernelLimits, WEBGPU_MINIMUM } from './limits.ts';
 
@@ -41,6 +42,8 @@ export interface Target {
   readonly fma: boolean;
   /** Of a GPU: what one kernel may ask for. */
   readonly limits?: KernelLimits;
+  /** What measurements chose; without them families go by their rules. */
+  readonly choices?: Choices;
 }
 
 export const limitsOf = (target: Target): KernelLimits => target.limits ?? WEBGPU_MINIMUM;

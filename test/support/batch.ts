@@ -1,6 +1,7 @@
 /** Many small functions in one module: compiling and loading it costs once for all of them. */
 import { kernelKey } from '../../src/codegen/dedupe.ts';
 import type { Target } from '../../src/codegen/call.ts';
+import type { Choices } from '../../src/codegen/choose.ts';
 import type { Kernel } from '../../src/codegen/kernel.ts';
 import { link } from '../../src/codegen/link.ts';
 import { lowerModule } from '../../src/codegen/lower.ts';
@@ -39,13 +40,14 @@ export class Batch {
   add(
     module: Module,
     name: string,
-    options: { readonly roles?: Roles | undefined; readonly merge?: boolean } = {},
+    options: { readonly roles?: Roles | undefined; readonly merge?: boolean; readonly choices?: Choices } = {},
   ): Member {
-    const fused = fuse(module, this.target, { merge: options.merge ?? true });
+    const target = options.choices ? { ...this.target, choices: options.choices } : this.target;
+    const fused = fuse(module, target, { merge: options.merge ?? true });
     const func: Func = fused.funcs.get(name)!;
     const own = `f${this.programs.length}`;
     const roles = options.roles ?? {};
-    const program = link(entryOf(name, func, roles), func, lowerModule(fused, this.target), (k) => this.indexOf(k));
+    const program = link(entryOf(name, func, roles), func, lowerModule(fused, target), (k) => this.indexOf(k));
     this.programs.push({ ...program, name: own });
     this.segments.push(...segmentsOf(func, roles));
     return { run: async (inputs) => runProgram(await (this.executor ??= this.build(this)), own, func, roles, inputs) };

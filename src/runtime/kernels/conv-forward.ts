@@ -11,9 +11,9 @@ import type { Origin } from '../../ir/ir.ts';
 import { CallBuilder } from './call-builder.ts';
 import type { Planes, PlaneSet } from './conv-planes.ts';
 import { layPlanes, planesBytes, planesSize } from './conv-planes.ts';
-import { channelTiles, keepWeights, tileSums } from './conv-tile.ts';
+import { channelTiles, type TilePlan, tileSums } from './conv-tile.ts';
 import type { ConvSpec } from './conv.ts';
-import { conv2dView, tapCount } from './conv.ts';
+import { conv2dView, tapCount, weightBytes } from './conv.ts';
 import type { Epilogue, Source } from './epilogue.ts';
 import { copiesFor, teamOver } from './team.ts';
 import { each, finishTile } from './tile.ts';
@@ -24,6 +24,7 @@ export function convolution(
   w: Source,
   epilogue: Epilogue,
   target: Target,
+  plan: TilePlan,
   origins: readonly Origin[],
 ): KernelCall {
   const { lanes } = target;
@@ -46,8 +47,7 @@ export function convolution(
   const planesOf = planesBytes(1, planesSize(set, s.inChannels, s.outHeight, s.outWidth), lanes);
   const buffer = call.scratch('planes', D.mul(copiesFor(s.batch), planesOf));
   const offsets = call.scratch('taps', D.mul(4, taps), 'i32');
-  const weightBytes = D.mul(4, D.mul(s.outChannels, taps));
-  const copied = w.plain ? null : call.scratch('weights', weightBytes);
+  const copied = w.plain ? null : call.scratch('weights', weightBytes(s));
   const emit = call.epilogue(epilogue, conv2dView(s));
 
   const depth = k.let(mul(inGroup, s.kernel[0] * s.kernel[1]), 'depth');
@@ -60,7 +60,7 @@ export function convolution(
   const outChannels = k.let(mul(outGroup, s.groups), 'channels');
   if (copied) k.for(0, k.let(mul(outChannels, depth)), 1, (i) => k.store(copied, i, readW(k, i, 1)), 'parallel');
   const weight = (at: KExpr): KExpr => (copied ? load(copied, at) : readW(k, at, 1));
-  const tiles = channelTiles(outGroup, D.mul(s.outHeight, s.outWidth), target);
+  const tiles = channelTiles(outGroup, plan, target);
   const tile = k.local('tile', 'f32', tiles.rows * tiles.nr);
 
   k.for(team.items.from, team.items.to, 1, (n) => {
@@ -70,7 +70,7 @@ export function convolution(
     k.for(0, s.groups, 1, (g) => {
       const start = k.let(add(own, mul(g, mul(inGroup, planes.channelSize))), 'start');
       const first = k.let(mul(g, outGroup), 'first');
-      tiles.cover(k, pixels, keepWeights(weightBytes), team, (row, rows, q) => {
+      tiles.cover(k, pixels, plan.channelsOutside, team, (row, rows, q) => {
         const column = k.let(add(start, q), 'column');
         const places = tiles.rowsOf(k, first, row, rows, depth);
         const acc = tileSums(k, tiles, rows, i32(0), depth, (t) => {

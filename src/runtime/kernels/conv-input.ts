@@ -17,9 +17,9 @@ import { CallBuilder } from './call-builder.ts';
 import type { Planes, PlaneSet } from './conv-planes.ts';
 import { layPlanes, planesBytes, planesSize } from './conv-planes.ts';
 import type { ChannelTiles } from './conv-tile.ts';
-import { channelTiles, keepWeights, tileSums } from './conv-tile.ts';
+import { channelTiles, type TilePlan, tileSums } from './conv-tile.ts';
 import type { ConvSpec } from './conv.ts';
-import { conv2dInputGradView, tapCount } from './conv.ts';
+import { conv2dInputGradView, tapCount, weightBytes } from './conv.ts';
 import type { EmitTile, Epilogue, ReadSource, Source } from './epilogue.ts';
 import { copiesFor, teamOver, type Range } from './team.ts';
 import { each, finishTile } from './tile.ts';
@@ -101,6 +101,7 @@ export function convInputGrad(
   w: Source,
   epilogue: Epilogue,
   target: Target,
+  tilePlan: TilePlan,
   origins: readonly Origin[],
 ): KernelCall {
   const { lanes } = target;
@@ -117,16 +118,15 @@ export function convInputGrad(
   const width = call.fixed('width', s.width);
   const outHeight = call.fixed('out_height', s.outHeight);
   const outWidth = call.fixed('out_width', s.outWidth);
-  const perPhase = [ceilDiv(s.height, sy), ceilDiv(s.width, sx)] as const;
+  const perPhase = phaseSize(s);
   const [phaseRows, phaseCols] = [k.let(up(height, sy), 'rows'), k.let(up(width, sx), 'cols')];
   const copies = copiesFor(s.batch);
   const planesOf = planesBytes(1, planesSize(plan.set, s.outChannels, ...perPhase), lanes);
   const buffer = call.scratch('planes', D.mul(copies, planesOf));
   const taps = tapCount(s, s.outChannels);
   const offsets = call.scratch('taps', D.mul(4, taps), 'i32');
-  const weightBytes = D.mul(4, D.mul(s.inChannels, taps));
-  const weights = call.scratch('weights', weightBytes);
-  const tiles = channelTiles(inGroup, D.mul(...perPhase), target);
+  const weights = call.scratch('weights', weightBytes(s));
+  const tiles = channelTiles(inGroup, tilePlan, target);
   const strided = sy * sx > 1;
   const stageRows = D.add(perPhase[0], D.add(D.div(D.dim(tiles.nr - 1), D.max(perPhase[1], 1)), 1));
   const stageBytes = D.product([4, s.inChannels, stageRows, sy * sx, perPhase[1]]);
@@ -158,7 +158,7 @@ export function convInputGrad(
       const start = k.let(add(own, mul(g, mul(outGroup, planes.channelSize))), 'start');
       const first = k.let(mul(g, inGroup), 'first');
       for (const phase of plan.phases)
-        tiles.cover(k, pixels, keepWeights(weightBytes), team, (row, rows, q) => {
+        tiles.cover(k, pixels, tilePlan.channelsOutside, team, (row, rows, q) => {
           const column = k.let(add(start, q), 'column');
           const channels = tiles.channels(k, row, rows).map((c) => k.let(add(first, c), 'channel'));
           const places = tiles.rowsOf(k, first, row, rows, depth);
@@ -198,6 +198,13 @@ export function convInputGrad(
 }
 
 const ceilDiv = (a: D.Dim, b: number): D.Dim => D.div(D.add(a, b - 1), b);
+
+/** Rows and columns of the largest phase. */
+export const phaseSize = ({ height, width, stride }: ConvSpec): readonly [D.Dim, D.Dim] => [
+  ceilDiv(height, stride[0]),
+  ceilDiv(width, stride[1]),
+];
+
 const up = (a: KExpr, b: number): KExpr => div(add(a, b - 1), b);
 
 /** The offsets of all taps in the planes, and the weights in rows of input channels, taps in the same order. */

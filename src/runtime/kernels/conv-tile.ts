@@ -2,15 +2,22 @@
 import type { KernelBuilder } from '../../codegen/builder.ts';
 import { add, i32, min, mul, sub } from '../../codegen/builder.ts';
 import type { Target } from '../../codegen/call.ts';
+import { type Candidate, type Candidates, distinct, mapCandidates } from '../../codegen/choose.ts';
 import type { KExpr } from '../../codegen/kernel.ts';
 import type { Dim } from '../../ir/dim.ts';
 import type { Accumulators } from './tile.ts';
 import { ALONE, type Shares } from './team.ts';
 import { multiplyAdd, zeros } from './tile.ts';
 
-interface TileSize {
+/** Rows x vectors of sums in registers. */
+export interface TileSize {
   readonly rows: number;
   readonly vectors: number;
+}
+
+/** The tile, and which loop is outside: over rows of weights, each read once, or over pixels. */
+export interface TilePlan extends TileSize {
+  readonly channelsOutside: boolean;
 }
 
 /** Vectors of a row of the tile by its number of rows: 12 accumulators or fewer, and what feeds them, fit 15 registers. */
@@ -18,28 +25,60 @@ const VECTORS = [0, 8, 5, 3, 2, 2, 2] as const;
 const MAX_ROWS = 6;
 
 /** With 32 registers there is a choice: the tile that takes the fewest cycles where sizes are known, 6 x 4 elsewhere. */
-function tileSize(channels: number | null, pixels: number | null, { lanes, registers, paired }: Target): TileSize {
-  if (registers < 32) {
+function tileSize(channels: number | null, pixels: number | null, target: Target): TileSize {
+  if (target.registers < 32) {
     const rows = Math.max(1, Math.min(channels ?? MAX_ROWS, MAX_ROWS));
-    return { rows, vectors: VECTORS[rows]! * (paired ? 2 : 1) };
+    return { rows, vectors: VECTORS[rows]! * (target.paired ? 2 : 1) };
   }
-  let best: TileSize & { readonly cycles: number } = { rows: 6, vectors: 4, cycles: Infinity };
-  if (channels === null) return best;
+  return (channels !== null && byCycles(channels, pixels, target)[0]) || { rows: 6, vectors: 4 };
+}
+
+/** All tiles that fit 32 registers, the fastest by a model of the processor first. */
+function byCycles(channels: number, pixels: number | null, { lanes, registers }: Target): readonly TileSize[] {
+  const all: (TileSize & { readonly cycles: number })[] = [];
   for (let rows = 1; rows <= Math.max(1, Math.min(channels, 14)); rows++)
     for (let vectors = 1; vectors <= 8 && (rows + 1) * vectors + 1 < registers; vectors++) {
       // Multiplications and loads go two at a time; fewer than eight of them wait for each other.
       const step = (r: number): number => (r === 0 ? 0 : Math.max(r * vectors, r + vectors, 8) + 1);
       const down = Math.floor(channels / rows) * step(rows) + step(channels % rows);
-      const cycles = down * (pixels === null ? 1 / vectors : Math.ceil(pixels / (vectors * lanes)));
-      if (cycles < best.cycles) best = { rows, vectors, cycles };
+      all.push({
+        rows,
+        vectors,
+        cycles: down * (pixels === null ? 1 / vectors : Math.ceil(pixels / (vectors * lanes))),
+      });
     }
-  return best;
+  return all.sort((a, b) => a.cycles - b.cycles);
+}
+
+/** How many tiles are worth measuring, of those that should be the fastest. */
+const MEASURED = 6;
+
+/** The usual tile, and others that are worth measuring. */
+export function tileSizes(channels: Dim, pixels: Dim, target: Target): Candidates<TileSize> {
+  const named = (value: TileSize): Candidate<TileSize> => ({ name: `${value.rows}x${value.vectors}`, value });
+  const usual = tileSize(channels.value, pixels.value, target);
+  const others =
+    target.registers >= 32
+      ? byCycles(channels.value ?? MAX_ROWS, pixels.value, target).slice(0, MEASURED)
+      : VECTORS.flatMap((v, rows) =>
+          v === 0 || rows > (channels.value ?? MAX_ROWS) ? [] : [{ rows, vectors: v * (target.paired ? 2 : 1) }],
+        );
+  return distinct([named(usual), ...others.map(named)]);
+}
+
+/** The tiles, and the usual one with its loops the other way round. */
+export function tilePlans(channels: Dim, pixels: Dim, weightBytes: Dim, target: Target): Candidates<TilePlan> {
+  const usual = weightBytes.value !== null && weightBytes.value > WEIGHTS_IN_CACHE;
+  const [first, ...rest] = mapCandidates(tileSizes(channels, pixels, target), (t) => ({
+    ...t,
+    channelsOutside: usual,
+  }));
+  const turned = { ...first.value, channelsOutside: !usual };
+  return [first, ...rest, { name: `${first.name} ${usual ? 'pixels' : 'channels'} outside`, value: turned }];
 }
 
 /** Beyond this many bytes weights are not read again for every few pixels: they stay, and the image passes by. */
 const WEIGHTS_IN_CACHE = 256 * 1024;
-
-export const keepWeights = (bytes: Dim): boolean => bytes.value !== null && bytes.value > WEIGHTS_IN_CACHE;
 
 export interface ChannelTiles {
   readonly rows: number;
@@ -81,10 +120,8 @@ export interface ChannelTiles {
 }
 
 /** A known number of channels gets a tile of its own height for the rest; an unknown one computes a few in vain. */
-export function channelTiles(channelCount: KExpr, pixelCount: Dim, target: Target): ChannelTiles {
-  const { lanes } = target;
+export function channelTiles(channelCount: KExpr, { rows, vectors }: TileSize, { lanes }: Target): ChannelTiles {
   const known = channelCount.k === 'const' ? channelCount.value : null;
-  const { rows, vectors } = tileSize(known, pixelCount.value, target);
   const nr = vectors * lanes;
   const overChannels = (k: KernelBuilder, shares: Shares, use: (row: KExpr, rows: number) => void): void => {
     const over = (end: KExpr): void => {

@@ -7,13 +7,14 @@
 import type { KernelBuilder } from '../../codegen/builder.ts';
 import { add, div, f32, i32, load, lt, min, mul, rem, splat, sub } from '../../codegen/builder.ts';
 import type { KernelCall, Target } from '../../codegen/call.ts';
+import type { Candidate } from '../../codegen/choose.ts';
 import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
 import type { Dim } from '../../ir/dim.ts';
 import * as D from '../../ir/dim.ts';
 import type { Origin } from '../../ir/ir.ts';
 import { THREADS } from '../artifact.ts';
 import { CallBuilder } from './call-builder.ts';
-import { channelTiles } from './conv-tile.ts';
+import { channelTiles, type TileSize, tileSizes } from './conv-tile.ts';
 import type { ConvSpec } from './conv.ts';
 import { conv2dWeightGradView, tapCount } from './conv.ts';
 import type { EmitTile, Epilogue, ReadSource, Source } from './epilogue.ts';
@@ -55,7 +56,15 @@ function layoutOf(s: ConvSpec, { lanes, paired }: Target): Layout | null {
   return { rows, cols, pixel, channels: filled, size: D.mul(D.mul(rows, cols), pixel), paired: width > lanes };
 }
 
-export const channelsFillVectors = (s: ConvSpec, target: Target): boolean => layoutOf(s, target) !== null;
+/** Tiles for it, the usual one first; none where channels do not fill vectors. */
+export function channelForms(s: ConvSpec, target: Target): readonly Candidate<TileSize>[] {
+  const layout = layoutOf(s, target);
+  if (!layout) return [];
+  const columns = D.dim(s.kernel[0] * s.kernel[1] * layout.channels);
+  // Vectors are paired where channels come in pairs of them.
+  const { paired: _, ...single } = target;
+  return tileSizes(D.div(s.outChannels, s.groups), columns, layout.paired ? target : single);
+}
 
 export function convWeightGradByChannels(
   s: ConvSpec,
@@ -63,6 +72,7 @@ export function convWeightGradByChannels(
   dy: Source,
   epilogue: Epilogue,
   target: Target,
+  size: TileSize,
   origins: readonly Origin[],
 ): KernelCall {
   const { lanes } = target;
@@ -80,8 +90,7 @@ export function convWeightGradByChannels(
   const width = call.fixed('width', s.width);
   const outRows = call.fixed('out_height', s.outHeight);
   const outWidth = call.fixed('out_width', s.outWidth);
-  const { paired: _, ...single } = target;
-  const tiles = channelTiles(outGroup, D.dim(columns), layout.paired ? target : single);
+  const tiles = channelTiles(outGroup, size, target);
   // Vectors that neighbour each other in every tile: one place, and constants from there on.
   const together = commonDivisor(tiles.vectors, layout.channels / lanes);
   const rowSize = Math.ceil(columns / tiles.nr) * tiles.nr;

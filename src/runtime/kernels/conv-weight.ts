@@ -7,6 +7,7 @@
 import type { KernelBuilder } from '../../codegen/builder.ts';
 import { add, div, f32, fma, i32, lane, load, lt, min, mul, rem, select, sub, vector } from '../../codegen/builder.ts';
 import type { KernelCall, Target } from '../../codegen/call.ts';
+import { type Candidate, type Candidates, distinct } from '../../codegen/choose.ts';
 import type { KExpr } from '../../codegen/kernel.ts';
 import * as D from '../../ir/dim.ts';
 import type { Origin } from '../../ir/ir.ts';
@@ -20,13 +21,27 @@ import { everybody } from './team.ts';
 import type { Accumulators } from './tile.ts';
 import { each, zeros } from './tile.ts';
 
-/** Channels of a tile; with 6 taps, 12 accumulators and what feeds them fill 15 registers. */
-const ROWS = 2;
+/** Channels x taps of sums in registers. */
+export interface DotTile {
+  readonly rows: number;
+  readonly taps: number;
+}
 
-/** The number of taps per tile that wastes least of the last one. */
-function tapsPerTile(taps: number | null): number {
+/** 12 accumulators and what feeds them fill 15 registers. */
+const ROWS = 2;
+const TAPS = [6, 5, 4] as const;
+
+/** The number of taps that wastes least of the last tile; others, and higher tiles where there are registers for them, to be measured. */
+export function dotTiles(s: ConvSpec, { registers }: Target): Candidates<DotTile> {
+  const taps = tapCount(s, s.inChannels).value;
   const waste = (t: number): number => (taps === null ? 0 : Math.ceil(taps / t) * t);
-  return [6, 5, 4].reduce((best, t) => (waste(t) < waste(best) ? t : best));
+  const least = TAPS.reduce<number>((best, t) => (waste(t) < waste(best) ? t : best), TAPS[0]);
+  const named = (rows: number, t: number): Candidate<DotTile> => ({
+    name: `dots ${rows}x${t}`,
+    value: { rows, taps: t },
+  });
+  const heights = registers >= 32 ? [ROWS, 3, 4] : [ROWS];
+  return distinct([named(ROWS, least), ...heights.flatMap((rows) => TAPS.map((t) => named(rows, t)))]);
 }
 
 /** Planes of as many images as this holds stay near: the accumulators rest in registers over all of them. */
@@ -38,10 +53,10 @@ export function convWeightGrad(
   x: Source,
   dy: Source,
   epilogue: Epilogue,
-  target: Target,
+  { lanes }: Target,
+  { rows: height, taps: perTile }: DotTile,
   origins: readonly Origin[],
 ): KernelCall {
-  const { lanes } = target;
   const set = forwardPlanes(s);
   const call = new CallBuilder();
   const { k } = call;
@@ -58,7 +73,6 @@ export function convWeightGrad(
     outWidth: call.fixed('out_width', s.outWidth),
   };
   const tapsDim = tapCount(s, s.inChannels);
-  const perTile = tapsPerTile(tapsDim.value);
   const size = planesSize(set, s.inChannels, s.outHeight, s.outWidth);
   const fit = size.value === null ? 1 : Math.floor(BLOCK_BYTES / Math.max(4, 4 * size.value));
   const images = Math.max(1, Math.min(MAX_IMAGES, fit));
@@ -96,9 +110,9 @@ export function convWeightGrad(
         const start = k.let(mul(mul(g, inGroup), layout.channelSize), 'start');
         const tapIndices = within(k, tap, perTile, taps);
         const tapAt = tapIndices.map((t) => k.let(add(load(offsets, t), start), 'tap'));
-        k.for(0, outGroup, ROWS, (row) => {
-          const channels = within(k, row, ROWS, outGroup).map((r) => k.let(add(mul(g, outGroup), r), 'channel'));
-          const acc = zeros(k, ROWS, perTile, lanes);
+        k.for(0, outGroup, height, (row) => {
+          const channels = within(k, row, height, outGroup).map((r) => k.let(add(mul(g, outGroup), r), 'channel'));
+          const acc = zeros(k, height, perTile, lanes);
           k.for(0, count, 1, (i) => {
             const image = k.let(mul(add(first, i), outChannels), 'image');
             const rows = channels.map((c) => k.let(mul(add(image, c), pixels), 'dy'));
@@ -106,7 +120,7 @@ export function convWeightGrad(
             dotProducts(k, acc, readDy, rows, (c, q) => load(planes, add(columns[c]!, q), lanes), pixels);
           });
           each(acc, (v, r, c) =>
-            onlyInside(k, row, r, ROWS, outGroup, () =>
+            onlyInside(k, row, r, height, outGroup, () =>
               onlyInside(k, tap, c, perTile, taps, () => {
                 const at = k.let(add(mul(channels[r]!, taps), tapIndices[c]!), 'at');
                 k.store(sums, at, add(load(sums, at), sumLanes(v)));

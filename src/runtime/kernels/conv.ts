@@ -1,13 +1,15 @@
 /** 2-d convolution and its gradients: what they compute, and the kernels for each. */
 import { type KernelCall, limitsOf, type Target } from '../../codegen/call.ts';
+import { choose, mapCandidates } from '../../codegen/choose.ts';
 import type { Dim } from '../../ir/dim.ts';
 import * as D from '../../ir/dim.ts';
 import type { Origin, TensorType } from '../../ir/ir.ts';
 import { convolution } from './conv-forward.ts';
-import { convInputGrad } from './conv-input.ts';
+import { convInputGrad, phaseSize } from './conv-input.ts';
 import type { Pair } from './conv-planes.ts';
-import { convWeightGradByChannels, channelsFillVectors } from './conv-weight-channels.ts';
-import { convWeightGrad } from './conv-weight.ts';
+import { tilePlans } from './conv-tile.ts';
+import { channelForms, convWeightGradByChannels } from './conv-weight-channels.ts';
+import { convWeightGrad, dotTiles } from './conv-weight.ts';
 import { convInputGradOnGrid, convOnGrid, convWeightGradOnGrid } from './gpu/conv.ts';
 import type { Epilogue, ResultView, Source } from './epilogue.ts';
 
@@ -65,6 +67,22 @@ export const conv2dWeightGradView = (s: ConvSpec): ResultView => ({
 export const tapCount = (s: ConvSpec, channels: Dim): Dim =>
   D.mul(D.div(channels, s.groups), s.kernel[0] * s.kernel[1]);
 
+/** Of all weights. */
+export const weightBytes = (s: ConvSpec): Dim => D.mul(4, D.mul(s.outChannels, tapCount(s, s.inChannels)));
+
+/** `conv2d of B: 16>32x28x28, kernel 3x3` and what is not as usual. */
+function convKey(family: string, s: ConvSpec): string {
+  const { stride, padding, dilation, groups, kernel } = s;
+  const rest = [
+    ['stride', stride.join('x'), '1x1'],
+    ['padding', padding.join(','), '0,0,0,0'],
+    ['dilation', dilation.join('x'), '1x1'],
+    ['groups', String(groups), '1'],
+  ].flatMap(([name, value, usual]) => (value === usual ? [] : [`, ${name} ${value}`]));
+  const sizes = `${s.inChannels}x${s.height}x${s.width} > ${s.outChannels}x${s.outHeight}x${s.outWidth}`;
+  return `${family} of ${s.batch}: ${sizes}, kernel ${kernel.join('x')}${rest.join('')}`;
+}
+
 export function conv2dCalls(
   s: ConvSpec,
   x: Source,
@@ -74,7 +92,9 @@ export function conv2dCalls(
   origins: readonly Origin[],
 ): KernelCall[] {
   if (target.kind === 'wgsl') return convOnGrid(s, x, w, epilogue, limitsOf(target), origins);
-  return [convolution(s, x, w, epilogue, target, origins)];
+  const tiles = tilePlans(D.div(s.outChannels, s.groups), D.mul(s.outHeight, s.outWidth), weightBytes(s), target);
+  const forms = mapCandidates(tiles, (t) => () => [convolution(s, x, w, epilogue, target, t, origins)]);
+  return choose(target, convKey('conv2d', s), forms)();
 }
 
 export function conv2dInputGradCalls(
@@ -86,7 +106,9 @@ export function conv2dInputGradCalls(
   origins: readonly Origin[],
 ): KernelCall[] {
   if (target.kind === 'wgsl') return convInputGradOnGrid(s, dy, w, epilogue, limitsOf(target), origins);
-  return [convInputGrad(s, dy, w, epilogue, target, origins)];
+  const tiles = tilePlans(D.div(s.inChannels, s.groups), D.mul(...phaseSize(s)), weightBytes(s), target);
+  const forms = mapCandidates(tiles, (t) => () => [convInputGrad(s, dy, w, epilogue, target, t, origins)]);
+  return choose(target, convKey('conv2d_input_grad', s), forms)();
 }
 
 export function conv2dWeightGradCalls(
@@ -98,6 +120,12 @@ export function conv2dWeightGradCalls(
   origins: readonly Origin[],
 ): KernelCall[] {
   if (target.kind === 'wgsl') return convWeightGradOnGrid(s, x, dy, epilogue, limitsOf(target), origins);
-  const form = channelsFillVectors(s, target) ? convWeightGradByChannels : convWeightGrad;
-  return [form(s, x, dy, epilogue, target, origins)];
+  const dots = mapCandidates(dotTiles(s, target), (t) => () => [
+    convWeightGrad(s, x, dy, epilogue, target, t, origins),
+  ]);
+  const [first, ...others] = channelForms(s, target).map(({ name, value }) => ({
+    name: `channels ${name}`,
+    value: () => [convWeightGradByChannels(s, x, dy, epilogue, target, value, origins)],
+  }));
+  return choose(target, convKey('conv2d_weight_grad', s), first ? [first, ...others, ...dots] : dots)();
 }

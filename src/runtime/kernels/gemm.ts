@@ -11,6 +11,7 @@
 import type { KernelBuilder } from '../../codegen/builder.ts';
 import { add, div, eq, ge, gt, i32, load, max, min, mul, or, rem, select, sub } from '../../codegen/builder.ts';
 import type { Target } from '../../codegen/call.ts';
+import { type Candidate, type Candidates, distinct } from '../../codegen/choose.ts';
 import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
 import type { Dim } from '../../ir/dim.ts';
 import * as D from '../../ir/dim.ts';
@@ -36,13 +37,57 @@ export interface Tiling {
 /** Elements of a packed panel: with rows of the other operand it shares the first-level cache. */
 const PANEL = 8192;
 
-/** A packed block of 256 columns fits the second-level cache. */
-export function tilingFor({ kind, lanes, registers, paired }: Target): Tiling {
-  const nr = Math.max((paired ? 4 : 2) * lanes, 4);
-  const mr = (registers - 3) / 2 >= 12 ? 12 : lanes === 1 ? 4 : 6;
+/** Columns of a packed block, which fits the second-level cache, and rows of one of the other operand. */
+const [BLOCK_COLS, BLOCK_ROWS] = [256, 192];
+
+/** Results in registers: rows, and vectors of each. */
+interface TileShape {
+  readonly mr: number;
+  readonly vectors: number;
+}
+
+function tiling({ kind, lanes }: Target, { mr, vectors }: TileShape, kc?: number): Tiling {
+  const nr = vectors * lanes;
   // WebAssembly is sent over a network: it pays for every copy of the loop.
   const heights = kind === 'c' && lanes > 1 ? [mr, Math.ceil((2 * mr) / 3), Math.ceil(mr / 3)] : [mr];
-  return { mr, heights, nr, lanes, mc: 192, nc: 256, kc: Math.min(512, PANEL / nr) };
+  // Tiles in memory lie side by side: blocks are whole tiles.
+  const whole = (most: number, of: number): number => Math.floor(most / of) * of;
+  const depth = kc ?? whole(Math.min(512, PANEL / nr), lanes);
+  return { mr, heights, nr, lanes, mc: whole(BLOCK_ROWS, mr), nc: whole(BLOCK_COLS, nr), kc: depth };
+}
+
+function usualShape({ lanes, registers, paired }: Target): TileShape {
+  const mr = (registers - 3) / 2 >= 12 ? 12 : lanes === 1 ? 4 : 6;
+  return { mr, vectors: Math.max(paired ? 4 : 2, 4 / lanes) };
+}
+
+export const tilingFor = (target: Target): Tiling => tiling(target, usualShape(target));
+
+/** Rows of the highest tile. */
+const HIGHEST = 14;
+
+/**
+ * What is worth measuring: for one to four vectors of a row the highest tile that registers hold, and the one below it that leaves the
+ * fewest rows in vain; and of the usual tile deeper and shallower blocks.
+ */
+export function tilings(target: Target, rows: Dim, depth: Dim): Candidates<Tiling> {
+  const usual = usualShape(target);
+  const named = (shape: TileShape, kc?: number): Candidate<Tiling> => {
+    const value = tiling(target, shape, kc);
+    return { name: `${shape.mr}x${shape.vectors}${kc === undefined ? '' : ` depth ${kc}`}`, value };
+  };
+  const first = named(usual);
+  if (target.lanes === 1) return [first];
+  const shapes = [1, 2, 3, 4].flatMap((columns): TileShape[] => {
+    const highest = Math.min(HIGHEST, Math.floor((target.registers - 1 - columns) / columns));
+    const vectors = columns * (target.paired ? 2 : 1);
+    const tiles = rows.value === null ? 1 : Math.max(1, Math.ceil(rows.value / highest));
+    const even = rows.value === null ? highest : Math.max(1, Math.ceil(rows.value / tiles));
+    return [...new Set([highest, Math.min(even, highest)])].map((mr) => ({ mr, vectors }));
+  });
+  const { kc } = first.value;
+  const depths = [kc / 2, kc * 2].filter((d) => depth.value === null || depth.value > Math.min(d, kc));
+  return distinct([first, ...shapes.map((s) => named(s)), ...depths.map((d) => named(usual, d))]);
 }
 
 /** How a tile reads the first operand: element (row r of the tile, depth p of the block). Rows past the end repeat the last. */

@@ -2,14 +2,14 @@
 import type { KernelBuilder } from '../../codegen/builder.ts';
 import { add, and, eq, f32, ge, i32, lt, min, mul, sub } from '../../codegen/builder.ts';
 import { div, load, rem } from '../../codegen/builder.ts';
-import type { KernelCall, Target } from '../../codegen/call.ts';
+import type { KernelCall } from '../../codegen/call.ts';
 import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
 import * as D from '../../ir/dim.ts';
 import type { Origin } from '../../ir/ir.ts';
 import { CallBuilder } from './call-builder.ts';
 import type { Epilogue, ReadSource, Source } from './epilogue.ts';
 import type { Block, Gemm, Tiling } from './gemm.ts';
-import { blockSize, gemm, packedBytes, partialBytes, tilingFor } from './gemm.ts';
+import { blockSize, gemm, packedBytes, partialBytes } from './gemm.ts';
 import type { MatmulSpec } from './matmul.ts';
 import { copiesFor, everybody, teamOver, type Together } from './team.ts';
 import { vectorProduct } from './matmul-vector.ts';
@@ -21,10 +21,9 @@ export function matmulGeneral(
   a: Source,
   b: Source,
   epilogue: Epilogue,
-  target: Target,
+  t: Tiling,
   origins: readonly Origin[],
 ): KernelCall {
-  const t = tilingFor(target);
   const call = new CallBuilder();
   const { k } = call;
   const readA = call.source(a);

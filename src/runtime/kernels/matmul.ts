@@ -1,9 +1,11 @@
 /** Matrix multiplication, plain and batched: chooses a schedule and gives the kernel call. */
 import { type KernelCall, limitsOf, type Target } from '../../codegen/call.ts';
+import { choose, mapCandidates } from '../../codegen/choose.ts';
 import type { Dim } from '../../ir/dim.ts';
 import * as D from '../../ir/dim.ts';
 import type { Origin, TensorType } from '../../ir/ir.ts';
 import type { Epilogue, ResultView, Source } from './epilogue.ts';
+import { tilings } from './gemm.ts';
 import { matmulOnGrid } from './gpu/matmul.ts';
 import { matmulGeneral } from './matmul-general.ts';
 import { matrixVector } from './matmul-vector.ts';
@@ -68,5 +70,15 @@ export function matmulCalls(
   if (target.kind === 'wgsl') return matmulOnGrid(spec, a, b, epilogue, limitsOf(target), origins);
   if (spec.m.value === 1 && D.product(spec.batch).value === 1)
     return [matrixVector(spec, a, b, epilogue, target, origins)];
-  return [matmulGeneral(spec, a, b, epilogue, target, origins)];
+  return choose(
+    target,
+    matmulKey(spec),
+    mapCandidates(tilings(target, spec.m, spec.k), (t) => () => [matmulGeneral(spec, a, b, epilogue, t, origins)]),
+  )();
+}
+
+/** `matmul nt 64x32x64 of 8`: the form, rows x columns x depth, and how many. */
+function matmulKey({ batch, m, n, k, transposeA, transposeB }: MatmulSpec): string {
+  const form = `${transposeA ? 't' : 'n'}${transposeB ? 't' : 'n'}`;
+  return `matmul ${form} ${m}x${n}x${k}${batch.length === 0 ? '' : ` of ${D.product(batch)}`}`;
 }
