@@ -23,6 +23,8 @@ export interface KernelCall {
   /** Operands whose memory the kernel may reuse for a result of equal size: it reads each element before writing it. */
   readonly inPlace: readonly { readonly result: Value; readonly operand: Value }[];
   readonly origin: Origin;
+  /** It fills scratch from its operands, for the kernels after it: in a loop that does not change those it runs once, before. */
+  readonly prepares?: true;
   /** Of the contraction that it computes, 2 per multiply-add. */
   readonly flops?: Dim;
   /** How it is planned, where a larger device would have it planned otherwise. */

@@ -38,11 +38,18 @@ export function lowerFunc(func: Func, target: Target): Lowered {
   return new Lowerer(target).func(func);
 }
 
+interface Body {
+  readonly before: readonly LoweredItem[];
+  readonly block: LoweredBlock;
+}
+
 class Lowerer {
   private readonly target: Target;
   /** Of the function that is being lowered. */
   private notes: PlanNote[] = [];
   private said = false;
+  /** What the loop around makes anew in each iteration; null outside of loops, and where not every iteration comes by. */
+  private changing: ReadonlySet<Value> | null = null;
   private readonly known = new Map<string, { readonly op: Op; readonly calls: readonly KernelCall[] }>();
 
   constructor(target: Target) {
@@ -57,6 +64,28 @@ class Lowerer {
 
   private block(r: Region): LoweredBlock {
     return { params: r.params, items: r.ops.flatMap((op) => this.op(op)), results: r.results };
+  }
+
+  /** The body of a loop, and what of it makes ready operands that no iteration changes. */
+  private body(r: Region): Body {
+    const own = new Set([...r.params, ...r.ops.flatMap((op) => op.results)]);
+    const { params, items, results } = this.inside(own, () => this.block(r));
+    const steady = (item: LoweredItem): boolean =>
+      item.kind === 'kernel' &&
+      item.call.prepares === true &&
+      item.call.args.every((a) => a.kind !== 'value' || !own.has(a.value));
+    return {
+      before: items.filter(steady),
+      block: { params, items: items.filter((item) => !steady(item)), results },
+    };
+  }
+
+  private inside<T>(changing: ReadonlySet<Value> | null, make: () => T): T {
+    const outer = this.changing;
+    this.changing = changing;
+    const made = make();
+    this.changing = outer;
+    return made;
   }
 
   private op(op: Op): readonly LoweredItem[] {
@@ -81,16 +110,20 @@ class Lowerer {
       case 'call':
         return [{ kind: 'call', callee: String(op.attrs['callee']), operands, results, origin }];
       case 'if': {
-        const [then, otherwise] = op.regions.map((r) => this.block(r));
+        const [then, otherwise] = op.regions.map((r) => this.inside(null, () => this.block(r)));
         return [{ kind: 'if', cond: operands[0]!, then: then!, else: otherwise!, results, origin }];
       }
       case 'while': {
-        const [cond, body] = op.regions.map((r) => this.block(r));
-        return [{ kind: 'while', init: operands, cond: cond!, body: body!, results, origin }];
+        const [cond, body] = op.regions.map((r) => this.body(r)) as [Body, Body];
+        const loop = { kind: 'while', init: operands, cond: cond.block, body: body.block, results, origin } as const;
+        return [...cond.before, ...body.before, loop];
       }
       case 'for': {
-        const body = this.block(op.regions[0]!);
-        return [{ kind: 'for', count: size(op.attrs, 'count'), init: operands, body, results, origin }];
+        const { before, block } = this.body(op.regions[0]!);
+        return [
+          ...before,
+          { kind: 'for', count: size(op.attrs, 'count'), init: operands, body: block, results, origin },
+        ];
       }
       default:
         throw new Error(`${op.kind} has not been fused`);
@@ -98,9 +131,11 @@ class Lowerer {
   }
 
   private fusion(op: Op): readonly LoweredItem[] {
-    const key = fusionKey(op);
+    const { changing } = this;
+    const steady = (v: Value): boolean => changing !== null && !changing.has(v);
+    const key = changing ? [fusionKey(op), ...op.operands.map(steady)].join() : fusionKey(op);
     const known = this.known.get(key);
-    const calls = known ? rebind(known.calls, known.op, op) : kernelsOf(op, this.target);
+    const calls = known ? rebind(known.calls, known.op, op) : kernelsOf(op, this.target, steady);
     const parts = known || this.target.kind !== 'wgsl' ? null : this.parts(op, calls);
     if (parts) return this.instead(parts);
     for (const { kernel, replanned } of calls) if (replanned !== undefined) this.note(kernel, replanned);
@@ -136,7 +171,8 @@ class Lowerer {
   }
 }
 
-function kernelsOf(op: Op, target: Target): readonly KernelCall[] {
+/** `steady`: operands that the loop around the op does not change. */
+function kernelsOf(op: Op, target: Target, steady: (v: Value) => boolean): readonly KernelCall[] {
   const family = String(op.attrs['family']);
   const name = kernelName(op, family);
   const kernels = target.kind === 'wgsl' ? onGrid(family, op, name, target) : onCores(family, op, name, target);
@@ -146,7 +182,7 @@ function kernelsOf(op: Op, target: Target): readonly KernelCall[] {
     case 'conv2d':
     case 'conv2d_input_grad':
     case 'conv2d_weight_grad':
-      return contractionKernels(op, target).map((c, i, all) =>
+      return contractionKernels(op, target, steady).map((c, i, all) =>
         renamed(c, i === all.length - 1 ? name : `${name}_${c.kernel.name}`),
       );
     default:

@@ -44,9 +44,14 @@ export class CallBuilder {
   }
 
   /** Memory that several kernels of one call share. */
-  shared(name: string, scratch: Scratch, elem: StorageElem = 'f32'): KBuffer {
+  shared(
+    name: string,
+    scratch: Scratch,
+    elem: StorageElem = 'f32',
+    access: KBuffer['access'] = 'readwrite',
+  ): KBuffer {
     this.args.push({ kind: 'scratch', scratch });
-    return this.k.buffer(name, elem, 'readwrite');
+    return this.k.buffer(name, elem, access);
   }
 
   finish(name: string, origins: readonly Origin[]): KernelCall {

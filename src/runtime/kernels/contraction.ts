@@ -21,17 +21,22 @@ import { originsOf, storeAt } from './region.ts';
 
 const CORES: ReadonlySet<string> = new Set(['matmul', 'conv2d', 'conv2d_input_grad', 'conv2d_weight_grad']);
 
-/** The kernels of a fusion around a contraction. */
-export function contractionKernels(op: Op, target: Target): readonly KernelCall[] {
+/** The kernels of a fusion around a contraction. `steady`: its operands that the loop around it does not change. */
+export function contractionKernels(
+  op: Op,
+  target: Target,
+  steady: (v: Value) => boolean = () => false,
+): readonly KernelCall[] {
   const region = op.regions[0]!;
   const core = region.ops.find((o) => CORES.has(o.kind))!;
   const [x, y] = core.operands.map((v) => op.operands[region.params.indexOf(v)]!) as [Value, Value];
   const left = sourceOf({ kind: 'value', value: x }, x.type.elem, 'a');
   const right = sourceOf({ kind: 'value', value: y }, y.type.elem, 'b');
   const epilogue = epilogueOf(op, region, core, target);
-  const [first, ...rest] = callsOf(core, x, y, left, right, epilogue, target, originsOf(op));
-  // The first kernel multiplies; where there is a second it adds parts.
-  return [{ ...first!, flops: flopsOf(core) }, ...rest];
+  const calls = callsOf(core, x, y, left, right, epilogue, target, originsOf(op), steady(y));
+  // The first that does not make ready multiplies; where there is another it adds parts.
+  const main = calls.findIndex((c) => !c.prepares);
+  return calls.map((c, i) => (i === main ? { ...c, flops: flopsOf(core) } : c));
 }
 
 /** Two for each multiplication and addition, those with padding included. */
@@ -59,11 +64,12 @@ function callsOf(
   epilogue: Epilogue,
   target: Target,
   origins: ReturnType<typeof originsOf>,
+  apart: boolean,
 ): readonly KernelCall[] {
   const out = core.results[0]!.type;
   if (core.kind === 'matmul') {
     const spec = matmulSpec(x.type, y.type, core.attrs['transpose_a'] === true, core.attrs['transpose_b'] === true);
-    return matmulCalls(spec, left, right, epilogue, target, origins);
+    return matmulCalls(spec, left, right, epilogue, target, origins, apart);
   }
   const attrs = {
     stride: ints2(core.attrs, 'stride'),

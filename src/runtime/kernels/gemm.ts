@@ -107,8 +107,11 @@ export interface Gemm {
   readonly shallow: boolean;
   /** Called for each block of rows and depth, by all of the team, then the result for each tile in it, `row` relative to the block. */
   readonly rowsOf: (k: KernelBuilder, rows: Block, depth: Block) => (k: KernelBuilder, row: KExpr) => TileRows;
-  /** Fills the team's part of `packed`, from `at` on, with panels of `nr` columns: [panel][depth][nr]; columns past the end become 0. */
-  readonly pack: (k: KernelBuilder, at: KExpr, cols: Block, depth: Block) => void;
+  /**
+   * Fills the team's part of `packed`, from `at` on, with panels of `nr` columns: [panel][depth][nr]; columns past the end become
+   * 0. null: all panels are there already, as `panelStart` says.
+   */
+  readonly pack: ((k: KernelBuilder, at: KExpr, cols: Block, depth: Block) => void) | null;
   readonly packed: KBuffer;
   /** Holds partial sums, mc * nc; null where shallow. */
   readonly partial: KBuffer | null;
@@ -122,6 +125,12 @@ export interface Gemm {
 /** Bytes of `packed` and `partial`. */
 export const packedBytes = (t: Tiling, cols: Dim, depth: Dim): Dim =>
   D.mul(4, D.mul(D.min(t.kc, depth), D.min(t.nc, D.mul(t.nr, D.div(D.add(cols, t.nr - 1), t.nr)))));
+/** Bytes of all panels of a matrix. */
+export const preparedBytes = (t: Tiling, cols: Dim, depth: Dim): Dim =>
+  D.mul(4, D.mul(depth, D.mul(t.nr, D.div(D.add(cols, t.nr - 1), t.nr))));
+/** Where the panels of a block start among those of the whole matrix, `n` columns: all of one block of depth come before the next. */
+export const panelStart = (t: Tiling, n: KExpr, cols: Block, depth: Block): KExpr =>
+  add(mul(mul(div(add(n, t.nr - 1), t.nr), t.nr), depth.first), mul(cols.first, depth.size));
 /** Elements of a block of panels: what the functions above and `packedRowBytes` say in bytes. */
 export const blockSize = (depth: KExpr, kc: number, count: KExpr, most: number, panel: number): KExpr =>
   mul(min(kc, depth), min(most, mul(div(add(count, panel - 1), panel), panel)));
@@ -139,11 +148,13 @@ export function gemm(k: KernelBuilder, t: Tiling, g: Gemm): void {
       const depths = g.shallow ? 1 : k.let(max(g.depth, 1), 'depths');
       k.for(0, depths, t.kc, (pc) => {
         const depth: Block = { first: pc, size: g.shallow ? g.depth : k.let(min(t.kc, sub(g.depth, pc)), 'kc') };
-        k.if(g.shallow ? eq(ic, 0) : or(eq(ic, 0), gt(g.depth, t.kc)), () => g.pack(k, ownPanels, cols, depth));
+        const { pack } = g;
+        if (pack) k.if(g.shallow ? eq(ic, 0) : or(eq(ic, 0), gt(g.depth, t.kc)), () => pack(k, ownPanels, cols, depth));
+        const panels = pack ? ownPanels : k.let(panelStart(t, g.cols, cols, depth), 'panels');
         const rowsOf = g.rowsOf(k, rows, depth);
         g.team.meet(k);
         const tile = (jr: KExpr, from: KExpr, to: KExpr): void => {
-          const panel = k.let(add(ownPanels, mul(jr, depth.size)), 'panel');
+          const panel = k.let(add(panels, mul(jr, depth.size)), 'panel');
           k.for(from, to, t.mr, (ir) => {
             const at = g.partial ? k.let(add(ownPartial, add(mul(jr, t.mc), mul(ir, t.nr))), 'at') : i32(0);
             const a = rowsOf(k, ir);

@@ -1,9 +1,9 @@
 /** Matrix multiplication of any size by the blocked `gemm`; transposed operands are absorbed where they are read. */
 import type { KernelBuilder } from '../../codegen/builder.ts';
-import { add, and, eq, f32, ge, i32, lt, min, mul, sub } from '../../codegen/builder.ts';
+import { add, and, eq, ge, i32, lt, min, mul, sub } from '../../codegen/builder.ts';
 import { div, load, rem } from '../../codegen/builder.ts';
-import type { KernelCall } from '../../codegen/call.ts';
-import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
+import type { KernelCall, Scratch } from '../../codegen/call.ts';
+import type { KExpr } from '../../codegen/kernel.ts';
 import * as D from '../../ir/dim.ts';
 import type { Origin } from '../../ir/ir.ts';
 import { CallBuilder } from './call-builder.ts';
@@ -11,11 +11,12 @@ import type { Epilogue, ReadSource, Source } from './epilogue.ts';
 import type { Block, Gemm, Tiling } from './gemm.ts';
 import { blockSize, gemm, packedBytes, partialBytes } from './gemm.ts';
 import type { MatmulSpec } from './matmul.ts';
-import { copiesFor, everybody, teamOver, type Together } from './team.ts';
+import { copiesFor, everybody, teamOver } from './team.ts';
 import { vectorProduct } from './matmul-vector.ts';
+import { packBlock, type Panels } from './matmul-pack.ts';
 import { matmulView } from './matmul.ts';
-import { transpose } from './transpose.ts';
 
+/** `prepared`: the second operand, one matrix, in panels already. */
 export function matmulGeneral(
   spec: MatmulSpec,
   a: Source,
@@ -23,6 +24,7 @@ export function matmulGeneral(
   epilogue: Epilogue,
   t: Tiling,
   origins: readonly Origin[],
+  prepared: Scratch | null = null,
 ): KernelCall {
   const call = new CallBuilder();
   const { k } = call;
@@ -34,7 +36,9 @@ export function matmulGeneral(
   const batch = spec.batch.map((d, i) => call.size(`batch${i}`, d));
   const shallow = spec.k.value !== null && spec.k.value <= t.kc;
   const copies = spec.batch.length === 0 ? 1 : copiesFor(D.product(spec.batch));
-  const packed = call.scratch('packed', D.mul(copies, packedBytes(t, spec.n, spec.k)));
+  const packed = prepared
+    ? call.shared('packed', prepared, 'f32', 'read')
+    : call.scratch('packed', D.mul(copies, packedBytes(t, spec.n, spec.k)));
   const partial = shallow ? null : call.scratch('partial', D.mul(copies, partialBytes(t)));
   const directRows = a.plain && !spec.transposeA;
   const packedRows = directRows ? null : call.scratch('rows', D.mul(copies, packedRowBytes(t, spec)));
@@ -77,11 +81,19 @@ export function matmulGeneral(
         depth,
         shallow,
         rowsOf,
-        pack: (b2, at, cols, block) => {
-          const into = { to: packed, at, team };
-          if (spec.transposeB) packTransposed(b2, t, readB, originB, depth, into, cols, block);
-          else packColumns(b2, t, (p, j) => add(add(originB, mul(p, n)), j), readB, into, cols, block);
-        },
+        pack: prepared
+          ? null
+          : (b2, at, cols, block) =>
+              packBlock(
+                b2,
+                t,
+                spec.transposeB,
+                readB,
+                { origin: originB, n, depth },
+                { to: packed, at, team },
+                cols,
+                block,
+              ),
         packed,
         partial,
         batch: item,
@@ -123,13 +135,6 @@ export function offset(item: KExpr, batch: readonly KExpr[], varies: readonly bo
 
 const packedRowBytes = (t: Tiling, spec: MatmulSpec): D.Dim =>
   D.mul(4, D.mul(D.min(t.kc, spec.k), D.min(t.mc, D.mul(t.mr, D.div(D.add(spec.m, t.mr - 1), t.mr)))));
-
-/** Where panels go, from an element on, and who fills them. */
-interface Panels {
-  readonly to: KBuffer;
-  readonly at: KExpr;
-  readonly team: Together;
-}
 
 /** Copies a block of the first operand into panels of `mr` rows, k-major, and reads the tiles from there. */
 function packRows(
@@ -182,92 +187,4 @@ function packRows(
     const panel = b.let(add(into.at, mul(row, block.size)), 'panel');
     return (r, p) => load(into.to, add(add(panel, mul(p, t.mr)), r));
   };
-}
-
-/** Rows that are packed together: neighbouring panels share their cache lines, even where rows are a power of two apart. */
-const ROWS_AT_ONCE = 8;
-
-/** Packs columns that lie in rows: whole vectors are copied, the last panel is filled up with zeros. */
-export function packColumns(
-  k: KernelBuilder,
-  t: Tiling,
-  index: (depth: KExpr, col: KExpr) => KExpr,
-  read: ReadSource,
-  into: Panels,
-  cols: Block,
-  block: Block,
-): void {
-  const range = into.team.share(k, 0, block.size, ROWS_AT_ONCE);
-  k.for(range.from, range.to, ROWS_AT_ONCE, (p0) => {
-    const end = k.let(min(add(p0, ROWS_AT_ONCE), block.size), 'end');
-    k.for(0, cols.size, t.nr, (jr) => {
-      const panel = k.let(add(into.at, mul(jr, block.size)), 'panel');
-      const col = k.let(add(cols.first, jr), 'col');
-      const left = k.let(sub(cols.size, jr), 'left');
-      k.for(p0, end, 1, (p) => {
-        const from = k.let(index(add(block.first, p), col), 'from');
-        const to = k.let(add(panel, mul(p, t.nr)), 'to');
-        k.if(
-          ge(left, t.nr),
-          () => {
-            for (let c = 0; c < t.nr; c += t.lanes) k.store(into.to, add(to, c), read(k, k.let(add(from, c)), t.lanes));
-          },
-          () => fillPartly(k, t, into.to, to, left, (c) => read(k, k.let(add(from, c)), 1)),
-        );
-      });
-    });
-  });
-}
-
-export function fillPartly(
-  k: KernelBuilder,
-  t: Tiling,
-  into: KBuffer,
-  to: KExpr,
-  left: KExpr,
-  value: (c: KExpr) => KExpr,
-): void {
-  const end = k.let(min(left, t.nr), 'end');
-  k.for(0, end, 1, (c) => k.store(into, add(to, c), value(c)));
-  k.for(end, t.nr, 1, (c) => k.store(into, add(to, c), f32(0)));
-}
-
-/** Packs columns that are contiguous along depth: squares of lanes x lanes are transposed in registers. */
-function packTransposed(
-  k: KernelBuilder,
-  t: Tiling,
-  read: ReadSource,
-  origin: KExpr,
-  depth: KExpr,
-  into: Panels,
-  cols: Block,
-  block: Block,
-): void {
-  const { lanes } = t;
-  const range = into.team.share(k, 0, cols.size, t.nr);
-  k.for(range.from, range.to, t.nr, (jr) => {
-    const panel = k.let(add(into.at, mul(jr, block.size)), 'panel');
-    const left = k.let(sub(cols.size, jr), 'left');
-    const from = k.let(add(add(origin, mul(add(cols.first, jr), depth)), block.first), 'from');
-    const scalars = (p: KExpr): void =>
-      fillPartly(k, t, into.to, k.let(add(panel, mul(p, t.nr)), 'to'), left, (c) =>
-        read(k, k.let(add(add(from, mul(depth, c)), p)), 1),
-      );
-    k.if(
-      ge(left, t.nr),
-      () => {
-        const starts = Array.from({ length: t.nr }, (_, c) => k.let(add(from, mul(depth, c)), 'start'));
-        const whole = k.let(mul(div(block.size, lanes), lanes), 'whole');
-        k.for(0, whole, lanes, (p) => {
-          const to = k.let(add(panel, mul(p, t.nr)), 'to');
-          for (let c = 0; c < t.nr; c += lanes) {
-            const square = starts.slice(c, c + lanes).map((s) => k.let(read(k, k.let(add(s, p)), lanes), 's'));
-            transpose(square, (e) => k.let(e, 's')).forEach((v, i) => k.store(into.to, add(to, i * t.nr + c), v));
-          }
-        });
-        k.for(whole, block.size, 1, scalars);
-      },
-      () => k.for(0, block.size, 1, scalars),
-    );
-  });
 }

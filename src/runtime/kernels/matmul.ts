@@ -8,6 +8,7 @@ import type { Epilogue, ResultView, Source } from './epilogue.ts';
 import { tilings } from './gemm.ts';
 import { matmulOnGrid } from './gpu/matmul.ts';
 import { matmulGeneral } from './matmul-general.ts';
+import { prepareColumns } from './matmul-pack.ts';
 import { matrixVector } from './matmul-vector.ts';
 
 export interface MatmulSpec {
@@ -58,7 +59,10 @@ function fold(s: MatmulSpec): MatmulSpec {
 
 export const matmulView = (s: MatmulSpec): ResultView => ({ batch: D.product(s.batch), rows: s.m, cols: s.n });
 
-/** Kernels for `a` times `b`; `origins` are the lines it computes, the main one first. */
+/**
+ * Kernels for `a` times `b`; `origins` are the lines it computes, the main one first. `apart`: what can be made ready of `b`
+ * alone is a kernel of its own.
+ */
 export function matmulCalls(
   spec: MatmulSpec,
   a: Source,
@@ -66,6 +70,7 @@ export function matmulCalls(
   epilogue: Epilogue,
   target: Target,
   origins: readonly Origin[],
+  apart = false,
 ): KernelCall[] {
   if (target.kind === 'wgsl') return matmulOnGrid(spec, a, b, epilogue, limitsOf(target), origins);
   if (spec.m.value === 1 && D.product(spec.batch).value === 1)
@@ -73,7 +78,11 @@ export function matmulCalls(
   return choose(
     target,
     matmulKey(spec),
-    mapCandidates(tilings(target, spec.m, spec.k), (t) => () => [matmulGeneral(spec, a, b, epilogue, t, origins)]),
+    mapCandidates(tilings(target, spec.m, spec.k), (t) => () => {
+      if (!apart || spec.batch.length > 0) return [matmulGeneral(spec, a, b, epilogue, t, origins)];
+      const { call, panels } = prepareColumns(spec, b, t, origins);
+      return [call, matmulGeneral(spec, a, b, epilogue, t, origins, panels)];
+    }),
   )();
 }
 
