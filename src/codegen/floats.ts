@@ -12,7 +12,7 @@ const ROUNDER_BITS = 0x4b400000;
  */
 export const nearest = (k: KernelBuilder, x: KExpr): KExpr => k.let(sub(bitcast(add(x, ROUNDER), 'i32'), ROUNDER_BITS));
 
-/** 2^n for -126 <= n <= 127. */
+/** 2^n for -126 <= n <= 127, 0 for n = -127. */
 export const pow2 = (n: KExpr): KExpr => bitcast(bin('shl', add(n, 127), 23), 'f32');
 
 /** min and max that keep x where it is NaN: one instruction each where IEEE's take several. */

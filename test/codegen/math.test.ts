@@ -91,8 +91,9 @@ const BOUNDS: readonly Bound[] = [
     build: M.tanh,
     exact: Math.tanh,
     ranges: [
-      { from: -10, to: 10, ulps: 2.5 },
-      { from: -1e-3, to: 1e-3, ulps: 2.5 },
+      { from: -10, to: 10, ulps: 6.5 },
+      { from: -0.5, to: 0.5, ulps: 3 },
+      { from: -1e-3, to: 1e-3, ulps: 1.5 },
     ],
   },
   {

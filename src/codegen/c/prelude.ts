@@ -196,12 +196,26 @@ const WORDS: ReadonlySet<string> = new Set(
   (
     'alignas alignof asm auto bool break case char const constexpr continue default do double else enum extern false float ' +
     'for goto if inline int long nullptr register restrict return short signed sizeof static static_assert struct switch ' +
-    'LET VAR FN UNUSED thread_local true typedef typeof union unsigned void volatile while linux unix i386 main errno LET VAR FN ' +
-    'EXPORT AT SIZE frame memcpy memset malloc free abs div exp log pow sin cos tan sqrt floor ceil y0 y1 yn j0 j1 jn fabs fabsf sqrtf floorf ceilf trunc truncf rint rintf round fma fmaf fmin fmax ' +
-    'load_half store_half netwright_threads netwright_task netwright_share netwright_barrier netwright_cut netwright_use'
+    'LET VAR FN UNUSED thread_local true typedef typeof union unsigned void volatile while linux unix i386 main errno ' +
+    'EXPORT AT SIZE frame malloc free abs div index rindex bcmp bcopy bzero ffs time clock mktime difftime gmtime localtime asctime ' +
+    'ctime nanosleep timezone daylight tzname clone load_half store_half netwright_threads netwright_task netwright_share ' +
+    'netwright_barrier netwright_cut netwright_use'
   ).split(' '),
 );
 
+/** What math.h declares, each also for float and long double: kernels bear the names of what they compute. */
+const MATH: ReadonlySet<string> = new Set(
+  (
+    'acos asin atan atan2 cos sin tan acosh asinh atanh cosh sinh tanh exp exp2 exp10 expm1 frexp ilogb ldexp log log10 log1p log2 logb ' +
+    'modf scalb scalbn scalbln cbrt fabs hypot pow pow10 sqrt erf erfc lgamma tgamma gamma ceil floor nearbyint rint lrint llrint round ' +
+    'lround llround roundeven trunc fmod remainder remquo drem copysign nan nextafter nexttoward fdim fmax fmin fma significand finite ' +
+    'isfinite isinf isnan isnormal signbit signgam j0 j1 jn y0 y1 yn'
+  ).split(' '),
+);
+const declaredInMath = (name: string): boolean => MATH.has(name) || MATH.has(name.replace(/[fl]$/, ''));
+
 /** Words of C and of its headers, and everything that looks like a name of the prelude. */
 export const reservedInC = (name: string): boolean =>
-  WORDS.has(name) || /(^|_)(f32|i32|u32)(x\d+)?$|_x\d+$|_t$|_bits$|_index$|^U?INT\d+_M/.test(name);
+  WORDS.has(name) ||
+  declaredInMath(name) ||
+  /^(mem|str)[a-z]|(^|_)(f32|i32|u32)(x\d+)?$|_x\d+$|_t$|_bits$|_index$|^U?INT\d+_M/.test(name);
