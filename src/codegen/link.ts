@@ -104,7 +104,7 @@ class Writer {
   buffers(): BufferEntry[] {
     return this.roots.map((b) => {
       const { live, parts } = this.lives.get(b)!;
-      return { kind: b.kind, bytes: sizeExpr(b.bytes), live, ...(parts && { parts }), data: null, segment: b.segment };
+      return { kind: b.kind, bytes: sizeExpr(b.bytes), live, ...(parts && { parts }), segment: b.segment };
     });
   }
 

@@ -226,14 +226,12 @@ export type ProgramOutput =
   | { readonly role: 'segment'; readonly segment: string; readonly buffer: number; readonly offset: SizeExpr };
 
 export interface BufferEntry {
-  readonly kind: 'input' | 'output' | 'temp' | 'constant' | 'segment';
+  readonly kind: 'input' | 'output' | 'temp' | 'segment';
   readonly bytes: SizeExpr;
   /** First and last step (position in a flat count of `steps`) that uses it. */
   readonly live: readonly [number, number];
   /** Ranges of a `temp` in order, where they hold something at different times; nothing is in the rest of it. */
   readonly parts?: readonly BufferPart[];
-  /** For constants: little-endian bytes, base64. */
-  readonly data: string | null;
   readonly segment: string | null;
 }
 

@@ -23,7 +23,7 @@ export { Profile } from './profile.ts';
 export type { ProfileRow, Trace, TraceEvent, Work } from './profile.ts';
 export * from './errors.ts';
 export type { Artifact, Elem, Machine } from './artifact.ts';
-export { fromBase64 } from './base64.ts';
+export { textToBytes } from './bytes-text.ts';
 export { loadWeights, openWeights, readTensors, weightsToBytes } from './weights.ts';
 export type { OpenOptions, ReadFrom } from './sources/open.ts';
 export type { ByteSource, Progress as ReadProgress } from './sources/source.ts';

@@ -132,7 +132,6 @@ test('a plan is deterministic, aligned, and gives what is live at one time bytes
           ...(parts.length > 1 && {
             parts: parts.map((p, i) => ({ offset: cut(i), bytes: cut(i + 1) - cut(i), live: live(p) })),
           }),
-          data: null,
           segment: null,
         };
       });

@@ -3,7 +3,7 @@
  * else. As TypeScript, or as JavaScript with a declaration file. Equal artifacts give equal bytes.
  */
 import type { Artifact, WasmCode } from '../../runtime/artifact.ts';
-import { toBase64 } from '../../runtime/base64.ts';
+import { bytesToText } from '../../runtime/bytes-text.ts';
 import { classText, dataName, type Form } from './class.ts';
 import { stringLiteral } from './escape.ts';
 
@@ -24,7 +24,7 @@ export function writeModule(artifacts: readonly Artifact[], options: { readonly 
   return { ts: write('ts'), js: write('js'), dts: write('dts') };
 }
 
-const VALUES = ['fromBase64', 'Model'] as const;
+const VALUES = ['textToBytes', 'Model'] as const;
 const TYPES = [
   'Artifact',
   'CallOptions',
@@ -50,6 +50,6 @@ function dataText(artifact: Artifact, form: 'ts' | 'js'): string {
   const json = `JSON.parse(\n    ${stringLiteral(JSON.stringify(data))},\n  )`;
   const cast = form === 'ts' ? `(${json} as Omit<$Artifact, 'wasm'>)` : json;
   const code = (key: keyof WasmCode): string =>
-    `    get ${key}() {\n      return $fromBase64(\n        '${toBase64(wasm[key])}',\n      );\n    },\n`;
+    `    get ${key}() {\n      return $textToBytes(\n        '${bytesToText(wasm[key])}',\n      );\n    },\n`;
   return `const ${dataName(artifact)}${form === 'ts' ? ': $Artifact' : ''} = {\n  ...${cast},\n  wasm: {\n${code('plain')}${code('fusible')}  },\n};\n`;
 }
