@@ -11,6 +11,7 @@ import type { Span } from '../diagnostics/span.ts';
 import type { Expr, Ident } from './ast.ts';
 import { PROVIDER } from './expected.ts';
 import { KEYWORDS } from './keywords.ts';
+import { LazyLookahead } from './lookahead.ts';
 import * as t from './tokens.ts';
 
 export type Rule<T> = ParserMethod<[], T>;
@@ -45,6 +46,7 @@ interface LineOptions<T> extends ListOptions<T> {
  * walks the grammar on top of them: at 100 levels the default stack was once not enough, with frames not yet optimised.
  */
 const MAX_DEPTH = 60;
+const MAX_LOOKAHEAD = 2;
 /** Operators or calls in one chain: each makes the tree one deeper. */
 export const MAX_CHAIN = 500;
 
@@ -58,7 +60,8 @@ export abstract class BaseParser extends EmbeddedActionsParser {
   constructor(validate: boolean) {
     super([...t.GRAMMAR_TOKENS], {
       recoveryEnabled: true,
-      maxLookahead: 2,
+      lookaheadStrategy: new LazyLookahead({ maxLookahead: MAX_LOOKAHEAD }),
+      maxLookahead: MAX_LOOKAHEAD,
       skipValidations: !validate,
       errorMessageProvider: PROVIDER,
     });

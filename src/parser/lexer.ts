@@ -21,9 +21,14 @@ export interface Range {
 
 export const whole = (text: string): Range => ({ from: 0, to: text.length });
 
-const Space = createToken({ name: 'Space', pattern: /[ \t\f\v\u00a0\ufeff]+/, group: Lexer.SKIPPED });
-const Doc = createToken({ name: 'Doc', pattern: /\/\/\/(?!\/)[^\n\r]*/, group: 'docs' });
-const Comment = createToken({ name: 'Comment', pattern: /\/\/[^\n\r]*/, group: Lexer.SKIPPED });
+const Space = createToken({
+  name: 'Space',
+  pattern: /[ \t\f\v\u00a0\ufeff]+/,
+  start_chars_hint: [...' \t\f\v\u00a0\ufeff'],
+  group: Lexer.SKIPPED,
+});
+const Doc = t.fromSign({ name: 'Doc', pattern: /\/\/\/(?!\/)[^\n\r]*/, group: 'docs' });
+const Comment = t.fromSign({ name: 'Comment', pattern: /\/\/[^\n\r]*/, group: Lexer.SKIPPED });
 
 const slip = (name: string): TokenType => {
   const found = SLIPS.find(({ type }) => type.name === name);

@@ -18,7 +18,7 @@ interface Slip {
 
 function foreignSign(name: string, pattern: RegExp, wanted: string, type: TokenType): Slip {
   return {
-    type: createToken({ name, pattern }),
+    type: t.fromSign({ name, pattern }),
     mend(token, span, bag) {
       bag.report('foreign_operator', { found: token.image, wanted }, span);
       if (type === t.And || type === t.Or || type === t.Not) token.image = wanted;
@@ -31,7 +31,7 @@ function foreignSign(name: string, pattern: RegExp, wanted: string, type: TokenT
 
 function foreignComment(name: string, pattern: RegExp, opening: string): Slip {
   return {
-    type: createToken({ name, pattern, line_breaks: true }),
+    type: t.fromSign({ name, pattern, line_breaks: true }),
     onceInAFile: true,
     mend(_token, span, bag) {
       bag.report('foreign_comment', { found: opening }, span);
@@ -42,7 +42,7 @@ function foreignComment(name: string, pattern: RegExp, opening: string): Slip {
 
 function foreignQuotes(name: string, pattern: RegExp): Slip {
   return {
-    type: createToken({ name, pattern }),
+    type: t.fromSign({ name, pattern }),
     mend(token, span, bag) {
       const inner = token.image.slice(1).replace(/['`]$/, '');
       bag.report('foreign_quotes', { fixed: `"${inner.replaceAll('"', '\\"')}"` }, span);
@@ -55,7 +55,7 @@ function foreignQuotes(name: string, pattern: RegExp): Slip {
 }
 
 const unterminated: Slip = {
-  type: createToken({ name: 'Unterminated', pattern: /"(?:[^"\\\n\r]|\\.)*\\?/ }),
+  type: t.fromSign({ name: 'Unterminated', pattern: /"(?:[^"\\\n\r]|\\.)*\\?/ }),
   mend(token, span, bag) {
     bag.report('unterminated_string', {}, span);
     token.image = `${token.image.replace(/\\$/, '')}"`;
@@ -79,7 +79,7 @@ const halfFloat: Slip = {
       },
     },
     line_breaks: false,
-    start_chars_hint: [...'0123456789.'],
+    start_chars_hint: [...t.DIGITS, '.'],
   }),
   mend(token, span, bag) {
     const fixed = token.image.replace(/^\./, '0.').replace(/\.(?!\d)/, '.0');
@@ -139,7 +139,11 @@ function closesMore(said: string): boolean {
 }
 
 const badNumber: Slip = {
-  type: createToken({ name: 'BadNumber', pattern: /\d[A-Za-z0-9_]*(?:\.\d[A-Za-z0-9_]*)?/ }),
+  type: createToken({
+    name: 'BadNumber',
+    pattern: /\d[A-Za-z0-9_]*(?:\.\d[A-Za-z0-9_]*)?/,
+    start_chars_hint: [...t.DIGITS],
+  }),
   mend(token, span, bag) {
     const plain = token.image.replaceAll('_', '');
     const help = /^[\d.]+$/.test(plain)

@@ -9,22 +9,46 @@ function sign(name: string, text: string, categories: TokenType[] = []): TokenTy
   return createToken({ name, pattern: text, label: `\`${text}\``, categories });
 }
 
+/*
+ * Every pattern says which characters it can start with. Chevrotain would parse the regular expressions to find out, in every
+ * process that lexes anything.
+ */
+export const DIGITS: readonly string[] = [...'0123456789'];
+const LETTERS = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_'];
+
+/** A token whose pattern starts with one character that stands in it as it is. */
+export function fromSign(config: {
+  name: string;
+  pattern: RegExp;
+  label?: string;
+  line_breaks?: boolean;
+  group?: string;
+}): TokenType {
+  return createToken({ ...config, start_chars_hint: [config.pattern.source.replace('\\', '').charAt(0)] });
+}
+
 // ---------------------------------------------------------------- words and literals
 
-export const Name = createToken({ name: 'Name', pattern: /[A-Za-z_][A-Za-z0-9_]*/, label: 'a name' });
+export const Name = createToken({
+  name: 'Name',
+  pattern: /[A-Za-z_][A-Za-z0-9_]*/,
+  start_chars_hint: LETTERS,
+  label: 'a name',
+});
 export const Int = createToken({
   name: 'Int',
   pattern: /\d+(?![A-Za-z_])/,
+  start_chars_hint: [...DIGITS],
   label: 'a number',
 });
 export const Float = createToken({
   name: 'Float',
   pattern: { exec: floatAt },
   line_breaks: false,
-  start_chars_hint: [...'0123456789'],
+  start_chars_hint: [...DIGITS],
   label: 'a number',
 });
-export const Text = createToken({ name: 'Text', pattern: /"(?:[^"\\\n\r]|\\.)*"/, label: 'a string' });
+export const Text = fromSign({ name: 'Text', pattern: /"(?:[^"\\\n\r]|\\.)*"/, label: 'a string' });
 
 /** After a `.` only integers are read, so that `net.0.1` is two steps down and not the float 0.1. */
 function floatAt(text: string, offset: number, before: IToken[]): [string] | null {
@@ -78,7 +102,12 @@ export const GreaterEqual = sign('GreaterEqual', '>=', [Operator]);
 export const Less = sign('Less', '<', [Operator]);
 export const Greater = sign('Greater', '>', [Operator]);
 /** `+=` and its kin, which the language lacks: read as assignments after a message. */
-export const Augmented = createToken({ name: 'Augmented', pattern: /[+\-*/%@]=(?!=)/, label: '`+=`' });
+export const Augmented = createToken({
+  name: 'Augmented',
+  pattern: /[+\-*/%@]=(?!=)/,
+  start_chars_hint: [...'+-*/%@'],
+  label: '`+=`',
+});
 
 // ---------------------------------------------------------------- keywords
 
@@ -123,7 +152,12 @@ export const Require = keyword('Require');
 
 // ---------------------------------------------------------------- layout
 
-export const Newline = createToken({ name: 'Newline', pattern: /\r\n|\n|\r/, line_breaks: true });
+export const Newline = createToken({
+  name: 'Newline',
+  pattern: /\r\n|\n|\r/,
+  start_chars_hint: ['\n', '\r'],
+  line_breaks: true,
+});
 /** What newlines and `;` become where they end something; written by layout.ts, never lexed. */
 export const End = createToken({ name: 'End', pattern: Lexer.NA, label: 'a new line or `;`' });
 
