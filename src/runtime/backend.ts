@@ -1,7 +1,8 @@
 /** What runs the programs of one model on one device; the model knows devices only through this. */
 import type { Artifact, ProgramInput } from './artifact.ts';
-import type { Device } from './device.ts';
+import { CpuDevice, type Device } from './device.ts';
 import { UsageError } from './errors.ts';
+import { cpuExecutor } from './executor.ts';
 import type { Binding } from './sizes.ts';
 import type { Storage } from './storage.ts';
 import type { Tensor } from './tensor.ts';
@@ -36,21 +37,19 @@ export interface ExecutorOptions {
   readonly while_limit?: number | undefined;
 }
 
-/** Compiles a model's kernels for a device. */
+/** Compiles a model's kernels for a device. The cpu's is always there: it draws initial values for every device. */
 export async function createExecutor(artifact: Artifact, on: Device, options: ExecutorOptions = {}): Promise<Executor> {
   const { threads } = options;
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1))
     throw new UsageError(`threads is a whole number from 1, not ${threads}`);
-  if (on.kind === 'cpu') {
-    const [{ cpuExecutor }, { CpuDevice }] = await Promise.all([import('./executor.ts'), import('./device.ts')]);
-    if (on instanceof CpuDevice) return cpuExecutor(artifact, on, options);
-  } else if (on.kind === 'native') {
+  if (on instanceof CpuDevice) return cpuExecutor(artifact, on, options);
+  if (on.kind === 'native') {
     const [{ NativeExecutor }, { NativeDevice }] = await Promise.all([
       import('./native/executor.ts'),
       import('./native/device.ts'),
     ]);
     if (on instanceof NativeDevice) return NativeExecutor.create(artifact, on, options);
-  } else {
+  } else if (on.kind === 'webgpu') {
     const [{ WebGpuExecutor }, { WebGpuDevice }] = await Promise.all([
       import('./webgpu/executor.ts'),
       import('./webgpu/device.ts'),

@@ -287,5 +287,10 @@ export function withSharedMemory(module: Uint8Array): Uint8Array<ArrayBuffer> {
   // limits: no maximum, at least one page. Shared: a maximum of 65536 pages.
   const shared = [0x03, 0x01, 0x80, 0x80, 0x04];
   const body = [...module.subarray(from, limits), ...shared, ...module.subarray(limits + 2, to)];
-  return new Uint8Array([...module.subarray(0, section), 2, body.length, ...body, ...module.subarray(to)]);
+  const head = [...module.subarray(0, section), 2, body.length, ...body];
+  const rest = module.subarray(to);
+  const out = new Uint8Array(head.length + rest.length);
+  out.set(head);
+  out.set(rest, head.length);
+  return out;
 }

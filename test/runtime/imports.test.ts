@@ -61,6 +61,13 @@ test('readers of formats other than safetensors are loaded when they are asked f
   t.deepEqual(show(eager.filter((i) => i.to === 'fflate')), []);
 });
 
+test('what is loaded later is not named by the runtime for its users too', (t) => {
+  // A bundler that splits code would put it beside a page's first code: esbuild looks at files there, not at what is used of them.
+  const later = new Set(graph('src/runtime/index.ts').flatMap((i) => (i.later ? [i.to] : [])));
+  t.true(later.has('src/runtime/weights.ts'));
+  t.deepEqual(show(importsOf('src/runtime/index.ts').filter((i) => later.has(i.to))), []);
+});
+
 test('what only Node has is loaded when it is asked for', (t) => {
   const eager = graph('src/runtime/index.ts').filter((i) => i.to.startsWith('src/runtime/node/') && !i.later);
   t.deepEqual(show(eager.filter((i) => !i.from.startsWith('src/runtime/node/'))), []);
