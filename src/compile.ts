@@ -14,9 +14,11 @@ import type { Target } from './codegen/call.ts';
 import type { StandaloneC } from './codegen/c/standalone.ts';
 import { excessText, type KernelLimits, LimitFault } from './codegen/limits.ts';
 import type { PlanNote } from './codegen/lowered.ts';
+import { tuned, tuningBeside, type Tuning } from './codegen/tuning.ts';
 import { C99, nativeTarget, PAIRED_WASM, WASM, wgslTarget } from './codegen/targets.ts';
 import { DiagnosticBag, type Diagnostic, type Span } from './diagnostics/index.ts';
 import { listOf } from './diagnostics/words.ts';
+import { hashHex } from './ir/hash.ts';
 import type { Module, Origin } from './ir/ir.ts';
 import type { Programs } from './ir/entry.ts';
 import { AutodiffFault } from './ir/passes/autodiff.ts';
@@ -53,6 +55,11 @@ export interface CompileOptions {
   readonly targets?: readonly TargetName[];
   /** What `native` code is written for: what `thisMachine()` says, or a plain one with eight lanes. */
   readonly machine?: Machine;
+  /**
+   * What `netwright tune` measured; null: nothing, whatever lies beside the source. Not given, `compile` takes what its host has
+   * under the name of the source and `.tune.json`.
+   */
+  readonly tuning?: Tuning | null;
   /** What `webgpu` kernels may ask of a device, where that is not the least that WebGPU promises. */
   readonly gpuLimits?: Partial<KernelLimits>;
   /** WebAssembly for V8 with `--experimental-wasm-revectorize`: tiles of twice the width and the same results. Slower without it. */
@@ -78,6 +85,8 @@ export interface Compiled {
   /** The IR that code was generated from. */
   readonly ir: Module;
   readonly kernels: readonly Kernel[];
+  /** What was taken of `tuning`: the target, what is computed and how, a line each. */
+  readonly tuned: readonly string[];
 }
 
 /** Reads and checks a file with its imports. All faults are in the bag. */
@@ -89,13 +98,11 @@ export function openProject(host: SourceHost, file: string): OpenProject {
 
 /** Compiles one exported block. Null where it has faults: they are in the project's bag. */
 export function compileProject(open: OpenProject, block: string, options: CompileOptions = {}): Compiled | null {
-  const checked = elaborate(open.project, block, options.hyper ?? {}, open.bag, options.train);
-  if (!checked || open.bag.hasErrors) return null;
-  const { drawAs } = options;
-  const elaborated = drawAs
-    ? { ...checked, tensors: checked.tensors.map((t) => ({ ...t, drawPath: drawAs(t.name) })) }
-    : checked;
-  const wasm = options.pairedVectors ? PAIRED_WASM : WASM;
+  const elaborated = elaborateBlock(open, block, options);
+  if (!elaborated) return null;
+  const taken = new Set<string>();
+  const measured = (t: Target): Target => (options.tuning ? tuned(t, options.tuning, taken) : t);
+  const wasm = measured(options.pairedVectors ? PAIRED_WASM : WASM);
   const programs = programsFor(wasm, elaborated, options, open.bag);
   if (!programs) return null;
   const sources = { entry: open.project.entry, texts: open.sources };
@@ -105,13 +112,33 @@ export function compileProject(open: OpenProject, block: string, options: Compil
     options.targets?.includes(name) ? programsFor(target, elaborated, quiet, open.bag) : null;
   const machine = options.machine ?? COMMON;
   const gpu = wgslTarget(options.gpuLimits);
+  const native = measured(nativeTarget(machine));
   const onGpu = also('webgpu', gpu);
-  const inC = also('native', nativeTarget(machine));
-  const webgpu = onGpu && reporting(open, () => assembleWebGpu(onGpu, gpu, sources, options));
+  const inC = also('native', native);
+  const others = {
+    webgpu: onGpu && reporting(open, () => assembleWebGpu(onGpu, gpu, sources, options)),
+    native: inC && assembleNative(inC, native, machine, sources, options),
+  };
   if (open.bag.hasErrors) return null;
-  const native = inC && assembleNative(inC, machine, sources, options);
-  const { artifact, kernels } = assemble(programs, wasm, sources, { webgpu, native }, options);
-  return { block: elaborated, artifact, ir: programs.module, kernels };
+  const { artifact, kernels } = assemble(programs, wasm, sources, others, options);
+  return { block: elaborated, artifact: identified(artifact, taken), ir: programs.module, kernels, tuned: [...taken] };
+}
+
+/** Sums go in another order where measurements chose: a run that goes on without them is told so. */
+const identified = (artifact: Artifact, taken: ReadonlySet<string>): Artifact =>
+  taken.size === 0 ? artifact : { ...artifact, hash: hashHex([artifact.hash, ...[...taken].sort()].join('\n')) };
+
+/** The programs of one exported block for a target, before there are kernels. Null where there are faults. */
+export function programsOf(open: OpenProject, block: string, target: Target, options: CompileOptions): Programs | null {
+  const elaborated = elaborateBlock(open, block, options);
+  return elaborated && programsFor(target, elaborated, options, open.bag);
+}
+
+function elaborateBlock({ project, bag }: OpenProject, block: string, options: CompileOptions): Elaborated | null {
+  const checked = elaborate(project, block, options.hyper ?? {}, bag, options.train);
+  if (!checked || bag.hasErrors) return null;
+  const { drawAs } = options;
+  return drawAs ? { ...checked, tensors: checked.tensors.map((t) => ({ ...t, drawPath: drawAs(t.name) })) } : checked;
 }
 
 /** Says what was planned for a device with little; null where there is no such plan, which the bag then says. */
@@ -164,6 +191,8 @@ export interface CompileResult {
   /** A class per exported block, by name; empty where there are errors. */
   readonly blocks: Readonly<Record<string, ModelClass>>;
   readonly artifacts: readonly Artifact[];
+  /** What was taken of measurements (see `CompileOptions.tuning`), a line each. */
+  readonly tuned: readonly string[];
   readonly diagnostics: readonly Diagnostic[];
   readonly sources: ReadonlyMap<string, string>;
 }
@@ -187,15 +216,17 @@ export function compile(
     open.bag.report('no_such_export', { file, name: block, exports }, { file, start: 0, end: 0 });
   }
   if (!open.bag.hasErrors) {
+    const tuning = options.tuning === undefined ? tuningBeside(host, file, open.bag) : options.tuning;
     for (const name of open.exports) {
       if (block !== undefined && block !== name) continue;
-      const c = compileProject(open, name, options);
+      const c = compileProject(open, name, { ...options, tuning });
       if (c) compiled.push(c);
     }
   }
   return {
     blocks: Object.fromEntries(compiled.map((c) => [c.artifact.name, modelClass(c.artifact)])),
     artifacts: compiled.map((c) => c.artifact),
+    tuned: [...new Set(compiled.flatMap((c) => c.tuned))],
     diagnostics: open.bag.all,
     sources: open.sources,
   };

@@ -18,6 +18,8 @@ import { floatVal, POISON, type Val } from './values.ts';
 export interface SourceHost {
   /** The text of a file, by its path from the project's root with `/`; null where there is none. */
   read(path: string): string | null;
+  /** What this machine's processor calls itself: measurements of another (`netwright tune`) are left alone. */
+  readonly processor?: string;
 }
 
 export interface ModuleFile {

@@ -1,5 +1,6 @@
 /** Reads sources for the compiler from the disk, inside one root folder. */
 import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import type { SourceHost } from '../check/index.ts';
 import { fault } from './fault.ts';
@@ -16,9 +17,13 @@ export function locate(file: string): { root: string; path: string } {
   return { root, path: relative(root, full).replaceAll('\\', '/') };
 }
 
+/** What this machine's processor calls itself; where it has no name, the kind that it is. */
+export const processorName = (): string => cpus()[0]?.model.trim() || process.arch;
+
 /** `entry` is a file that the user named: it alone may be a link to a file outside the root. */
 export function diskHost(root: string, entry: string | null = null): SourceHost {
   return {
+    processor: processorName(),
     read(path) {
       const full = join(root, path);
       const at = statSync(full, { throwIfNoEntry: false });

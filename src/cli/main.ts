@@ -13,6 +13,7 @@ import { inspectCommand } from './commands/inspect.ts';
 import { predictCommand } from './commands/predict.ts';
 import { summaryCommand } from './commands/summary.ts';
 import { trainCommand } from './commands/train.ts';
+import { tuneCommand } from './commands/tune.ts';
 import { EXIT, fault, reportFault, type Fault } from './fault.ts';
 import { revectorize } from './revectorize.ts';
 
@@ -45,6 +46,7 @@ const COMMANDS = [
   diffCommand,
   breakingCommand,
   fmtCommand,
+  tuneCommand,
 ];
 for (const command of COMMANDS.map((make) => make())) {
   program.addCommand(command.copyInheritedSettings(program));

@@ -90,3 +90,10 @@ export function targetList(text: string): readonly TargetName[] {
     throw new InvalidArgumentError(`Targets are ${TARGETS.join(', ')}, or c alone.`);
   return TARGETS.filter((t) => t === 'wasm' || wanted.includes(t));
 }
+
+/** Of commands that compile. */
+export const TUNE = [
+  '--tune <file>',
+  'choices that `netwright tune` measured (default: FILE.tune.json, if there is one)',
+] as const;
+export const NO_TUNE = ['--no-tune', 'compile as for any machine'] as const;

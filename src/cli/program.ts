@@ -1,6 +1,11 @@
 /** Compiles a file for a command: picks the block, prints warnings, stops at errors. */
+import { existsSync, readFileSync } from 'node:fs';
+import pc from 'picocolors';
 import type { StaticValue } from '../check/elaborated.ts';
-import type { TrainSettings } from '../check/index.ts';
+import type { SourceHost, TrainSettings } from '../check/index.ts';
+import { readTuning, tuningBeside, tuningPath, type Tuning } from '../codegen/tuning.ts';
+import type { DiagnosticBag } from '../diagnostics/index.ts';
+import { count } from '../diagnostics/words.ts';
 import { compileProject, openProject, type Compiled, type CompileOptions, type OpenProject } from '../compile.ts';
 import { Fault, fault, printDiagnostics } from './fault.ts';
 import { diskHost, locate } from './host.ts';
@@ -10,6 +15,8 @@ export interface ProgramOptions {
   readonly set?: Readonly<Record<string, StaticValue>>;
   readonly train?: TrainSettings;
   readonly json?: boolean | undefined;
+  /** `--tune FILE`, `--no-tune`; what lies beside the source otherwise. */
+  readonly tune?: string | boolean | undefined;
 }
 
 export interface CompiledFile {
@@ -19,11 +26,11 @@ export interface CompiledFile {
 }
 
 /** Parses and checks the file that the user named, with all it imports. Throws a Fault where it cannot be read. */
-export function openFile(file: string): { root: string; path: string; project: OpenProject } {
+export function openFile(file: string): { root: string; path: string; host: SourceHost; project: OpenProject } {
   const { root, path } = locate(file);
   const host = diskHost(root, path);
   if (host.read(path) === null) throw fault('file_not_found', { path: file });
-  return { root, path, project: openProject(host, path) };
+  return { root, path, host, project: openProject(host, path) };
 }
 
 /** Every exported block of the file, or the one that `--block` names. Throws a Fault with all diagnostics where there are errors. */
@@ -32,18 +39,36 @@ export function compileFile(
   options: ProgramOptions,
   hooks: Pick<CompileOptions, 'onPass' | 'verify' | 'targets' | 'machine' | 'gpuLimits'> = {},
 ): CompiledFile {
-  const { root, path, project } = openFile(file);
+  const { root, path, host, project } = openFile(file);
   if (project.bag.hasErrors) throw new Fault(project.bag.all, project.sources);
-  if (project.exports.length === 0) throw fault('nothing_exported', { file: path });
-  if (options.block !== undefined && !project.exports.includes(options.block)) {
-    throw fault('no_such_export', { file: path, name: options.block, exports: names(project.exports) });
-  }
-  const wanted = options.block === undefined ? project.exports : [options.block];
-  const given = { hyper: options.set ?? {}, train: options.train ?? {} };
+  const wanted = exportedNames(project, path, options.block);
+  const tuning = tuningFor(host, path, options.tune, project.bag);
+  const given = { hyper: options.set ?? {}, train: options.train ?? {}, tuning };
   const blocks = wanted.map((name) => compileProject(project, name, { ...given, ...hooks }));
   if (project.bag.hasErrors) throw new Fault(project.bag.all, project.sources);
   printDiagnostics(project.bag.all, project.sources, options.json ?? false);
+  const taken = new Set(blocks.flatMap((b) => b?.tuned ?? []));
+  if (taken.size > 0) {
+    const from = typeof options.tune === 'string' ? options.tune : tuningPath(path);
+    process.stderr.write(`${pc.dim(`tuned: ${count(taken.size, 'choice')} of ${from} (--no-tune leaves it out)`)}\n`);
+  }
   return { root, path, blocks: blocks.filter((b) => b !== null) };
+}
+
+/** The exported blocks that a command is about: all, or the one that is named. */
+export function exportedNames({ exports }: OpenProject, file: string, block: string | undefined): readonly string[] {
+  if (exports.length === 0) throw fault('nothing_exported', { file });
+  if (block === undefined) return exports;
+  if (!exports.includes(block)) throw fault('no_such_export', { file, name: block, exports: names(exports) });
+  return [block];
+}
+
+/** A file that the user names must be there. */
+function tuningFor(host: SourceHost, path: string, tune: ProgramOptions['tune'], bag: DiagnosticBag): Tuning | null {
+  if (tune === false) return null;
+  if (typeof tune !== 'string') return tuningBeside(host, path, bag);
+  if (!existsSync(tune)) throw fault('file_not_found', { path: tune });
+  return readTuning(() => readFileSync(tune, 'utf8'), tune, host.processor ?? null, bag);
 }
 
 /** The one block that a command works on. */

@@ -17,3 +17,15 @@ export function revectorize(): void {
 
 /** Whether V8 pairs vectors in this process, which code can be compiled for. */
 export const revectorized = (): boolean => set || process.execArgv.includes(FLAG);
+
+/** Runs something with the flag as given, for measuring code that is compiled for either; then as it was. */
+export async function withRevectorize<T>(on: boolean, run: () => Promise<T>): Promise<T> {
+  const was = revectorized();
+  const put = (value: boolean): void => setFlagsFromString(value ? FLAG : FLAG.replace('--', '--no-'));
+  if (on !== was) put(on);
+  try {
+    return await run();
+  } finally {
+    if (on !== was) put(was);
+  }
+}

@@ -31,7 +31,7 @@ import { lowerModule } from './lower.ts';
 import type { PlanNote } from './lowered.ts';
 import { printUnits } from './c/program.ts';
 import { printStandalone, type StandaloneC } from './c/standalone.ts';
-import { C99, nativeTarget } from './targets.ts';
+import { C99 } from './targets.ts';
 import { printWasm } from './wasm/print.ts';
 import { commentText, printWgsl } from './wgsl/print.ts';
 
@@ -101,12 +101,13 @@ export function assembleWebGpu(
 /** The programs of a block in C for a kind of machine. */
 export function assembleNative(
   programs: Programs,
+  target: Target,
   machine: Machine,
   sources: Sources,
   options: AssembleOptions = {},
 ): NativeCode {
   const entries = programs.entries.filter(runsEverywhere);
-  const { pool, linked } = linkAll(programs, entries, nativeTarget(machine), sources, options);
+  const { pool, linked } = linkAll(programs, entries, target, sources, options);
   const { units, functions, declarations } = printUnits(
     { kernels: pool.kernels, programs: linked },
     { fma: machine.fma, ...(options.sharedFrom !== undefined && { sharedFrom: options.sharedFrom }) },

@@ -171,8 +171,8 @@ class Lowerer {
   }
 }
 
-/** `steady`: operands that the loop around the op does not change. */
-function kernelsOf(op: Op, target: Target, steady: (v: Value) => boolean): readonly KernelCall[] {
+/** The kernels of one fusion. `steady`: operands that the loop around it does not change. */
+export function kernelsOf(op: Op, target: Target, steady: (v: Value) => boolean): readonly KernelCall[] {
   const family = String(op.attrs['family']);
   const name = kernelName(op, family);
   const kernels = target.kind === 'wgsl' ? onGrid(family, op, name, target) : onCores(family, op, name, target);

@@ -795,6 +795,12 @@ export const CATALOGUE = {
     message: '`fmt` needs prettier, which is not installed',
     help: 'run `npm install --save-dev prettier`',
   },
+  tuning_ignored: {
+    code: 'NW5080',
+    severity: 'warning',
+    message: '`{path}` is not used: {problem}',
+    help: 'measure again with `netwright tune`, or leave it out with `--no-tune`',
+  },
   runtime_fault: { code: 'NW6001', severity: 'error', message: '{problem}', help: null },
   internal_error: {
     code: 'NW9001',

@@ -10,12 +10,12 @@ import { writeModule } from '../../codegen/module/index.ts';
 import { printKernel } from '../../codegen/print.ts';
 import { printModule } from '../../ir/print.ts';
 import { PASS_NAMES } from '../../ir/pipeline.ts';
-import { device, thisMachine, type Artifact } from '../../runtime/index.ts';
+import { thisMachine } from '../../runtime/index.ts';
 import { writeFileAtomic } from '../../runtime/node/files.ts';
 import { buildC } from '../standalone.ts';
-import { sayBuild } from '../device.ts';
+import { buildNative } from '../build-native.ts';
 import { fault } from '../fault.ts';
-import { dimSetting, GPU_LIMIT, gpuLimit, setting, trainSetting, targetOption } from '../options.ts';
+import { GPU_LIMIT, NO_TUNE, TUNE, dimSetting, gpuLimit, setting, targetOption, trainSetting } from '../options.ts';
 import { checkOutput } from '../output.ts';
 import { compileFile } from '../program.ts';
 import { wasmFor } from '../../runtime/fma.ts';
@@ -36,6 +36,7 @@ interface BuildOptions {
   readonly dim?: Readonly<Record<string, number>>;
   readonly gpuLimit?: Partial<KernelLimits>;
   readonly json?: boolean;
+  readonly tune?: string | boolean;
 }
 
 export function buildCommand(): Command {
@@ -74,6 +75,8 @@ export function buildCommand(): Command {
     .option('--native', 'target native too, and compile its C for this machine now: `auto` will use it')
     .option('--dim <name=n>', 'a size, such as B=32 (repeatable): with --target c all are fixed', dimSetting)
     .option('--gpu-limit <name=n>', GPU_LIMIT, gpuLimit)
+    .option(...TUNE)
+    .option(...NO_TUNE)
     .option('--verify', 'check the legality of the IR after every pass')
     .option('--json', 'faults as JSON on standard output')
     .addHelpText(
@@ -144,19 +147,6 @@ function targetsOf({ emit, target, native }: BuildOptions): readonly TargetName[
   if (target === 'c') return ['wasm'];
   if (emit === 'wgsl') return [...target, 'webgpu'];
   return native || emit === 'c' ? [...target, 'native'] : target;
-}
-
-/** Compiles the C of the blocks; says so where the cache has it already. */
-async function buildNative(artifacts: readonly Artifact[]): Promise<void> {
-  const { NativeDevice } = await import('../../runtime/native/device.ts');
-  const { buildObject } = await import('../../runtime/node/cc.ts');
-  const on = await device('native');
-  if (!(on instanceof NativeDevice)) return;
-  for (const a of artifacts) {
-    if (!a.native) continue;
-    const path = await buildObject(a.native, on.compiler, sayBuild);
-    process.stdout.write(`${pc.green('compiled')} ${a.name} for ${on.description}: ${path}\n`);
-  }
 }
 
 /** TypeScript in a file called .js, or declarations over the module they belong to, would only be noticed much later. */

@@ -7,7 +7,7 @@ import { modelClass, tensor, Tensor, type Device } from '../../runtime/index.ts'
 import { cores } from '../../runtime/node/cores.ts';
 import { chooseDevice, DEVICE_HELP, sayBuild, THREADS_HELP } from '../device.ts';
 import { fault } from '../fault.ts';
-import { positiveInt, setting, wholeNumber } from '../options.ts';
+import { NO_TUNE, TUNE, positiveInt, setting, wholeNumber } from '../options.ts';
 import { compileBlock } from '../program.ts';
 
 interface GenerateOptions {
@@ -20,6 +20,7 @@ interface GenerateOptions {
   readonly seed: number;
   readonly device: string;
   readonly threads?: number;
+  readonly tune?: string | boolean;
 }
 
 export function generateCommand(): Command {
@@ -36,6 +37,8 @@ export function generateCommand(): Command {
     .option('--set <name=value>', 'a hyper-parameter of the block (repeatable)', setting)
     .option('--seed <n>', 'of random draws', wholeNumber, 0)
     .option('--device <name>', DEVICE_HELP, 'auto')
+    .option(...TUNE)
+    .option(...NO_TUNE)
     .option('--threads <n>', THREADS_HELP, positiveInt)
     .addHelpText(
       'after',

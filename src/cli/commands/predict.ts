@@ -16,7 +16,7 @@ import { BatchLoader, matchColumns } from '../data/loader.ts';
 import { count } from '../../diagnostics/words.ts';
 import { chooseDevice, DEVICE_HELP, sayBuild, THREADS_HELP } from '../device.ts';
 import { fault } from '../fault.ts';
-import { fraction, positiveInt, setting, wholeNumber } from '../options.ts';
+import { NO_TUNE, TUNE, fraction, positiveInt, setting, wholeNumber } from '../options.ts';
 import { checkOutput } from '../output.ts';
 import { PROFILE_HELP, startProfile } from '../profile.ts';
 import { compileBlock } from '../program.ts';
@@ -40,6 +40,7 @@ interface PredictOptions {
   readonly threads?: number;
   readonly whileLimit?: number;
   readonly profile?: string | true;
+  readonly tune?: string | boolean;
 }
 
 export function predictCommand(): Command {
@@ -64,6 +65,8 @@ export function predictCommand(): Command {
     .option('--show <n>', 'how many results to print', positiveInt, 10)
     .option('-o, --out <file>', 'save all results: .safetensors, .npz, .npy or .pt (tensor "result")')
     .option('--device <name>', DEVICE_HELP, 'auto')
+    .option(...TUNE)
+    .option(...NO_TUNE)
     .option('--profile [trace]', PROFILE_HELP)
     .addHelpText('after', '\nExample:\n  netwright predict examples/lenet.net --weights lenet.safetensors --data mnist')
     .action(async (file: string, options: PredictOptions) => {

@@ -12,7 +12,16 @@ import { split } from '../data/dataset.ts';
 import { dataFiles, loadData } from '../data/index.ts';
 import { chooseDevice, DEVICE_HELP, sayBuild, THREADS_HELP } from '../device.ts';
 import { EXIT, fault } from '../fault.ts';
-import { fraction, positiveInt, positiveNumber, setting, trainSetting, wholeNumber } from '../options.ts';
+import {
+  NO_TUNE,
+  TUNE,
+  fraction,
+  positiveInt,
+  positiveNumber,
+  setting,
+  trainSetting,
+  wholeNumber,
+} from '../options.ts';
 import { checkOutput } from '../output.ts';
 import { createProgress, duration } from '../progress.ts';
 import { PROFILE_HELP, startProfile } from '../profile.ts';
@@ -41,6 +50,7 @@ interface TrainOptions {
   readonly threads?: number;
   readonly whileLimit?: number;
   readonly profile?: string | true;
+  readonly tune?: string | boolean;
 }
 
 export function trainCommand(): Command {
@@ -83,6 +93,8 @@ export function trainCommand(): Command {
       ).choices(['min', 'max']),
     )
     .option('--device <name>', DEVICE_HELP, 'auto')
+    .option(...TUNE)
+    .option(...NO_TUNE)
     .option('--profile [trace]', PROFILE_HELP)
     .addHelpText(
       'after',

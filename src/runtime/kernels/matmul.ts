@@ -75,11 +75,12 @@ export function matmulCalls(
   if (target.kind === 'wgsl') return matmulOnGrid(spec, a, b, epilogue, limitsOf(target), origins);
   if (spec.m.value === 1 && D.product(spec.batch).value === 1)
     return [matrixVector(spec, a, b, epilogue, target, origins)];
+  const prepared = apart && spec.batch.length === 0;
   return choose(
     target,
-    matmulKey(spec),
+    `${matmulKey(spec)}${prepared ? ' prepared' : ''}`,
     mapCandidates(tilings(target, spec.m, spec.k), (t) => () => {
-      if (!apart || spec.batch.length > 0) return [matmulGeneral(spec, a, b, epilogue, t, origins)];
+      if (!prepared) return [matmulGeneral(spec, a, b, epilogue, t, origins)];
       const { call, panels } = prepareColumns(spec, b, t, origins);
       return [call, matmulGeneral(spec, a, b, epilogue, t, origins, panels)];
     }),
