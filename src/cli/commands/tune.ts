@@ -1,6 +1,5 @@
 /** `netwright tune`: measures on this machine which way of computing is the fastest, and keeps the choices beside the source. */
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import pc from 'picocolors';
 import type { StaticValue } from '../../check/elaborated.ts';
@@ -76,10 +75,10 @@ export function tuneCommand(): Command {
 }
 
 async function tune(file: string, options: TuneOptions): Promise<void> {
-  const { root, path, project } = openFile(file);
+  const { path, project } = openFile(file);
   const stop = (): Fault => new Fault(project.bag.all, project.sources);
   if (project.bag.hasErrors) throw stop();
-  const out = options.out ?? tuningPath(join(root, path));
+  const out = options.out ?? tuningPath(file);
   checkOutput(out, [file]);
   const blocks = exportedNames(project, path, options.block);
   let tuning = await before(out);
