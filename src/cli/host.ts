@@ -23,7 +23,9 @@ export const processorName = (): string => cpus()[0]?.model.trim() || process.ar
 /** `entry` is a file that the user named: it alone may be a link to a file outside the root. */
 export function diskHost(root: string, entry: string | null = null): SourceHost {
   return {
-    processor: processorName(),
+    get processor() {
+      return processorName();
+    },
     read(path) {
       const full = join(root, path);
       const at = statSync(full, { throwIfNoEntry: false });

@@ -68,7 +68,7 @@ function tuningFor(host: SourceHost, path: string, tune: ProgramOptions['tune'],
   if (tune === false) return null;
   if (typeof tune !== 'string') return tuningBeside(host, path, bag);
   if (!existsSync(tune)) throw fault('file_not_found', { path: tune });
-  return readTuning(() => readFileSync(tune, 'utf8'), tune, host.processor ?? null, bag);
+  return readTuning(() => readFileSync(tune, 'utf8'), tune, host, bag);
 }
 
 /** The one block that a command works on. */

@@ -58,14 +58,14 @@ const isMap = (j: Json | undefined): j is ReadonlyMap<string, Json> => j instanc
 
 /** What lies beside a source; null where nothing does, or something that is not for here, which the bag says. */
 export function tuningBeside(host: SourceHost, source: string, bag: DiagnosticBag): Tuning | null {
-  return readTuning(() => host.read(tuningPath(source)), tuningPath(source), host.processor ?? null, bag);
+  return readTuning(() => host.read(tuningPath(source)), tuningPath(source), host, bag);
 }
 
 /** `read` may throw: no file of measurements keeps a program from being compiled. */
 export function readTuning(
   read: () => string | null,
   path: string,
-  processor: string | null,
+  host: SourceHost,
   bag: DiagnosticBag,
 ): Tuning | null {
   const ignore = (problem: string): null => {
@@ -81,7 +81,8 @@ export function readTuning(
   if (text === null) return null;
   const tuning = parseTuning(text);
   if (typeof tuning === 'string') return ignore(tuning);
-  if (processor !== null && tuning.processor !== processor)
+  const { processor = tuning.processor } = host;
+  if (tuning.processor !== processor)
     return ignore(`it was measured on ${JSON.stringify(tuning.processor)}, this is ${JSON.stringify(processor)}`);
   return tuning;
 }

@@ -15,7 +15,7 @@ import { writeFileAtomic } from '../../runtime/node/files.ts';
 import { allQuestions, measureAll, sizesFor } from '../../tune/run.ts';
 import { buildNative } from '../build-native.ts';
 import { sayBuild } from '../device.ts';
-import { Fault, fault } from '../fault.ts';
+import { EXIT, Fault, fault } from '../fault.ts';
 import { processorName } from '../host.ts';
 import { dimSetting, positiveInt, positiveNumber, setting } from '../options.ts';
 import { checkOutput } from '../output.ts';
@@ -118,6 +118,7 @@ async function tune(file: string, options: TuneOptions): Promise<void> {
     if (kind.machine) await buildTuned(project, blocks, options, tuning, kind.machine);
   }
   process.off('SIGINT', interrupt);
+  if (interrupted) process.exitCode = EXIT.interrupted;
 }
 
 /** What was measured before on this processor stays where it is not measured again. */
