@@ -23,6 +23,7 @@ export const INTERNAL_OPS: readonly string[] = [
   'while',
   'for',
   'with_gradient',
+  'again',
   'fusion',
   'view',
   'pack',

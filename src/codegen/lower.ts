@@ -95,6 +95,7 @@ class Lowerer {
       case 'fusion':
         return this.fusion(op);
       case 'reshape':
+      case 'again':
         return [{ kind: 'alias', result: result!, source: operands[0]!, offset: dim(0) }];
       case 'view':
         return [{ kind: 'alias', result: result!, source: operands[0]!, offset: size(op.attrs, 'offset') }];

@@ -58,11 +58,14 @@ test('the text of a small program', (t) => {
   %3 = constant {value = 1, elem = "f32", shape = []} : f32[]
   %4 = reshape %3 {shape = [1]} : f32[1]
   %5 = broadcast_to %4 {shape = [B]} : f32[B]
-  %6 = cos %0 : f32[B]
-  %7 = mul %5, %6 : f32[B]
-  %8 = mul %7, %x : f32[B]
-  %9 = sum %8 {axes = (0), keepdims = false} : f32[]
-  return %2, %9
+  %x_1 = again %x : f32[B]
+  %w_1 = again %w : f32[]
+  %6 = mul %x_1, %w_1 : f32[B]
+  %7 = cos %6 : f32[B]
+  %8 = mul %5, %7 : f32[B]
+  %9 = mul %8, %x_1 : f32[B]
+  %10 = sum %9 {axes = (0), keepdims = false} : f32[]
+  return %2, %10
 }
 `,
   );
@@ -121,11 +124,15 @@ func @loss(%x: f32[4], %n: i32[4], %unused: f32[2]) -> (f32[]) {
   %5 = constant {value = 1, elem = "f32", shape = []} : f32[]
   %6 = reshape %5 {shape = [1]} : f32[1]
   %7 = broadcast_to %6 {shape = [4]} : f32[4]
-  %8 = mul %7, %1 : f32[4]
-  %9 = mul %8, %0 : f32[4]
-  %10 = constant {value = 0, elem = "i32", shape = [4]} : i32[4]
-  %11 = constant {value = 0, elem = "f32", shape = [2]} : f32[2]
-  return %4, %9, %10, %11
+  %n_1 = again %n : i32[4]
+  %8 = cast %n_1 {elem = "f32"} : f32[4]
+  %9 = mul %7, %8 : f32[4]
+  %x_1 = again %x : f32[4]
+  %10 = stop_gradient %x_1 : f32[4]
+  %11 = mul %9, %10 : f32[4]
+  %12 = constant {value = 0, elem = "i32", shape = [4]} : i32[4]
+  %13 = constant {value = 0, elem = "f32", shape = [2]} : f32[2]
+  return %4, %11, %12, %13
 }
 `,
   );

@@ -1,5 +1,7 @@
 /** What a forward function saves for its backward function: names of the extra results of `f.fwd`. */
 import test from 'ava';
+import fc from 'fast-check';
+import { sinkSide } from '../../src/ir/passes/autodiff/min-cut.ts';
 import { parseModule } from '../../src/ir/parse.ts';
 import { gradcheck, wave } from '../support/gradcheck.ts';
 
@@ -65,7 +67,7 @@ return %y`),
   );
 });
 
-test('random bits are saved, what compares them is not', (t) => {
+test('of several values of one size the one that spares most: not random bits, but what compares them', (t) => {
   t.deepEqual(
     saved(`%z = constant {value = 7, elem = "u32", shape = [2]} : u32[2]
 %r = random_bits %z {shape = [B, 4]} : u32[B, 4]
@@ -74,6 +76,42 @@ test('random bits are saved, what compares them is not', (t) => {
 %zero = constant {value = 0, elem = "f32", shape = []} : f32[]
 %y = select %keep, %x, %zero : f32[B, 4]
 return %y`),
-    ['r'],
+    ['keep'],
+  );
+});
+
+test('a product of batches of small matrices is computed again, one with weights is not', (t) => {
+  t.deepEqual(
+    saved(`%a = reshape %x {shape = [B, 2, 2]} : f32[B, 2, 2]
+%b = matmul %a, %a ${MATMUL} : f32[B, 2, 2]
+%c = reshape %b {shape = [B, 4]} : f32[B, 4]
+%y = matmul %c, %w ${MATMUL} : f32[B, 4]
+return %y`),
+    [],
+  );
+  t.deepEqual(
+    saved(`%h = matmul %x, %w ${MATMUL} : f32[B, 4]
+%y = matmul %h, %w ${MATMUL} : f32[B, 4]
+return %y`),
+    ['h'],
+  );
+});
+
+test('a minimal cut is as cheap as the best of all cuts, and the nearest to the sink of those', (t) => {
+  const nodes = 6;
+  const edge = fc.tuple(fc.nat(nodes - 1), fc.nat(nodes - 1), fc.nat(6));
+  fc.assert(
+    fc.property(fc.array(edge, { maxLength: 14 }), (edges) => {
+      const side = sinkSide({ nodes, edges, source: 0, sink: 1 });
+      t.false(side[0]);
+      t.true(side[1]);
+      const cost = (s: readonly boolean[]): number =>
+        edges.reduce((sum, [from, to, capacity]) => sum + (!s[from]! && s[to]! ? capacity : 0), 0);
+      for (let bits = 0; bits < 2 ** (nodes - 2); bits++) {
+        const other = Array.from({ length: nodes }, (_, i) => (i < 2 ? i === 1 : ((bits >> (i - 2)) & 1) === 1));
+        t.true(cost(side) <= cost(other));
+        if (cost(side) === cost(other)) t.true(side.every((here, i) => !here || other[i]!));
+      }
+    }),
   );
 });

@@ -50,6 +50,15 @@ export const controlOps = {
     shape: (operands, attrs) => operands.slice(0, num(attrs, 'results')),
     ...structural,
   },
+  again: {
+    doc: 'x under another name. What is made of it is computed again: it is not taken from what was made of x.',
+    operands: [{ name: 'x', elem: 'any' }],
+    attrs: {},
+    shape: ([x]) => [x!],
+    lower: { kind: 'control' },
+    grad: (_b, _op, dys) => dys,
+    reference: ([x]) => [x!],
+  },
   fusion: {
     doc: 'A closed region that one kernel family computes; made by the fusion pass.',
     operands: MANY,

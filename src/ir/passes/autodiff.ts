@@ -13,6 +13,7 @@ import { liveOps } from './dce.ts';
 import { Activity, isFloat } from './autodiff/activity.ts';
 import { forwardCopy } from './autodiff/forward.ts';
 import { AutodiffFault } from './autodiff/fault.ts';
+import { withRepeats } from './autodiff/repeat.ts';
 import { planResiduals } from './autodiff/residuals.ts';
 import { Reverse, zeros, type Variant, type Variants } from './autodiff/reverse.ts';
 
@@ -66,10 +67,14 @@ class Differentiation implements Variants {
     rev.seed(loss, () => (scale ? cast(rev.b, scale, loss.type.elem) : rev.b.constant(1, loss.type.elem)));
     rev.run(ops);
     const grads = wrt.map((i) => rev.grads.get(params[i]!) ?? zeros(rev.b, params[i]!.type));
-    const all = [...results, ...grads];
+    const backward = liveOps(rev.b.ops, grads);
+    const free = freeValues(backward, grads, new Set());
+    const { recomputed } = planResiduals(ops, results, free, { readers: backward });
+    const again = withRepeats(recomputed, backward, grads);
+    const all = [...results, ...again.results];
     const body = {
       params: scale ? [...params, scale] : params,
-      ops: liveOps([...ops, ...rev.b.ops], all),
+      ops: liveOps([...ops, ...again.ops], all),
       results: all,
     };
     return this.add({ ...f, name: `${name}.vjp`, body });
@@ -102,12 +107,12 @@ class Differentiation implements Variants {
     const grads = gradient.filter((g) => g !== null);
     const backward = liveOps(rev.b.ops, grads);
     const free = freeValues(backward, grads, new Set(cotangents));
-    const { saved, recomputed } = planResiduals(params, ops, results, free);
-    const body = [...recomputed, ...backward];
+    const { saved, recomputed } = planResiduals(ops, results, free, { readers: backward });
+    const again = withRepeats(recomputed, backward, grads);
 
-    const read = freeValues(body, grads, new Set(cotangents));
+    const read = freeValues(again.ops, again.results, new Set(cotangents));
     const passed = params.map((p) => read.has(p));
-    bindAll(params, passed, [...saved, ...cotangents], body);
+    bindAll(params, passed, [...saved, ...cotangents], again.ops);
     const backwardParams = [...params.filter((_, i) => passed[i]), ...saved, ...cotangents];
     return {
       // Without residuals the function itself will do.
@@ -117,7 +122,7 @@ class Differentiation implements Variants {
           : this.add({ ...f, name: `${name}.fwd`, body: { params, ops, results: [...results, ...saved] } }),
       backward: this.add({
         name: `${name}.bwd`,
-        body: cloneRegion({ params: backwardParams, ops: body, results: grads }, new Map()),
+        body: cloneRegion({ params: backwardParams, ...again }, new Map()),
         // The forward has tested them.
         checks: [],
         origin: f.origin,

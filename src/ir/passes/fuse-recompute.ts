@@ -3,40 +3,18 @@
  * A value that other clusters read costs one write and a read for each of them; computing it again costs arithmetic (in
  * bytes that memory moves in the same time) and the reads of what it is made of.
  */
-import type { Dim } from '../dim.ts';
-import { assuming, sameShape } from '../dim.ts';
-import type { Op, Value } from '../ir.ts';
+import { sameShape } from '../dim.ts';
+import type { Value } from '../ir.ts';
 import { opDef } from '../ops/table.ts';
 import type { Cluster, FusionGraph, Node } from './fuse-graph.ts';
 import { rowShapes, shapeKey } from './fuse-rows.ts';
+import { costOf, elementsOf, FREE } from './op-cost.ts';
 
-/** What stands for a size that is known only at run time. */
-const TYPICAL_SIZE = 64;
 /** A value less to store is also one buffer less, and often a kernel less. */
 const BUFFER_BYTES = 512;
 /** More large operands than this make a kernel unwieldy. */
 const MAX_LEAVES = 3;
 const MAX_NODES = 24;
-
-/** Time of one element's operation, in bytes of memory traffic; the default is that of an addition. */
-const OP_BYTES: Readonly<Record<string, number>> = {
-  div: 1.5,
-  sqrt: 1.5,
-  rsqrt: 3,
-  rem: 4,
-  exp: 4,
-  expm1: 5,
-  log: 5,
-  log1p: 6,
-  sigmoid: 5,
-  tanh: 5,
-  erf: 6,
-  sin: 6,
-  cos: 6,
-  pow: 12,
-};
-const CHEAP = 0.4;
-const FREE: ReadonlySet<string> = new Set(['broadcast_to', 'reshape', 'cast', 'stop_gradient', 'transpose']);
 
 export function planStores(g: FusionGraph): ReadonlyMap<Cluster, ReadonlySet<Node>> {
   return new Planner(g).plan();
@@ -196,7 +174,7 @@ class Planner {
       if (!aligned || chain.nodes.some((n) => n.op.kind === 'transpose')) return Infinity;
     }
     const passes = this.passes(c);
-    const whole = this.count(shape);
+    const whole = elementsOf(shape);
     let cost = 0;
     for (const n of chain.nodes) {
       if (this.again.get(c)?.has(n)) continue;
@@ -229,15 +207,7 @@ class Planner {
 
   private size(v: Value): number {
     let n = this.sizes.get(v);
-    if (n === undefined) this.sizes.set(v, (n = this.count(v.type.shape)));
+    if (n === undefined) this.sizes.set(v, (n = elementsOf(v.type.shape)));
     return n;
   }
-
-  private count(shape: readonly Dim[]): number {
-    return shape.reduce((n, d) => n * typical(d), 1);
-  }
 }
-
-const typical = (d: Dim): number => Math.max(1, assuming(d, TYPICAL_SIZE));
-
-const costOf = (op: Op): number => (FREE.has(op.kind) ? 0 : (OP_BYTES[op.kind] ?? CHEAP));

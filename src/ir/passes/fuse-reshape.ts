@@ -88,7 +88,7 @@ class Sinker {
     if (known && sameShape(known.type.shape, to)) return known;
     if (trails(v.type.shape, to, from)) return v;
     const op = this.done(v, from, to);
-    if (op && this.made(v, from, to).size <= 1) {
+    if (op && this.fewer(v, from, to)) {
       const made = this.emit(
         op,
         source,
@@ -110,12 +110,17 @@ class Sinker {
       : null;
   }
 
-  /** Values that would have to be stored for `v` to be done in the other shape. With several, storing `v` is less. */
-  private made(v: Value, from: readonly Dim[], to: readonly Dim[], found: Set<Value> = new Set()): Set<Value> {
+  /** Does the work that makes `v` read no more in the other shape, what would have to be stored for it included, than `v` itself? */
+  private fewer(v: Value, from: readonly Dim[], to: readonly Dim[]): boolean {
+    const leaves = this.leaves(v, from, to);
+    return leaves.size <= 1 || ![...leaves].some((l) => this.computed(l));
+  }
+
+  private leaves(v: Value, from: readonly Dim[], to: readonly Dim[], found: Set<Value> = new Set()): Set<Value> {
     if (this.under.has(v) || this.brought.has(v) || trails(v.type.shape, to, from)) return found;
     const op = this.done(v, from, to);
-    if (op) for (const o of op.operands) this.made(o, from, to, found);
-    else if (this.computed(v)) found.add(v);
+    if (op) for (const o of op.operands) this.leaves(o, from, to, found);
+    else found.add(v);
     return found;
   }
 

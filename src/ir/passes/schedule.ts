@@ -4,15 +4,12 @@
  * than its results stays early, since waiting would keep those. Every op is pure, so any order that defines before
  * it uses is the same program; bytes times steps of waiting are compared, one op after the other, last first.
  */
-import { widthOf } from '../../runtime/elem.ts';
 import { readsOf } from '../clone.ts';
-import { assuming } from '../dim.ts';
 import type { Module, Op, Region, Value } from '../ir.ts';
+import { bytesOf } from './op-cost.ts';
 
-/** What stands for a size that is known only at run time. */
-const TYPICAL_SIZE = 64;
 /** Results of these are operands under another name, or made of parts that are written where they stay. */
-const NAMES: ReadonlySet<string> = new Set(['reshape', 'view']);
+const NAMES: ReadonlySet<string> = new Set(['reshape', 'view', 'again']);
 
 export function schedule(module: Module): Module {
   return { funcs: new Map([...module.funcs].map(([name, f]) => [name, { ...f, body: scheduled(f.body) }])) };
@@ -90,6 +87,3 @@ class Scheduler {
     return last < 0 ? 0 : placed.length - last;
   }
 }
-
-const bytesOf = (v: Value): number =>
-  v.type.shape.reduce((bytes, d) => bytes * assuming(d, TYPICAL_SIZE), widthOf(v.type.elem));

@@ -60,7 +60,7 @@ export function reverseFor(rev: Reverse, op: Op, dys: readonly (Value | null)[])
   ];
   const backward = liveOps(sub.b.ops, results);
   const used = captures({ params: [], ops: backward, results });
-  const plan = planResiduals(captures(copied), ops, copied.results, used, { cheap: runsAgain, keep: forward });
+  const plan = planResiduals(ops, copied.results, used, { cheap: runsAgain, keep: forward });
   const saved = plan.saved.map((copy) => {
     const { tape } = taped(copy);
     head.one('take', [tape, i], { axis: 0 });
