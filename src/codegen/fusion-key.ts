@@ -23,9 +23,13 @@ export function fusionKey(op: Op): string {
     const attrs = Object.entries(o.attrs).map(([k, a]) => `${k}=${attrText(a)}`);
     return `${o.results.map((r) => `${id(r)}:${typeText(r.type)}`).join()}=${o.kind}(${uses}){${attrs.join()}}`;
   });
-  return [String(op.attrs['family']), operands.join(), params.join(), ...lines, region.results.map(id).join()].join(
-    '\n',
-  );
+  return [
+    `${op.attrs['family']} ${op.attrs['placed'] ?? 0}`,
+    operands.join(),
+    params.join(),
+    ...lines,
+    region.results.map(id).join(),
+  ].join('\n');
 }
 
 function attrText(a: Attr): string {

@@ -24,6 +24,7 @@ import { size } from '../ir/ops/attrs.ts';
 import { type CallArg, type KernelCall, limitsOf, type Scratch, type Target } from './call.ts';
 import { smaller } from './fit.ts';
 import type { Kernel } from './kernel.ts';
+import { placedOnto } from './stores.ts';
 import { fusionKey } from './fusion-key.ts';
 import { excessOf, excessText, LimitFault } from './limits.ts';
 import type { Lowered, LoweredBlock, LoweredItem, PlanNote } from './lowered.ts';
@@ -254,8 +255,9 @@ const CHANGES: ReadonlySet<unknown> = new Set(['index_add', 'put']);
 
 /** A family that changes parts of a tensor finds all of it in its result. */
 function start(op: Op): LoweredItem[] {
-  const source = CHANGES.has(op.attrs['family']) ? startOf(op) : null;
-  return source ? [{ kind: 'copy', result: op.results[0]!, source }] : [];
+  const whole = CHANGES.has(op.attrs['family']) ? startOf(op) : null;
+  const started = whole ? [{ result: op.results[0]!, source: whole }] : placedOnto(op);
+  return started.map((s) => ({ kind: 'copy', ...s }));
 }
 
 const renamed = (c: KernelCall, name: string): KernelCall => ({ ...c, kernel: { ...c.kernel, name } });

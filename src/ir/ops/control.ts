@@ -62,7 +62,11 @@ export const controlOps = {
   fusion: {
     doc: 'A closed region that one kernel family computes; made by the fusion pass.',
     operands: MANY,
-    attrs: { family: { type: 'string' }, label: { type: 'string', default: '' } },
+    attrs: {
+      family: { type: 'string' },
+      label: { type: 'string', default: '' },
+      placed: { type: 'int', default: 0 },
+    },
     shape: typedByRegions,
     ...structural,
   },

@@ -5,7 +5,7 @@
  * (fuse-recompute). Calls, control flow, `view`, `pack` and bare `reshape` stay as they are.
  */
 import type { Target } from '../../codegen/call.ts';
-import type { Module, Region, Value } from '../ir.ts';
+import type { Module, Op, Region, Value } from '../ir.ts';
 import { expandWhole } from './fuse-expand.ts';
 import type { Node } from './fuse-graph.ts';
 import { FusionGraph } from './fuse-graph.ts';
@@ -14,6 +14,7 @@ import { planStores } from './fuse-recompute.ts';
 import { buildClusters } from './fuse-region.ts';
 import { formOf, joint } from './fuse-rules.ts';
 import { joinSiblings } from './fuse-siblings.ts';
+import { placeResults } from './fuse-stores.ts';
 
 export interface FuseOptions {
   /** false: every op of the program is a kernel of its own. What fused programs are tested against. */
@@ -41,7 +42,11 @@ function fuseRegion(region: Region, target: Target, options: FuseOptions): Regio
   const g = new FusionGraph(parts, results, formOf);
   for (const n of g.nodes) grow(g, n, MAX_BUFFERS[target.kind], merge);
   const built = buildClusters(g, results, merge ? planStores(g) : null);
-  const ops = merge && target.kind === 'wgsl' ? joinSiblings(built.ops, MAX_BUFFERS.wgsl) : built.ops;
+  const more =
+    target.kind === 'wgsl'
+      ? joinSiblings
+      : (ops: readonly Op[], most: number) => placeResults(ops, built.results, most);
+  const ops = merge ? more(built.ops, MAX_BUFFERS[target.kind]) : built.ops;
   return { params: region.params, ops, results: built.results };
 }
 

@@ -6,6 +6,7 @@ import type { RegionEmitter } from '../../codegen/expr.ts';
 import { KernelArgs } from '../../codegen/kernel-args.ts';
 import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
 import { segmentsOf } from '../../codegen/segments.ts';
+import { placeOf, storesOf, type Stores } from '../../codegen/stores.ts';
 import { identity, loopsOver, placeIn, walkRegion, type LoopAxis, type Walk } from '../../codegen/space.ts';
 import { needsScalar } from '../../codegen/windows.ts';
 import type { Dim } from '../../ir/dim.ts';
@@ -14,19 +15,20 @@ import { sharedLoop, unrollFor, vectorLoop } from './loops.ts';
 import { openRegion, originsOf, reuse, storeAt, unrollOf } from './region.ts';
 import { loadTurned, turnedBy, type Turned } from './turned.ts';
 
-/** The kernel of a `fusion {elementwise}` op. All results have one shape. */
+/** The kernel of a `fusion {elementwise}` op; a result that is `put` holds what `startsOf` says before it runs. */
 export function elementwiseKernel(op: Op, target: Target, name: string): KernelCall {
-  const region = op.regions[0]!;
-  const axes = identity(region.results[0]!.type.shape.length);
-  const walk = walkRegion(
-    region,
-    region.results.map((value) => ({ value, tokens: axes })),
-  );
+  const stores = storesOf(op);
+  const axes = identity(stores.shape.length);
+  const walk = walkRegion(op.regions[0]!, [
+    ...stores.all.map(({ value }) => ({ value, tokens: axes })),
+    ...stores.all.flatMap(({ put }) => (put ? [{ value: put.operands[1]!, tokens: [] }] : [])),
+  ]);
   const a = new KernelArgs();
-  const emitter = openRegion(a, op);
-  const outs = op.results.map((r) => a.buffer(r, 'write', 'out'));
-  new ElementwiseWriter(a, emitter, op, walk, outs, target).write();
-  return a.finish(name, originsOf(op), reuse(op, walk, [...op.results.keys()]));
+  const emitter = openRegion(a, op, stores.starts);
+  const changed = new Set(stores.all.flatMap(({ result, put }) => (put ? [result] : [])));
+  const outs = op.results.map((r, i) => a.buffer(r, changed.has(i) ? 'readwrite' : 'write', 'out'));
+  new ElementwiseWriter(a, emitter, op, walk, stores, outs, target).write();
+  return a.finish(name, originsOf(op), reuse(op, walk, stores.plain));
 }
 
 class ElementwiseWriter {
@@ -34,6 +36,7 @@ class ElementwiseWriter {
   private readonly e: RegionEmitter;
   private readonly op: Op;
   private readonly walk: Walk;
+  private readonly stores: Stores;
   private readonly outs: readonly KBuffer[];
   private readonly shape: readonly Dim[];
   private readonly loops: readonly LoopAxis[];
@@ -41,18 +44,25 @@ class ElementwiseWriter {
   private readonly turned: Turned | null;
   private readonly shared: number;
 
-  constructor(a: KernelArgs, e: RegionEmitter, op: Op, walk: Walk, outs: readonly KBuffer[], target: Target) {
+  constructor(
+    a: KernelArgs,
+    e: RegionEmitter,
+    op: Op,
+    walk: Walk,
+    stores: Stores,
+    outs: readonly KBuffer[],
+    target: Target,
+  ) {
     this.a = a;
     this.e = e;
     this.op = op;
     this.walk = walk;
+    this.stores = stores;
     this.outs = outs;
-    const region = op.regions[0]!;
-    this.shape = region.results[0]!.type.shape;
-    const axes = identity(this.shape.length);
-    this.loops = loopsOver(this.shape, axes, [...walk.patterns, axes]);
+    this.shape = stores.shape;
+    this.loops = loopsOver(this.shape, identity(this.shape.length), [...walk.patterns, ...stores.patterns]);
     const innermost = this.loops.at(-1)?.extent.value ?? target.lanes;
-    this.lanes = innermost < target.lanes || region.ops.some(needsScalar) ? 1 : target.lanes;
+    this.lanes = innermost < target.lanes || op.regions[0]!.ops.some(needsScalar) ? 1 : target.lanes;
     this.turned = this.lanes > 1 ? turnedBy(walk, this.loops, this.lanes) : null;
     this.shared = sharedLoop(this.loops);
   }
@@ -70,10 +80,15 @@ class ElementwiseWriter {
   private point(at: readonly Coord[]): void {
     const { scope } = this.a;
     const coords = placeIn(this.shape.length, this.loops, at);
-    const values = this.op.regions[0]!.results.map((v) => this.e.value(v, coords));
-    const flat = this.e.flat(coords, this.shape);
+    const values = this.stores.all.map(({ value }) => this.e.value(value, coords));
+    const places = this.stores.all.map((store) => placeOf(this.e, store, coords));
     // Every load comes before the first store, so an input's memory may be an output's.
-    values.forEach((v, i) => storeAt(scope, this.outs[i]!, flat, v));
+    const all = this.stores.all.map(({ result }, i) => ({ ...places[i]!, out: this.outs[result]!, v: values[i]! }));
+    for (const [ok, group] of Map.groupBy(all, (p) => p.ok)) {
+      const store = (): void => group.forEach(({ out, to, v }) => storeAt(scope, out, to, v));
+      if (ok) scope.if(ok, store);
+      else store();
+    }
   }
 
   private nest(depth: number, at: Coord[]): void {
