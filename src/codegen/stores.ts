@@ -1,12 +1,12 @@
 /**
- * How the results of an elementwise region leave it. Most lie over the space of the region. The last `placed` ones are made of values
- * of that space where these are stored: `put` writes a slice of a longer tensor, which the result starts as, and `concat` lays
- * several side by side; a slice that is put may be joined.
+ * How the results of an elementwise region leave it. Most lie over its space. Where a fusion states the `space`, results of other
+ * shapes are made of values of that space as these are stored: `put` writes a slice of a longer tensor, which the result starts as, and
+ * `concat` lays several side by side; a slice that is put may be joined.
  */
 import type { Dim } from '../ir/dim.ts';
-import { add, dim } from '../ir/dim.ts';
+import { add, dim, sameShape } from '../ir/dim.ts';
 import type { Op, Region, Value } from '../ir/ir.ts';
-import { num } from '../ir/ops/attrs.ts';
+import { num, sizes } from '../ir/ops/attrs.ts';
 import type { Coord } from './coord.ts';
 import { fromValue, inside, shift } from './coord.ts';
 import type { RegionEmitter } from './expr.ts';
@@ -32,42 +32,41 @@ export interface Stores {
   readonly starts: ReadonlySet<Value>;
 }
 
-/** The ops that place the last results of a fusion: for each the `put` and the `concat`, if any. */
-function placing(region: Region, result: Value): { readonly put: Op | null; readonly concat: Op | null } {
-  const maker = (v: Value): Op | undefined => region.ops.find((op) => op.results[0] === v);
-  const last = maker(result);
-  const put = last?.kind === 'put' ? last : null;
-  const joined = put ? maker(put.operands[2]!) : last;
-  return { put, concat: joined?.kind === 'concat' ? joined : null };
-}
-
 export function storesOf(op: Op): Stores {
   const region = op.regions[0]!;
-  const first = region.results.length - Number(op.attrs['placed'] ?? 0);
-  const all = region.results.flatMap((result, i): Store[] => {
-    if (i < first) return [{ result: i, value: result, part: null, put: null }];
-    const { put, concat } = placing(region, result);
-    if (!concat) return [{ result: i, value: put!.operands[2]!, part: null, put }];
-    const axis = num(concat.attrs, 'axis');
-    let from: Dim = dim(0);
-    return concat.operands.map((value) => {
-      const part = { joined: concat.results[0]!, axis, from };
-      from = add(from, value.type.shape[axis]!);
-      return { result: i, value, part, put };
-    });
-  });
-  const { shape } = all[0]!.value.type;
+  const stated = op.attrs['space'] === undefined ? null : sizes(op.attrs, 'space');
+  const shape = stated ?? region.results[0]!.type.shape;
+  const all = region.results.flatMap((value, result): readonly Store[] =>
+    stated ? storesFor(region, stated, value, result) : [{ result, value, part: null, put: null }],
+  );
   const axes = identity(shape.length);
   const cuts = new Set(
     all.flatMap(({ part, put }) => [...(part ? [part.axis] : []), ...(put ? [num(put.attrs, 'axis')] : [])]),
   );
   return {
     shape,
-    plain: region.results.flatMap((_, i) => (i < first ? [i] : [])),
+    plain: all.flatMap((s) => (s.part || s.put ? [] : [s.result])),
     all,
     patterns: [axes, ...[...cuts].flatMap((axis) => [axes.slice(0, axis), axes.slice(axis)])],
     starts: new Set(all.flatMap(({ put }) => (put ? [put.operands[0]!] : []))),
   };
+}
+
+function storesFor(region: Region, shape: readonly Dim[], made: Value, result: number): readonly Store[] {
+  if (sameShape(made.type.shape, shape)) return [{ result, value: made, part: null, put: null }];
+  const maker = (v: Value): Op => region.ops.find((op) => op.results.includes(v))!;
+  const last = maker(made);
+  const put = last.kind === 'put' ? last : null;
+  const slice = put ? put.operands[2]! : made;
+  if (sameShape(slice.type.shape, shape)) return [{ result, value: slice, part: null, put }];
+  const concat = maker(slice);
+  const axis = num(concat.attrs, 'axis');
+  let from: Dim = dim(0);
+  return concat.operands.map((value) => {
+    const part = { joined: slice, axis, from };
+    from = add(from, value.type.shape[axis]!);
+    return { result, value, part, put };
+  });
 }
 
 /** Where in the result a store goes from a position in the space, and whether it may. */
@@ -91,7 +90,6 @@ export function placeOf(
 
 /** Results of a fusion that change a part of another tensor, with what they start as. */
 export function placedOnto(op: Op): readonly { readonly result: Value; readonly source: Value }[] {
-  if (!op.attrs['placed']) return [];
   const { params } = op.regions[0]!;
   return storesOf(op).all.flatMap(({ result, put, part }) =>
     put && (part === null || part.from.value === 0)

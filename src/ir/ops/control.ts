@@ -65,7 +65,7 @@ export const controlOps = {
     attrs: {
       family: { type: 'string' },
       label: { type: 'string', default: '' },
-      placed: { type: 'int', default: 0 },
+      space: { type: 'dims', default: [] },
     },
     shape: typedByRegions,
     ...structural,

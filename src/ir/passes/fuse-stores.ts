@@ -6,16 +6,18 @@ import { storesOf } from '../../codegen/stores.ts';
 import { readsOf } from '../clone.ts';
 import { product, sameShape } from '../dim.ts';
 import type { Op, Region, Value } from '../ir.ts';
-import { num } from '../ops/attrs.ts';
 
 /** Parts of a joined tensor are runs of so many elements at least: shorter ones are better written across their borders. */
 const MIN_RUN = 32;
 
-/** `results` are those of the region; a kernel has `most` tensors. */
-export function placeResults(ops: readonly Op[], results: readonly Value[], most: number): readonly Op[] {
+/** A kernel has `most` tensors; `results` are those of the region. */
+export function placeResults(ops: readonly Op[], most: number, results: readonly Value[]): readonly Op[] {
   const list = [...ops];
   const readers = new Map<Value, number>();
-  for (const v of [...list.flatMap(readsOf), ...results]) readers.set(v, (readers.get(v) ?? 0) + 1);
+  const count = (values: Iterable<Value>, by: number): void => {
+    for (const v of values) readers.set(v, (readers.get(v) ?? 0) + by);
+  };
+  count([...list.flatMap(readsOf), ...results], 1);
   for (let j = 0; j < list.length; j++) {
     const store = list[j]!;
     const placed = placedBy(store);
@@ -28,6 +30,8 @@ export function placeResults(ops: readonly Op[], results: readonly Value[], most
     const elsewhere = (v: Value): boolean => readers.get(v) !== readsOf(store).filter((r) => r === v).length;
     const made = together(maker, store, maker.results.filter(elsewhere));
     if (made.operands.length + made.results.length > most) continue;
+    count([...readsOf(maker), ...readsOf(store)], -1);
+    count(readsOf(made), 1);
     list[at] = made;
     list.splice(at === i ? j : i, 1);
     j--;
@@ -41,17 +45,24 @@ function placedBy(op: Op): { readonly values: readonly Value[]; readonly start: 
   const { params, ops } = op.regions[0]!;
   const core = ops[0]!;
   const given = core.operands.map((v) => op.operands[params.indexOf(v)]!);
-  if (core.kind === 'put') return { values: [given[2]!], start: given[0]! };
+  const axis = Number(core.attrs['axis']);
+  // Along the last axis a slice would not lie side by side.
+  if (core.kind === 'put' && axis + 1 < core.results[0]!.type.shape.length)
+    return { values: [given[2]!], start: given[0]! };
   if (core.kind !== 'concat') return null;
   const { shape } = core.operands[0]!.type;
-  const run = product(shape.slice(num(core.attrs, 'axis'))).value;
+  const run = product(shape.slice(axis)).value;
   const fits = core.operands.every((v) => sameShape(v.type.shape, shape)) && (run === null || run >= MIN_RUN);
   return fits ? { values: given, start: null } : null;
 }
 
 /** Where the elementwise kernel is that makes the values, or reads the one that comes from elsewhere; -1 where there is none. */
 function makerOf(list: readonly Op[], store: Op, values: readonly Value[]): number {
-  const elementwise = (op: Op): boolean => op !== store && op.kind === 'fusion' && op.attrs['family'] === 'elementwise';
+  const elementwise = (op: Op): boolean => {
+    if (op === store || op.kind !== 'fusion' || op.attrs['family'] !== 'elementwise') return false;
+    const { shape, all } = storesOf(op);
+    return all.every(({ value }) => sameShape(value.type.shape, shape));
+  };
   const made = list.findIndex((op) => op.results.includes(values[0]!));
   if (made < 0 && values.length === 1)
     return list.findIndex(
@@ -93,7 +104,6 @@ function together(maker: Op, store: Op, wanted: readonly Value[]): Op {
   const own = new Map(b.params.map((p, i) => [p, inside(store.operands[i]!, p)]));
   const core = b.ops[0]!;
   const kept = maker.results.flatMap((v, i) => (wanted.includes(v) ? [i] : []));
-  const first = maker.results.length - Number(maker.attrs['placed'] ?? 0);
   const region: Region = {
     params,
     ops: [...a.ops, { ...core, operands: core.operands.map((v) => own.get(v)!) }],
@@ -102,7 +112,7 @@ function together(maker: Op, store: Op, wanted: readonly Value[]): Op {
   return {
     ...maker,
     operands,
-    attrs: { ...maker.attrs, placed: 1 + kept.filter((i) => i >= first).length },
+    attrs: { ...maker.attrs, space: storesOf(maker).shape },
     results: [...kept.map((i) => maker.results[i]!), ...store.results],
     regions: [region],
   };

@@ -2,10 +2,10 @@
  * Fusion: groups the ops of every function into `fusion {family}` ops, each of which one kernel family computes in one
  * go. Whole row computations are written out first (fuse-expand), then clusters grow along the edges that save the
  * most (fuse-rules says what is legal), then values are computed again where that is cheaper than storing them
- * (fuse-recompute). Calls, control flow, `view`, `pack` and bare `reshape` stay as they are.
+ * (fuse-recompute), and what only places results is done by the kernels that make them (fuse-stores). Calls, control flow, `view`, `pack` and bare `reshape` stay as they are.
  */
 import type { Target } from '../../codegen/call.ts';
-import type { Module, Op, Region, Value } from '../ir.ts';
+import type { Module, Region, Value } from '../ir.ts';
 import { expandWhole } from './fuse-expand.ts';
 import type { Node } from './fuse-graph.ts';
 import { FusionGraph } from './fuse-graph.ts';
@@ -42,11 +42,9 @@ function fuseRegion(region: Region, target: Target, options: FuseOptions): Regio
   const g = new FusionGraph(parts, results, formOf);
   for (const n of g.nodes) grow(g, n, MAX_BUFFERS[target.kind], merge);
   const built = buildClusters(g, results, merge ? planStores(g) : null);
-  const more =
-    target.kind === 'wgsl'
-      ? joinSiblings
-      : (ops: readonly Op[], most: number) => placeResults(ops, built.results, most);
-  const ops = merge ? more(built.ops, MAX_BUFFERS[target.kind]) : built.ops;
+  const most = MAX_BUFFERS[target.kind];
+  const finish = target.kind === 'wgsl' ? joinSiblings : placeResults;
+  const ops = merge ? finish(built.ops, most, built.results) : built.ops;
   return { params: region.params, ops, results: built.results };
 }
 
