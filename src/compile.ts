@@ -159,7 +159,7 @@ function reporting(
   }
 }
 
-/** One exported block as a C99 file for fixed sizes. Null where the block has faults: they are in the project's bag. */
+/** One exported block as a C99 file: sizes in `dims` are fixed, the others are arguments. Null where the block has faults: they are in the project's bag. */
 export function compileToC(
   open: OpenProject,
   block: string,

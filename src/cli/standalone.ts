@@ -39,13 +39,6 @@ export async function buildC(file: string, options: StandaloneOptions): Promise<
   });
   if (!made) throw new Fault(project.bag.all, project.sources);
   printDiagnostics(project.bag.all, project.sources, options.json ?? false);
-  const dims = made.missing.map((d) => `--dim ${d}=1`).join(' ');
-  if (made.functions === 0)
-    throw fault(
-      'wrong_usage',
-      { problem: `C has fixed sizes, and ${block} has some that are not given` },
-      `add ${dims}`,
-    );
   if (made.violated !== null) throw fault('wrong_usage', { problem: `the sizes do not fit: ${made.violated}` });
   for (const [to, text] of [
     [`${base}.c`, made.code],
@@ -59,6 +52,8 @@ export async function buildC(file: string, options: StandaloneOptions): Promise<
   process.stdout.write(
     `${(made.bytes / 1e6).toFixed(1)} MB of static memory; cc -std=c99 -O2 ${basename(base)}.c ${basename(base)}_main.c -lm\n`,
   );
-  if (made.missing.length > 0)
-    process.stderr.write(`${pc.yellow('note')} programs of other sizes are left out: for them add ${dims}\n`);
+  if (made.sized.length > 0)
+    process.stdout.write(
+      `sizes that no --dim fixes are arguments, and memory is the caller's: see ${made.sized.join(', ')}\n`,
+    );
 }

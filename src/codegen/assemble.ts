@@ -118,7 +118,7 @@ export function assembleNative(
 }
 
 /**
- * The programs of a block as one C99 file with fixed sizes: those whose sizes are all given. Gradients alone and training
+ * The programs of a block as one C99 file: sizes in `dims` are fixed, the others are arguments. Gradients alone and training
  * modes of methods are left out.
  */
 export function assembleC(

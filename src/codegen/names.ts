@@ -19,6 +19,11 @@ export class Names {
     return name;
   }
 
+  /** Somebody has it. */
+  knows(name: string): boolean {
+    return this.taken.has(name);
+  }
+
   /** An identifier like `text` that nobody else has. */
   fresh(text: string): string {
     const letters = text.replace(/[^A-Za-z0-9]+/g, '_').replace(/^_+|_+$/g, '');

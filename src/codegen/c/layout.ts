@@ -1,23 +1,31 @@
-/** Where everything lies in the static memory of a C file: arenas, arguments and results, and one workspace for all programs. */
-import type { Program, Segment } from '../../runtime/artifact.ts';
+/** Where everything lies in the static memory of a C file: arenas, arguments and results, and one workspace for all programs of fixed sizes. */
+import type { Program, Segment, SizeExpr } from '../../runtime/artifact.ts';
 import { widthOf } from '../../runtime/elem.ts';
 import { aligned, plan, type Plan } from '../../runtime/plan.ts';
-import { evaluateSize, type Binding } from '../../runtime/sizes.ts';
+import { evaluateSize } from '../../runtime/sizes.ts';
+import { isFixed } from './settle.ts';
+
+/** The sizes of a program, and the places of its buffers (and of bytes in them), as expressions of C. */
+export interface Placing {
+  /** `narrow`: a kernel takes it, in 32 bits. */
+  number(size: SizeExpr, narrow?: boolean): string;
+  address(buffer: number, offset: SizeExpr): string;
+}
 
 export interface Layout {
   readonly bytes: number;
-  /** Pointers as C expressions, by slot of a program, by buffer of a program, by elements into a segment. */
-  address(p: Program, slot: number): string;
-  bufferAddress(p: Program, buffer: number, offset: number): string;
-  segmentAddress(segment: string, element: number): string;
-  /** The number in a slot. */
-  size(p: Program, slot: number): number;
+  /** For a program of fixed sizes. */
+  placing(p: Program): Placing;
+  /** The place of an arena, as an expression of C; null where no program reads it. */
+  arena(segment: string, bytes: string): string | null;
 }
 
 /** A vector load that a kernel moved in front of a loop may look past the end. */
-const SLACK = 64;
+export const SLACK = 64;
 
-export function layOut(programs: readonly Program[], segments: readonly Segment[], dims: Binding): Layout {
+const FIXED = new Map<string, number>();
+
+export function layOut(programs: readonly Program[], segments: readonly Segment[]): Layout {
   let top = 0;
   const take = (bytes: number): number => {
     const at = top;
@@ -28,7 +36,7 @@ export function layOut(programs: readonly Program[], segments: readonly Segment[
   const arenas = new Map<string, number>();
   const plans = new Map<Program, { readonly plan: Plan; readonly own: ReadonlyMap<number, number> }>();
   for (const p of programs) {
-    const planned = plan(p, dims);
+    const planned = isFixed(p) ? plan(p, FIXED) : null;
     const own = new Map<number, number>();
     p.buffers.forEach((b, i) => {
       if (b.kind === 'segment') {
@@ -36,9 +44,9 @@ export function layOut(programs: readonly Program[], segments: readonly Segment[
           const s = known.get(b.segment!)!;
           arenas.set(s.name, take(s.length * widthOf(s.elem)));
         }
-      } else if (b.kind !== 'temp') own.set(i, take(planned.sizes[i]!));
+      } else if (planned && b.kind !== 'temp') own.set(i, take(planned.sizes[i]!));
     });
-    plans.set(p, { plan: planned, own });
+    if (planned) plans.set(p, { plan: planned, own });
   }
   const workspace = take(Math.max(0, ...[...plans.values()].map((x) => x.plan.workspace)));
   const place = (p: Program, buffer: number): number => {
@@ -47,23 +55,18 @@ export function layOut(programs: readonly Program[], segments: readonly Segment[
     if (b.kind === 'segment') return arenas.get(b.segment!)!;
     return b.kind === 'temp' ? workspace + planned.offsets[buffer]! : own.get(buffer)!;
   };
-  const pointer = (at: number): string => `(void *)(memory.bytes + ${at})`;
+  const number = (e: SizeExpr): number => evaluateSize(e, FIXED);
   return {
     bytes: top + SLACK,
-    address: (p, slot) => {
-      const s = p.slots[slot]!;
-      if (s.kind !== 'address') throw new Error(`slot ${slot} of ${p.name} holds no address`);
-      return pointer(place(p, s.buffer) + evaluateSize(s.offset, dims));
-    },
-    bufferAddress: (p, buffer, offset) => pointer(place(p, buffer) + offset),
-    segmentAddress: (segment, element) => {
+    placing: (p) => ({
+      number: (e) => String(number(e)),
+      address: (buffer, offset) => pointer(String(place(p, buffer) + number(offset))),
+    }),
+    arena: (segment, bytes) => {
       const at = arenas.get(segment);
-      return at === undefined ? '0' : pointer(at + element * widthOf(known.get(segment)!.elem));
-    },
-    size: (p, slot) => {
-      const s = p.slots[slot]!;
-      if (s.kind !== 'size') throw new Error(`slot ${slot} of ${p.name} holds no size`);
-      return evaluateSize(s.value, dims);
+      return at === undefined ? null : pointer(bytes === '0' ? String(at) : `${at} + ${bytes}`);
     },
   };
 }
+
+const pointer = (at: string): string => `(void *)(memory.bytes + ${at})`;

@@ -33,3 +33,9 @@ export function numberInC(e: NumberExpr, variable: (name: string) => string): st
       return `${CALLS[op] ?? op}(${b === '' ? a : `${a}, ${b}`})`;
   }
 }
+
+/** A literal of single precision. */
+export function float(x: number): string {
+  const text = String(Math.fround(x));
+  return `${/[.e]/.test(text) ? text : `${text}.0`}f`;
+}
