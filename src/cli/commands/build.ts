@@ -73,7 +73,11 @@ export function buildCommand(): Command {
       ['wasm'],
     )
     .option('--native', 'target native too, and compile its C for this machine now: `auto` will use it')
-    .option('--dim <name=n>', 'with --target c, fixes a size, such as B=32 (repeatable); the others are arguments of its functions, which work in memory of their caller', dimSetting)
+    .option(
+      '--dim <name=n>',
+      'with --target c, fixes a size, such as B=32 (repeatable); the others are arguments of its functions, which work in memory of their caller',
+      dimSetting,
+    )
     .option('--gpu-limit <name=n>', GPU_LIMIT, gpuLimit)
     .option(...TUNE)
     .option(...NO_TUNE)
