@@ -12,8 +12,10 @@ import { SLACK } from './layout.ts';
 /** What the caller's buffer must be aligned to: what `malloc` and a static `double` are. */
 const BASE_ALIGN = 8;
 
-export const PLANNER = `/* A buffer: the first and last step that uses it, its bytes, where it lies; the next one by place. */
-typedef struct { int first, last, next; int64_t bytes, at; } place;
+export const PLANNER = `/* Bytes of a buffer that are used from a step to another, from its start; where they lie once it is placed; the next ones by place. */
+typedef struct { int first, last; int64_t start, end, from, to; int next; } range;
+/* A buffer: its ranges (parts: how many, or 0 for one that is all of it), its bytes, where it lies. */
+typedef struct { int range, parts; int64_t bytes, at; } place;
 
 #if SIZE_MAX > 0xffffffffu
 #define TOO_LARGE ((int64_t)1 << 53)
@@ -52,27 +54,42 @@ FN int64_t size_bytes(int64_t a) {
 }
 FN int64_t size_aligned(int64_t a) { return (a + ${ALIGN - 1}) / ${ALIGN} * ${ALIGN}; }
 
-/* Working memory first: larger buffers before smaller ones, each at the lowest place that is free during its life. The others follow. */
-static int64_t place_all(place *p, int temps, int all) {
-  int first = -1;
+/* The first place where none of a buffer's ranges meets one that is taken at a time of its own. */
+static int64_t place_lowest(const place *b, const range *r, int taken) {
+  const int ranges = b->parts ? b->parts : 1;
+  int64_t at = 0;
+  for (int moved = 1; moved;) {
+    moved = 0;
+    for (int i = b->range; i < b->range + ranges; i++)
+      for (int j = taken; j >= 0 && r[j].from < at + r[i].end; j = r[j].next) {
+        if (r[j].to <= at + r[i].start || r[j].last < r[i].first || r[i].last < r[j].first) continue;
+        at = size_aligned(r[j].to - r[i].start);
+        moved = ranges > 1;
+      }
+  }
+  return at;
+}
+
+/* Working memory first: larger buffers before smaller ones, each at the lowest place that is free when it is used. The others follow. */
+static int64_t place_all(place *p, range *r, int temps, int all) {
+  int taken = -1;
   int64_t top = 0;
   for (int i = 0; i < all; i++) p[i].at = -1;
   for (int done = 0; done < temps; done++) {
-    int i = -1, *link = &first;
-    int64_t at = 0;
+    int i = -1;
     for (int j = 0; j < temps; j++)
       if (p[j].at < 0 && (i < 0 || p[j].bytes > p[i].bytes)) i = j;
-    for (int j = first; j >= 0; j = p[j].next) {
-      const int64_t end = p[j].at + size_aligned(p[j].bytes);
-      if (p[j].last < p[i].first || p[i].last < p[j].first) continue;
-      if (p[j].at >= at + size_aligned(p[i].bytes)) break;
-      if (end > at) at = end;
+    if (!p[i].parts) r[p[i].range].end = size_aligned(p[i].bytes);
+    p[i].at = place_lowest(&p[i], r, taken);
+    for (int j = p[i].range; j < p[i].range + (p[i].parts ? p[i].parts : 1); j++) {
+      int *link = &taken;
+      r[j].from = p[i].at + r[j].start;
+      r[j].to = p[i].at + r[j].end;
+      while (*link >= 0 && r[*link].from <= r[j].from) link = &r[*link].next;
+      r[j].next = *link;
+      *link = j;
     }
-    while (*link >= 0 && p[*link].at <= at) link = &p[*link].next;
-    p[i].next = *link;
-    *link = i;
-    p[i].at = at;
-    top = size_max(top, size_add(at, size_aligned(p[i].bytes)));
+    top = size_max(top, size_add(p[i].at, size_aligned(p[i].bytes)));
   }
   for (int i = temps; i < all; i++) {
     p[i].at = top;
@@ -91,7 +108,7 @@ FN const char *workspace_fault(const void *workspace, size_t bytes, size_t wante
 
 /** Words that the text above and below uses. */
 export const PLANNER_WORDS =
-  'place TOO_LARGE size_fault size_mul size_add size_div size_rem size_min size_max size_narrow size_bytes size_aligned place_all ' +
+  'place TOO_LARGE size_fault size_mul size_add size_div size_rem size_min size_max size_narrow size_bytes size_aligned place_all place_lowest range taken ' +
   'workspace_fault workspace workspace_bytes wanted p n w';
 
 const CALLS = { '+': 'size_add', '*': 'size_mul', '/': 'size_div', '%': 'size_rem', min: 'size_min', max: 'size_max' };
@@ -100,6 +117,7 @@ const CALLS = { '+': 'size_add', '*': 'size_mul', '/': 'size_div', '%': 'size_re
 export class ProgramNames {
   readonly run: string;
   readonly plan: string;
+  readonly ranges: string;
   readonly places: string;
   readonly sizes: string;
   readonly dims: string;
@@ -107,7 +125,7 @@ export class ProgramNames {
 
   constructor(program: string, names: Names) {
     const of = (what: string): string => names.fresh(`${what}_${program}`);
-    [this.run, this.plan] = [of('run'), of('plan')];
+    [this.run, this.plan, this.ranges] = [of('run'), of('plan'), of('ranges')];
     [this.places, this.sizes, this.dims, this.bytes] = [of('places'), of('sizes'), of('dims'), of('bytes')];
   }
 }
@@ -159,7 +177,7 @@ export class Workspace implements Placing {
   /** The function that plans: the bytes that a call needs; 0 where the sizes will not do, and then `fault` says why. */
   plan(title: string, fault: string, literal: (text: string) => string): string {
     const { buffers, checks, symbols } = this.program;
-    const { places, sizes, dims, bytes } = this.names;
+    const { ranges, places, sizes, dims, bytes } = this.names;
     const temps = this.order.filter((i) => buffers[i]!.kind === 'temp').length;
     const names = symbols.map((s) => this.symbols.get(s)!);
     const refuse = (text: string): string => `return ${fault} = ${literal(`${title}: ${text}`)}, 0;\n`;
@@ -180,7 +198,7 @@ export class Workspace implements Placing {
         return `  n[${index}] = ${narrow ? `size_narrow(${value})` : value};\n`;
       }),
       ...this.order.map((buffer, i) => `  p[${i}].bytes = ${this.bytes(buffers[buffer]!.bytes)};\n`),
-      `  if (!size_fault) ${bytes} = (size_t)place_all(p, ${temps}, ${this.order.length});\n`,
+      `  if (!size_fault) ${bytes} = (size_t)place_all(p, ${ranges}, ${temps}, ${this.order.length});\n`,
       `  if (size_fault) { ${fault} = size_fault; return 0; }\n`,
       ...names.map((s, i) => `  ${dims}[${i}] = ${s};\n`),
       `  return ${bytes};\n`,
@@ -199,8 +217,16 @@ ${lines.join('')}}
   /** What `tables` finds. */
   declarations(): string {
     const { places, sizes, dims, bytes } = this.names;
-    const lives = this.order.map((i) => `{${this.program.buffers[i]!.live.join(', ')}, 0, 0, 0}`);
-    return `static place ${places}[${Math.max(1, lives.length)}] = {${lives.join(', ') || '{0, 0, 0, 0, 0}'}};
+    const ranges: string[] = [];
+    const list = this.order.map((i) => {
+      const { live, parts } = this.program.buffers[i]!;
+      const at = ranges.length;
+      for (const r of parts ?? [{ live, offset: 0, bytes: 0 }])
+        ranges.push(`{${r.live.join(', ')}, ${r.offset}, ${r.offset + r.bytes}, 0, 0, 0}`);
+      return `{${at}, ${parts?.length ?? 0}, 0, 0}`;
+    });
+    return `static range ${this.names.ranges}[${Math.max(1, ranges.length)}] = {${ranges.join(', ') || '{0, 0, 0, 0, 0, 0, 0}'}};
+static place ${places}[${Math.max(1, list.length)}] = {${list.join(', ') || '{0, 0, 0, 0}'}};
 static int64_t ${sizes}[${Math.max(1, this.sizes.size)}], ${dims}[${this.program.symbols.length}] = {-1};
 static size_t ${bytes};
 
