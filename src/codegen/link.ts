@@ -1,5 +1,5 @@
 /** Links one program: flattens it, lets values share memory, and writes the result down as the runtime's data. */
-import { add, dim, type Dim } from '../ir/dim.ts';
+import { add, dim, mul, type Dim } from '../ir/dim.ts';
 import type { Entry } from '../ir/entry.ts';
 import type { Func, Origin, TensorType } from '../ir/ir.ts';
 import { mergeChecks, symbolsOfTypes } from '../ir/symbols.ts';
@@ -92,7 +92,7 @@ class Writer {
     this.roots = buffers.filter((b) => homes.get(b)!.root === b && (b.kind !== 'temp' || b.accesses.length > 0));
     this.numbers = new Map(this.roots.map((b, i) => [b, i]));
     this.lives = always
-      ? new Map(this.roots.map((b) => [b, { live: [0, end], parts: null }]))
+      ? new Map(this.roots.map((b) => [b, { live: [0, end], wanted: dim(1), parts: null }]))
       : lifetimes(buffers, homes, end);
   }
 
@@ -103,8 +103,9 @@ class Writer {
 
   buffers(): BufferEntry[] {
     return this.roots.map((b) => {
-      const { live, parts } = this.lives.get(b)!;
-      return { kind: b.kind, bytes: sizeExpr(b.bytes), live, ...(parts && { parts }), segment: b.segment };
+      const { live, wanted, parts } = this.lives.get(b)!;
+      const bytes = sizeExpr(mul(wanted, b.bytes));
+      return { kind: b.kind, bytes, live, ...(parts && { parts }), segment: b.segment };
     });
   }
 

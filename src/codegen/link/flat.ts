@@ -27,6 +27,8 @@ export interface Access {
 /** The program, a branch of an `if`, the condition or the body of a loop. */
 export interface Region {
   readonly parent: Region | null;
+  /** How often the body of a `for` runs; null for other regions. */
+  readonly count: Dim | null;
 }
 
 export interface Copy {

@@ -38,7 +38,7 @@ class Flattener {
   private readonly wishes: Copy[] = [];
   private readonly checks: DimCheck[] = [];
   private instrs: Instr[] = [];
-  private region: Region = { parent: null };
+  private region: Region = { parent: null, count: null };
   private time = 0;
 
   constructor(lowered: ReadonlyMap<string, Lowered>, indexOf: KernelIndex) {
@@ -228,11 +228,11 @@ class Flattener {
   }
 
   /** Runs `body` into an instruction list and a region of their own. */
-  private nested(body: () => void): Instr[] {
+  private nested(body: () => void, count: Dim | null = null): Instr[] {
     const { instrs, region } = this;
     const inner: Instr[] = [];
     this.instrs = inner;
-    this.region = { parent: region };
+    this.region = { parent: region, count };
     body();
     this.instrs = instrs;
     this.region = region;
@@ -275,9 +275,10 @@ class Flattener {
       const counter = whole(this.buffer(dim(4), 'temp'));
       this.touch(counter, true, start);
       bind(item.body, [counter, ...carries]);
-      const body = this.nested(() => round(item.body));
+      const count = substitute(item.count, scope.env);
+      const body = this.nested(() => round(item.body), count);
       this.touch(counter, false, this.time);
-      this.instrs.push({ kind: 'for', count: substitute(item.count, scope.env), counter, body, origin: item.origin });
+      this.instrs.push({ kind: 'for', count, counter, body, origin: item.origin });
     } else {
       bind(item.cond, carries);
       bind(item.body, carries);

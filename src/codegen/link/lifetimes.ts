@@ -2,14 +2,16 @@
  * When the memory of each buffer holds something. Ranges of one buffer may come to life one after the other, as the parts of an
  * arena of gradients do: until a range is first touched and after it was last, other buffers may lie there.
  */
-import { add } from '../../ir/dim.ts';
+import { add, dim, min, mul, type Dim } from '../../ir/dim.ts';
 import type { BufferPart } from '../../runtime/artifact.ts';
 import type { Home } from './coalesce.ts';
-import type { Access, Buffer } from './flat.ts';
+import type { Access, Buffer, Region } from './flat.ts';
 
 export interface Lifetime {
   /** First and last time of any access. */
   readonly live: readonly [number, number];
+  /** 0 where it serves the body of a loop alone and a run has no turn of it, else 1. */
+  readonly wanted: Dim;
   /** Ranges side by side that differ in that; null where there is one, or where only a run knows where they are. */
   readonly parts: readonly BufferPart[] | null;
 }
@@ -31,9 +33,23 @@ export function lifetimes(
     [...accesses].map(([root, list]) => {
       const live = [end, 0] as [number, number];
       for (const a of list) stretch(live, a.time);
-      return [root, { live, parts: root.kind === 'temp' ? partsOf(root, list) : null }];
+      if (root.kind !== 'temp') return [root, { live, wanted: dim(1), parts: null }];
+      const wanted = wantedBy(list);
+      return [root, { live, wanted, parts: wanted.value === 1 ? partsOf(root, list) : null }];
     }),
   );
+}
+
+/** 1, or 0 where a loop that all accesses stand in has no turn, whose count only a run knows. */
+function wantedBy(accesses: readonly Access[]): Dim {
+  const around = (region: Region | null): Region[] => (region ? [region, ...around(region.parent)] : []);
+  let loops = around(accesses[0]?.region ?? null).filter(({ count }) => count && count.value === null);
+  for (const { region } of accesses) {
+    if (loops.length === 0) break;
+    const own = around(region);
+    loops = loops.filter((r) => own.includes(r));
+  }
+  return loops.reduce((n, { count }) => mul(n, min(1, count!)), dim(1));
 }
 
 function partsOf(root: Buffer, accesses: readonly Access[]): readonly BufferPart[] | null {

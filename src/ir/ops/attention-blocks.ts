@@ -2,12 +2,15 @@
  * Attention over long sequences, a block of queries at a time: the scores of all queries at once would be the largest
  * tensor of a program that only adds them up. The gradient computes the scores of a block again instead of keeping them
  * (Dao et al., FlashAttention, 2022). A block has whole rows of scores, so its softmax is the plain one.
+ *
+ * Queries after the last whole block are attended to plainly. Where sizes are symbols a run decides: there are no blocks in a
+ * short sequence, and all its queries are left for the plain way.
  */
 import { IrBuilder, tensor, value } from '../builder.ts';
 import type { Dim } from '../dim.ts';
-import { dim, mul } from '../dim.ts';
+import { dim, div, min, mul, sub } from '../dim.ts';
 import type { Op, Region, Value } from '../ir.ts';
-import { full, math, reshape, sumTo } from './gradients.ts';
+import { cast, full, math, reshape, sumTo } from './gradients.ts';
 
 /** From this many scores of one head on they are made by blocks: 1 MiB, half of a second-level cache. */
 export const LONG = 512 * 512;
@@ -17,127 +20,160 @@ const QUERIES = 64;
 /** What attention does with some of its queries, given the position of the first. */
 export interface Attend {
   /** The softmax of the masked scores. */
-  readonly weights: (b: IrBuilder, q: Value, mask: Value | null, first: Value) => Value;
+  readonly weights: (b: IrBuilder, q: Value, mask: Value | null, first: Value | null) => Value;
   readonly scale: (b: IrBuilder) => Value;
 }
 
-/** Whether sizes are known to be long. A mask that is numbers may want a gradient, which is as large as the scores. */
-export function isLong(op: Op): boolean {
-  const [q, k, , mask] = op.operands as readonly [Value, Value, Value, Value?];
-  const [queries, keys] = [q.type.shape.at(-2)!.value, k.type.shape.at(-2)!.value];
-  if (queries === null || keys === null || queries <= QUERIES || queries * keys < LONG) return false;
-  return q.type.elem === 'f32' && (!mask || mask.type.elem === 'bool');
+/** What it reads, in the order of its operands. */
+interface Operands {
+  readonly q: Value;
+  readonly k: Value;
+  readonly v: Value;
+  readonly mask: Value | null;
 }
 
-/** The result, block by block. */
-export function attentionByBlocks(b: IrBuilder, op: Op, { weights }: Attend): Value {
-  const { q, v, mask } = operands(op);
-  const block: Block = (to, [rows], masked, first) => [
-    { rows: to.one('matmul', [weights(to, rows!, masked, first), v], {}), sum: false },
-  ];
-  return overBlocks(b, [q], mask, [op.results[0]!.type.shape], block)[0]!;
+/** The result: blocks, then the queries that are left. `gradient` states the gradient of the blocks, for a function that will be differentiated. */
+export function attentionByBlocks(b: IrBuilder, op: Op, attend: Attend, gradient: boolean): Value {
+  const [q, k, v, mask = null] = op.operands as readonly [Value, Value, Value, Value?];
+  const count = blocksOf(rowsOf(q), rowsOf(k));
+  const plain = (rows: Value, masked: Value | null, first: Value | null): Value =>
+    b.one('matmul', [attend.weights(b, rows, masked, first), v], {});
+  if (count.value === 0) return plain(q, mask, null);
+
+  const whole = mul(count, QUERIES);
+  const part = (x: Value, from: Dim, to: Dim): Value => (variesByRow(x) ? slice(b, x, from, to) : x);
+  const cut = (from: Dim, to: Dim) => ({ q: slice(b, q, from, to), mask: mask && part(mask, from, to) });
+  const inBlocks: Operands = { k, v, ...cut(dim(0), whole) };
+  const [y] = overBlocks(b, count, { q: inBlocks.q }, inBlocks.mask, (to, { rows, mask: masked, first }) => [
+    { rows: to.one('matmul', [attend.weights(to, rows['q']!, masked, first), v], {}), sum: null },
+  ]);
+  const blocks = gradient ? withGradient(b, count, inBlocks, y!, attend) : y!;
+  if (whole.key === rowsOf(q).key) return blocks;
+  const left = cut(whole, rowsOf(q));
+  const after = plain(left.q, left.mask, b.one('size', [], { dim: whole }));
+  return b.one('concat', [blocks, after], { axis: q.type.shape.length - 2 });
 }
 
-/** As `attentionByBlocks`, with the gradient by blocks stated. */
-export function attentionWithGradient(b: IrBuilder, op: Op, attend: Attend): Value {
-  const { q, k, v, mask } = operands(op);
-  const y = attentionByBlocks(b, op, attend);
+/** Whole blocks of a sequence; none where it is short. */
+function blocksOf(queries: Dim, keys: Dim): Dim {
+  const short = queries.value !== null && queries.value <= QUERIES;
+  // The second is 0, or more than there are blocks.
+  return short ? dim(0) : min(div(queries, QUERIES), mul(div(mul(queries, keys), LONG), queries));
+}
+
+/** `y`, with the gradient by blocks stated. */
+function withGradient(b: IrBuilder, count: Dim, { q, k, v, mask }: Operands, y: Value, attend: Attend): Value {
   const dy = value(y.type, 'dy');
-  const inner = new IrBuilder(op.origin);
-  const block: Block = (to, [qs, dys, ys], masked, first) => {
+  const inner = new IrBuilder(b.origin);
+  /** The cotangent of the masked scores of a block, and its weights. */
+  const ofScores = (to: IrBuilder, { rows, mask: masked, first }: Rows): readonly [Value, Value] => {
     const m = math(to);
-    const p = attend.weights(to, qs!, masked, first);
+    const [dys, ys] = [rows['dy']!, rows['y']!];
+    const p = attend.weights(to, rows['q']!, masked, first);
     // A row's sum of weights times their cotangents is that of its results times theirs.
-    const row = m.sum(m.mul(dys!, ys!), [dys!.type.shape.length - 1]);
-    const ds = m.mul(m.mul(p, m.sub(to.one('matmul', [dys!, v], { transpose_b: true }), row)), attend.scale(to));
-    return [
-      { rows: sumTo(to, to.one('matmul', [ds, k], {}), qs!.type.shape), sum: false },
-      { rows: sumTo(to, to.one('matmul', [ds, qs!], { transpose_a: true }), k.type.shape), sum: true },
-      { rows: sumTo(to, to.one('matmul', [p, dys!], { transpose_a: true }), v.type.shape), sum: true },
-    ];
+    const row = m.sum(m.mul(dys, ys), [dys.type.shape.length - 1]);
+    return [m.mul(p, m.sub(to.one('matmul', [dys, v], { transpose_b: true }), row)), p];
   };
-  const grads = overBlocks(inner, [q, dy, y], mask, [q.type.shape, k.type.shape, v.type.shape], block);
+  const given = { q, dy, y };
+  const turned = { transpose_a: true };
+  const grads = overBlocks(inner, count, given, mask, (to, block) => {
+    const [scored, p] = ofScores(to, block);
+    const ds = math(to).mul(scored, attend.scale(to));
+    const qs = block.rows['q']!;
+    return [
+      { rows: sumTo(to, to.one('matmul', [ds, k], {}), qs.type.shape), sum: null },
+      { rows: sumTo(to, to.one('matmul', [ds, qs], turned), k.type.shape), sum: k },
+      { rows: sumTo(to, to.one('matmul', [p, block.rows['dy']!], turned), v.type.shape), sum: v },
+    ];
+  });
+  const inputs = [q, k, v];
+  if (mask && mask.type.elem !== 'bool') {
+    inputs.push(mask);
+    // In a loop of its own, which goes where nobody asks for it.
+    const ofMask = overBlocks(inner, count, given, mask, (to, block) => {
+      const rows = sumTo(to, ofScores(to, block)[0], block.mask!.type.shape);
+      return [{ rows, sum: variesByRow(mask) ? null : mask }];
+    });
+    grads.push(...ofMask);
+  }
   const region: Region = { params: [dy], ops: inner.ops, results: grads };
-  return b.emitTyped('with_gradient', [y, q, k, v], { results: 1 }, [y.type], [region])[0]!;
+  return b.emitTyped('with_gradient', [y, ...inputs], { results: 1 }, [y.type], [region])[0]!;
 }
 
-const operands = (op: Op): { q: Value; k: Value; v: Value; mask: Value | null } => {
-  const [q, k, v, mask] = op.operands as readonly [Value, Value, Value, Value?];
-  return { q, k, v, mask: mask ?? null };
-};
+/** What a block works on: its rows of the inputs and of the mask, and the position of the first. */
+interface Rows {
+  readonly rows: Readonly<Record<string, Value>>;
+  readonly mask: Value | null;
+  readonly first: Value;
+}
 
-/** What a block gives: rows of the result, or its part of a sum over all blocks. */
+/** What a block gives: rows of the result, or its part of the sum over all blocks, which is like `sum`. */
 interface Given {
   readonly rows: Value;
-  readonly sum: boolean;
+  readonly sum: Value | null;
 }
-type Block = (b: IrBuilder, rows: readonly Value[], mask: Value | null, first: Value) => readonly Given[];
 
-/** Runs `block` over the rows of `inputs` in a loop, then over those that are left; `shapes` are those of the results. */
+/** Runs `block` over the rows of `inputs`, `count` blocks of them, in a loop. */
 function overBlocks(
   b: IrBuilder,
-  inputs: readonly Value[],
+  count: Dim,
+  inputs: Readonly<Record<string, Value>>,
   mask: Value | null,
-  shapes: readonly (readonly Dim[])[],
-  block: Block,
-): readonly Value[] {
-  const queries = rowsOf(inputs[0]!);
-  const count = Math.floor(queries / QUERIES);
-  const whole = count * QUERIES;
-  // A mask that is the same for all queries serves every block as it is.
-  const cutMask = mask !== null && mask.type.shape.length > 1 && rowsOf(mask) !== 1;
-  const all = cutMask ? [...inputs, mask] : inputs;
-  const run = (to: IrBuilder, rows: readonly Value[], first: Value): readonly Given[] =>
-    block(to, rows.slice(0, inputs.length), cutMask ? rows.at(-1)! : mask, first);
-
+  block: (b: IrBuilder, rows: Rows) => readonly Given[],
+): Value[] {
   const i = value(tensor('i32', []), 'i');
   const body = new IrBuilder(b.origin);
-  const cut = all.map((x) => inBlocks(b, slice(b, x, 0, whole), count));
-  const taken = cut.map((x) => body.one('take', [x, i], { axis: x.type.shape.length - 3 }));
-  const given = run(body, taken, body.one('mul', [i, body.constant(QUERIES, 'i32')]));
-  const starts = given.map((g, n) => {
-    const shape = shapes[n]!;
-    return full(b, 0, 'f32', g.sum ? shape : [...shape.slice(0, -2), dim(count), dim(QUERIES), shape.at(-1)!]);
+  const taken = (x: Value): Value => {
+    const { shape } = x.type;
+    const blocks = reshape(b, x, [...shape.slice(0, -2), count, dim(QUERIES), shape.at(-1)!]);
+    return body.one('take', [blocks, i], { axis: shape.length - 2 });
+  };
+  const given = block(body, {
+    rows: Object.fromEntries(Object.entries(inputs).map(([name, x]) => [name, taken(x)])),
+    mask: mask && variesByRow(mask) ? taken(mask) : mask,
+    first: body.one('mul', [i, body.constant(QUERIES, 'i32')]),
+  });
+  const starts = given.map(({ rows, sum }) => {
+    const { elem, shape } = rows.type;
+    // Sums of many blocks are f32 whatever is summed.
+    return sum
+      ? full(b, 0, 'f32', sum.type.shape)
+      : full(b, 0, elem, [...shape.slice(0, -2), count, dim(QUERIES), shape.at(-1)!]);
   });
   const carries = starts.map((s) => value(s.type, 'carry'));
-  const results = given.map((g, n) =>
-    g.sum
-      ? body.one('add', [carries[n]!, g.rows])
-      : body.one('put', [carries[n]!, i, g.rows], { axis: carries[n]!.type.shape.length - 3 }),
+  const results = given.map(({ rows, sum }, n) =>
+    sum
+      ? body.one('add', [carries[n]!, cast(body, rows, 'f32')])
+      : body.one('put', [carries[n]!, i, rows], { axis: rows.type.shape.length - 2 }),
   );
   const region: Region = { params: [i, ...carries], ops: body.ops, results };
-  const types = starts.map((s) => s.type);
-  const looped = b.emitTyped('for', starts, { count: dim(count) }, types, [region]);
-  const joined = looped.map((x, n) => (given[n]!.sum ? x : inRows(b, x)));
-  if (whole === queries) return joined;
-
-  const left = all.map((x) => slice(b, x, whole, queries));
-  return run(b, left, b.constant(whole, 'i32')).map((g, n) =>
-    g.sum
-      ? b.one('add', [joined[n]!, g.rows])
-      : b.one('concat', [joined[n]!, g.rows], { axis: joined[n]!.type.shape.length - 2 }),
+  const looped = b.emitTyped(
+    'for',
+    starts,
+    { count },
+    starts.map((s) => s.type),
+    [region],
   );
-}
-
-const rowsOf = (v: Value): number => v.type.shape.at(-2)!.value!;
-
-function slice(b: IrBuilder, v: Value, from: number, to: number): Value {
-  const { shape } = v.type;
-  if (from === 0 && to === rowsOf(v)) return v;
-  const axis = shape.length - 2;
-  return b.one('slice', [v], {
-    start: shape.map((_, n) => dim(n === axis ? from : 0)),
-    stop: shape.map((d, n) => (n === axis ? dim(to) : d)),
-    step: shape.map(() => 1),
+  return looped.map((x, n) => {
+    const { rows, sum } = given[n]!;
+    if (sum) return cast(b, x, rows.type.elem);
+    const { shape } = rows.type;
+    return reshape(b, x, [...shape.slice(0, -2), mul(count, QUERIES), shape.at(-1)!]);
   });
 }
 
-function inBlocks(b: IrBuilder, v: Value, count: number): Value {
-  const { shape } = v.type;
-  return reshape(b, v, [...shape.slice(0, -2), dim(count), dim(QUERIES), shape.at(-1)!]);
-}
+const rowsOf = (v: Value): Dim => v.type.shape.at(-2)!;
 
-function inRows(b: IrBuilder, v: Value): Value {
+/** A mask that is the same for all queries serves every block as it is. */
+const variesByRow = (x: Value): boolean => x.type.shape.length > 1 && rowsOf(x).value !== 1;
+
+function slice(b: IrBuilder, v: Value, from: Dim, to: Dim): Value {
   const { shape } = v.type;
-  return reshape(b, v, [...shape.slice(0, -3), mul(shape.at(-3)!, shape.at(-2)!), shape.at(-1)!]);
+  if (sub(to, from).key === rowsOf(v).key) return v;
+  const axis = shape.length - 2;
+  return b.one('slice', [v], {
+    start: shape.map((_, n) => (n === axis ? from : dim(0))),
+    stop: shape.map((d, n) => (n === axis ? to : d)),
+    step: shape.map(() => 1),
+  });
 }

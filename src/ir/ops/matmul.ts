@@ -4,7 +4,7 @@ import { dim, product } from '../dim.ts';
 import type { Attrs, Op, TensorType, Value } from '../ir.ts';
 import type { NdArray } from '../ndarray.ts';
 import { ndarray, stridesOf } from '../ndarray.ts';
-import { attentionByBlocks, attentionWithGradient, isLong } from './attention-blocks.ts';
+import { attentionByBlocks } from './attention-blocks.ts';
 import { flag, numOrNull } from './attrs.ts';
 import type { OpDef, ShapeContext, ShapeFault } from './def.ts';
 import { defineOp } from './define.ts';
@@ -77,16 +77,18 @@ function weights(b: IrBuilder, op: Op, q: Value, mask: Value | null, first: Valu
 }
 
 const expandAttention =
-  (long: typeof attentionByBlocks) =>
-  (b: IrBuilder, op: Op): readonly Value[] => {
-    const [q, , v, mask = null] = op.operands as readonly [Value, Value, Value, Value?];
-    if (!isLong(op)) return [matmul(b, weights(b, op, q, mask, null), v)];
-    const attend = {
-      weights: (to: IrBuilder, rows: Value, masked: Value | null, first: Value) => weights(to, op, rows, masked, first),
-      scale: (to: IrBuilder) => scaleOf(to, op),
-    };
-    return [long(b, op, attend)];
-  };
+  (gradient: boolean) =>
+  (b: IrBuilder, op: Op): readonly Value[] => [
+    attentionByBlocks(
+      b,
+      op,
+      {
+        weights: (to, rows, masked, first) => weights(to, op, rows, masked, first),
+        scale: (to) => scaleOf(to, op),
+      },
+      gradient,
+    ),
+  ];
 
 /** One matrix of a batch, as a function of (row, column). */
 type Matrix = (i: number, j: number) => number;
@@ -145,7 +147,7 @@ export const matmulOps = {
     }),
   }),
   attention: defineOp({
-    doc: 'softmax(q k^T * scale, masked) v. A bool mask is true where a query may look, a float mask is added; `causal` lets query i see keys 0 to i. Where a head is known to have 512 x 512 scores or more they are made 64 queries at a time, again for the gradient (f32; masks of numbers excepted). `torch.nn.functional.scaled_dot_product_attention`.',
+    doc: 'softmax(q k^T * scale, masked) v. A bool mask is true where a query may look, a float mask is added; `causal` lets query i see keys 0 to i. Where a head has 512 x 512 scores or more they are made 64 queries at a time, again for the gradient. `torch.nn.functional.scaled_dot_product_attention`.',
     operands: [
       { name: 'q', elem: 'float' },
       { name: 'k', elem: 'same' },
@@ -170,8 +172,8 @@ export const matmulOps = {
       const out = matmulShape([s, v!], { transpose_a: false, transpose_b: false }, ctx);
       return isFault(out) ? { ...out, operand: 2 } : out;
     },
-    grad: { decompose: expandAttention(attentionWithGradient) },
-    lower: { kind: 'decompose', decompose: expandAttention(attentionByBlocks) },
+    grad: { decompose: expandAttention(true) },
+    lower: { kind: 'decompose', decompose: expandAttention(false) },
     reference: single(([q, k, v, mask], op, { elem, shape }) => {
       const batch = shape.slice(0, -2);
       const [rows, columns] = [shape.at(-2)!, shape.at(-1)!];
