@@ -21,12 +21,15 @@ export interface CInput {
 /** Characters of kernels in a unit: units are compiled side by side, and a compiler reads the prelude for each. */
 const UNIT = 150_000;
 
+/** A word alone may be a function of some library of the process, whose symbol would be taken in place of ours: `select` is. */
+const reservedSymbol = (name: string): boolean => reservedInC(name) || !name.includes('_');
+
 /** Units that are compiled on their own and linked; the first has the programs. */
 export function printUnits(
   { kernels, programs }: CInput,
   options: COptions,
 ): { units: readonly string[]; functions: readonly string[]; declarations: readonly string[] } {
-  const names = new Names(reservedInC);
+  const names = new Names(reservedSymbol);
   const functions = programs.map((p) => names.fresh(`run_${p.name}`));
   const bodies = kernels.map((k) => printFunction(k, names.of(k), { sharedFrom: WORTH_SHARING, ...options }));
   const prototypes = kernels.map((k) => prototype(k, names.of(k)));
