@@ -66,6 +66,8 @@ export interface CompileOptions {
   readonly pairedVectors?: boolean;
   /** Another path than a tensor's own to key its initial draw: for values of a model that is there already. */
   readonly drawAs?: (name: string) => string;
+  /** false keeps what blocks of `checkpoint` would compute again: to see what they save. */
+  readonly checkpoints?: boolean;
   /** false gives every value memory of its own: for tests of the linker. */
   readonly share?: boolean;
   /** false leaves every op a kernel of its own: for tests of fusion. */

@@ -51,7 +51,7 @@ const CONTEXTUAL: Readonly<
   }),
   ...same(['param', 'buffer', 'let'], { before: START, after: WORD, scope: 'storage.type' }),
   stored: { before: '(?<=[\\])}?"A-Za-z0-9_])([ \\t]+)', after: WORD, scope: 'storage.modifier' },
-  ...same(['tie', 'freeze', 'override'], { before: START, after: SELECTOR, scope: 'keyword.other' }),
+  ...same(['tie', 'freeze', 'checkpoint', 'override'], { before: START, after: SELECTOR, scope: 'keyword.other' }),
   ...same(['init', 'train'], { before: START, after: BRACE, scope: 'keyword.other' }),
   update: { before: START, after: WORD, scope: 'keyword.other' },
   require: { before: START, after: '(?=[ \\t]+[A-Za-z0-9_("]|\\()', scope: 'keyword.other' },
@@ -130,7 +130,7 @@ const REPOSITORY: Readonly<Record<string, { readonly patterns: readonly Pattern[
       {
         name: 'keyword.operator.wildcard.netwright',
         match:
-          '(?<=\\.)\\*{1,2}|(?<![A-Za-z0-9_)\\]\\s])\\*{1,2}(?=\\.)|(?<=^|[;{]|override|freeze)[ \\t]*\\*{1,2}(?=\\.)',
+          '(?<=\\.)\\*{1,2}|(?<![A-Za-z0-9_)\\]\\s])\\*{1,2}(?=\\.)|(?<=^|[;{]|override|freeze|checkpoint)[ \\t]*\\*{1,2}(?=\\.)',
       },
     ],
   },

@@ -115,6 +115,8 @@ export interface MethodFunc {
   readonly tensors: readonly number[];
   readonly random: boolean;
   readonly updates: readonly number[];
+  /** The same function with its calls of checkpointed blocks marked, where there are any: gradients are taken of this one. */
+  readonly checkpointed?: string;
 }
 
 export interface TrainPlan {
@@ -123,6 +125,8 @@ export interface TrainPlan {
   readonly optimizer: OptimizerPlan;
   /** Trained tensors by equal hyper-parameters. Frozen ones are in none. */
   readonly groups: readonly { readonly tensors: readonly number[]; readonly hyper: Readonly<Record<string, number>> }[];
+  /** Paths of blocks whose calls keep only what they are given: their inside is computed again in the backward. */
+  readonly checkpoint: readonly string[];
   /** (step: i32[]) -> f32[]: the factor of lr, or null. Steps count from 0. */
   readonly schedule: string | null;
   readonly plateau: PlateauEntry | null;

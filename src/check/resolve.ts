@@ -190,7 +190,7 @@ class Resolver extends ExpressionNames {
       this.selector(o.selector);
       for (const s of o.settings) this.expr(s.value, names);
     }
-    for (const s of m.freeze) this.selector(s);
+    for (const s of [...m.freeze, ...m.checkpoint]) this.selector(s);
   }
 
   /** A block type in a selector counts as a use of its import. */

@@ -12,6 +12,7 @@ import { descendants, type InstanceNode, type TensorNode } from './instance.ts';
 import { liveMembers } from './live-members.ts';
 import type { Named } from './names.ts';
 import { floatsOf, isOfRun, numbersOf, planOptimizer } from './optimizer.ts';
+import { checkpointed } from './checkpoint.ts';
 import { withHyper, type Setting } from './outside.ts';
 import { precisionOf } from './precision.ts';
 import { planSchedule } from './schedule.ts';
@@ -132,6 +133,7 @@ export function planTraining(
     metric: metric?.name ?? null,
     optimizer,
     groups,
+    checkpoint: checkpointed(cx, root, train),
     schedule: schedule.factor,
     plateau: schedule.plateau,
     ...precisionOf(cx, inner, settings),

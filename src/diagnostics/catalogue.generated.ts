@@ -714,6 +714,12 @@ export const CATALOGUE = {
     message: 'for WebGPU the kernel `{kernel}` {excess}, and no other plan needs less',
     help: 'compile with larger limits, or without the target webgpu',
   },
+  checkpoint_unmatched: {
+    code: 'NW4070',
+    severity: 'error',
+    message: '`checkpoint {selector}` selects no block of {type}',
+    help: null,
+  },
   file_not_found: {
     code: 'NW5001',
     severity: 'error',

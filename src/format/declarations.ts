@@ -173,7 +173,7 @@ class DeclarationShapes extends ExpressionShapes {
   }
 
   /** In the order of the text: the tree sorts them by kind. */
-  #train({ settings, overrides, freeze }: Train): Shape[] {
+  #train({ settings, overrides, freeze, checkpoint }: Train): Shape[] {
     const items = [
       ...settings.map((setting) => this.#setting(setting)),
       ...overrides.map(({ selector: target, settings: list, span }) => {
@@ -184,12 +184,15 @@ class DeclarationShapes extends ExpressionShapes {
         );
         return words(span, `override ${selector(target)} `, body);
       }),
-      ...freeze.map((target) => {
-        const start = this.source.text.lastIndexOf('freeze', target.span.start);
-        return words({ start, end: target.span.end }, `freeze ${selector(target)}`);
-      }),
+      ...freeze.map((target) => this.#selected('freeze', target)),
+      ...checkpoint.map((target) => this.#selected('checkpoint', target)),
     ];
     return items.sort((a, b) => a.span.start - b.span.start);
+  }
+
+  #selected(word: string, target: Selector): Shape {
+    const start = this.source.text.lastIndexOf(word, target.span.start);
+    return words({ start, end: target.span.end }, `${word} ${selector(target)}`);
   }
 
   #setting({ name, value }: { readonly name: Ident; readonly value: Expr }): Binding {

@@ -3,6 +3,7 @@ import type { Target } from '../codegen/call.ts';
 import type { Elaborated, MethodInfo } from '../check/elaborated.ts';
 import type { Programs } from './entry.ts';
 import type { Module } from './ir.ts';
+import { markCheckpoints } from './passes/checkpoint.ts';
 import { decompose } from './passes/decompose.ts';
 import { dropGradients } from './passes/drop-gradients.ts';
 import { fuse } from './passes/fuse.ts';
@@ -32,7 +33,7 @@ export const METHOD_PASSES: readonly Pass[] = [
   {
     name: 'inline-methods',
     why: 'Autodiff runs once for each function that stays, and what a leaf of the library saves for its gradient is best decided with what surrounds it.',
-    run: (module, { roots }) => inline(module, roots),
+    run: (module, { roots }) => inline(module, roots, { early: true }),
   },
   {
     name: 'simplify-methods',
@@ -93,6 +94,8 @@ export interface PipelineOptions {
   readonly onPass?: (name: string, module: Module) => void;
   /** false leaves every op a kernel of its own. */
   readonly fuse?: boolean;
+  /** false keeps for the backward what blocks of `checkpoint` would compute again: to see what they save. */
+  readonly checkpoints?: boolean;
 }
 
 /** A pass has broken the IR: a fault of the compiler, never of its user. */
@@ -106,11 +109,26 @@ export class IllegalIr extends Error {
 }
 
 /** To be run before programs are built from the block. */
-export function prepareMethods(block: Elaborated, target: Target, options: PipelineOptions = {}): Elaborated {
+export function prepareMethods(given: Elaborated, target: Target, options: PipelineOptions = {}): Elaborated {
+  const block = options.checkpoints === false ? given : withCheckpoints(given);
   const context = { roots: entryPoints(block), target, merge: options.fuse ?? true };
   const module = runPasses(METHOD_PASSES, block.module, context, options);
   const same = equalFuncs(module);
   return { ...block, module, methods: block.methods.map((m) => withEqualModes(m, same)) };
+}
+
+/** The loss gets a function with marks at its side, which gradients are taken of: what is called and what is not trained keeps its own. */
+function withCheckpoints(block: Elaborated): Elaborated {
+  const { train } = block;
+  if (!train || train.checkpoint.length === 0) return block;
+  let { module } = block;
+  const methods = block.methods.map((m) => {
+    if (m.name !== train.loss) return m;
+    const marked = markCheckpoints(module, m.training.func, train.checkpoint);
+    module = marked.module;
+    return { ...m, training: { ...m.training, checkpointed: marked.func } };
+  });
+  return { ...block, module, methods };
 }
 
 /** A method whose modes came out equal is one program. */
@@ -121,7 +139,7 @@ function withEqualModes(m: MethodInfo, same: ReadonlyMap<string, string>): Metho
     e.random === t.random &&
     e.tensors.join() === t.tensors.join() &&
     e.updates.join() === t.updates.join();
-  return equal ? { ...m, training: e } : m;
+  return equal ? { ...m, training: { ...t, func: e.func } } : m;
 }
 
 export function runPipeline(programs: Programs, target: Target, options: PipelineOptions = {}): Programs {
@@ -149,7 +167,7 @@ export function runPasses(
 function entryPoints(block: Elaborated): string[] {
   const optimizer = block.train?.optimizer;
   const names = [
-    ...block.methods.flatMap((m: MethodInfo) => [m.eval.func, m.training.func]),
+    ...block.methods.flatMap(({ eval: e, training: t }) => [e.func, t.func, t.checkpointed ?? t.func]),
     ...block.tensors.map((t) => t.init),
     ...(block.train?.schedule ? [block.train.schedule] : []),
     ...(optimizer

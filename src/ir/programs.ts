@@ -133,7 +133,7 @@ class Assembly {
     const trained = new Set(this.arena.groups.flatMap((g) => g.tensors));
     const wrt = f.tensors.flatMap((t, i) => (trained.has(t) ? [i] : []));
     const scaled = this.block.train?.scaler != null;
-    const func = this.trainedFunc(f.func);
+    const func = this.trainedFunc(f.checkpointed ?? f.func);
     const name = `${func}.vjp`;
     if (!this.funcs.has(name)) {
       const made = vjp({ funcs: this.funcs }, func, wrt, { scaled });

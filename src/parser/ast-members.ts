@@ -68,7 +68,7 @@ export interface Init extends Node {
   readonly rules: readonly { readonly selector: Selector; readonly rule: Expr; readonly span: Span }[];
 }
 
-/** `train { optimizer = AdamW(lr: 1e-3); override **.bias { weight_decay = 0.0 }; freeze base.**; epochs = 10 }` */
+/** `train { optimizer = AdamW(lr: 1e-3); override **.bias { weight_decay = 0.0 }; freeze base.**; checkpoint layers.*; epochs = 10 }` */
 export interface Train extends Node {
   readonly kind: 'train';
   readonly settings: readonly { readonly name: Ident; readonly value: Expr }[];
@@ -78,6 +78,8 @@ export interface Train extends Node {
     readonly span: Span;
   }[];
   readonly freeze: readonly Selector[];
+  /** Blocks of which the backward computes the inside again. */
+  readonly checkpoint: readonly Selector[];
 }
 
 export interface Freeze extends Node {

@@ -44,7 +44,7 @@ const CONTEXTUAL_RULES: readonly (readonly [TokenType, Rule])[] = [
   [t.Export, ({ first, next }) => first && isWord(next)],
   ...[t.Block, t.Fn, t.Optimizer, t.Type, t.Const, t.Param, t.Buffer, t.Let].map((type) => [type, declares] as const),
   [t.Stored, ({ first, next }) => !first && isWord(next)],
-  ...[t.Tie, t.Freeze, t.Override].map((type) => [type, selects] as const),
+  ...[t.Tie, t.Freeze, t.Checkpoint, t.Override].map((type) => [type, selects] as const),
   [t.Init, opens],
   [t.Train, opens],
   [t.Update, ({ first, next }) => first && isWord(next)],

@@ -59,7 +59,7 @@ export function layout(tokens: readonly IToken[], doubt: (minus: IToken) => void
 /** Whether the statement goes on after `last` at the end of a line. `before` tells `a *` from the wildcard `a.*`. */
 export function continues(last: IToken | undefined, before: IToken | undefined): boolean {
   if (!last) return false;
-  if (last.tokenType === t.Star) return before?.tokenType !== t.Dot && before?.tokenType !== t.Freeze;
+  if (last.tokenType === t.Star) return !before || ![t.Dot, t.Freeze, t.Checkpoint].includes(before.tokenType);
   return CONTINUING.has(last.tokenType);
 }
 

@@ -10,7 +10,7 @@ type Setting = Train['settings'][number];
 type TrainItem =
   | { readonly kind: 'setting'; readonly value: Setting }
   | { readonly kind: 'override'; readonly value: Train['overrides'][number] }
-  | { readonly kind: 'freeze'; readonly value: Selector };
+  | { readonly kind: 'freeze' | 'checkpoint'; readonly value: Selector };
 
 export abstract class MemberParser extends TypeParser {
   // members = "{" { member End } "}"
@@ -197,11 +197,12 @@ export abstract class MemberParser extends TypeParser {
       settings: items.flatMap((item) => (item.kind === 'setting' ? [item.value] : [])),
       overrides: items.flatMap((item) => (item.kind === 'override' ? [item.value] : [])),
       freeze: items.flatMap((item) => (item.kind === 'freeze' ? [item.value] : [])),
+      checkpoint: items.flatMap((item) => (item.kind === 'checkpoint' ? [item.value] : [])),
       span: this.span(start),
     };
   });
 
-  // trainItem = override | "freeze" selector | setting
+  // trainItem = override | ( "freeze" | "checkpoint" ) selector | setting
   protected readonly trainItem: Rule<TrainItem> = this.rule('trainItem', () =>
     this.OR({
       DEF: [
@@ -212,9 +213,15 @@ export abstract class MemberParser extends TypeParser {
             return { kind: 'freeze', value: this.SUBRULE(this.selector) };
           },
         },
+        {
+          ALT: (): TrainItem => {
+            this.CONSUME(t.Checkpoint);
+            return { kind: 'checkpoint', value: this.SUBRULE2(this.selector) };
+          },
+        },
         { ALT: (): TrainItem => ({ kind: 'setting', value: this.SUBRULE(this.setting) }) },
       ],
-      ERR_MSG: 'a setting such as `epochs = 10`, `override` or `freeze`',
+      ERR_MSG: 'a setting such as `epochs = 10`, `override`, `freeze` or `checkpoint`',
     }),
   );
 

@@ -145,6 +145,7 @@ export const Init = keyword('Init');
 export const Train = keyword('Train');
 export const Override = keyword('Override');
 export const Freeze = keyword('Freeze');
+export const Checkpoint = keyword('Checkpoint');
 export const Update = keyword('Update');
 export const Seq = keyword('Seq');
 export const Grad = keyword('Grad');
@@ -168,7 +169,7 @@ export const GRAMMAR_TOKENS: readonly TokenType[] = [
   ...[Plus, Minus, Star, StarStar, Slash, Percent, At, EqualEqual, NotEqual, LessEqual, GreaterEqual, Less, Greater],
   ...[Augmented, And, Or, Not, True, False, None, If, Else, For, In, While],
   ...[Import, From, As, Export, Block, Fn, Optimizer, Type, Const, Param, Buffer, Let, Stored, Tie, Init, Train],
-  ...[Override, Freeze, Update, Seq, Grad, Require, End],
+  ...[Override, Freeze, Checkpoint, Update, Seq, Grad, Require, End],
 ];
 
 export type Bracket = '(' | '[' | '{';

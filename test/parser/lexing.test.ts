@@ -46,8 +46,8 @@ test('inside { newlines count again, wherever it stands', (t) => {
 
 test('a wildcard at the end of a line is no operator', (t) => {
   t.is(
-    tokens('freeze layers.*\nfreeze **\nfreeze a.**\nb *\nc'),
-    'FREEZE layers . * ; FREEZE ** ; FREEZE a . ** ; b * c ;',
+    tokens('freeze layers.*\nfreeze **\ncheckpoint *\nb *\nc'),
+    'FREEZE layers . * ; FREEZE ** ; CHECKPOINT * ; b * c ;',
   );
 });
 

@@ -1,16 +1,17 @@
 /** `netwright summary`: the layers with output shapes, parameters, FLOPs and memory. */
 import { Command } from 'commander';
-import type { StaticValue } from '../../check/elaborated.ts';
+import type { Elaborated, StaticValue } from '../../check/elaborated.ts';
 import { listOf } from '../../diagnostics/words.ts';
 import type { KernelLimits } from '../../codegen/limits.ts';
-import type { TargetName } from '../../compile.ts';
+import { compileProject, type TargetName } from '../../compile.ts';
 import { fault } from '../fault.ts';
 import { dimSetting, GPU_LIMIT, gpuLimit, setting, targetList } from '../options.ts';
-import { compileFile } from '../program.ts';
+import { compileFile, openFile } from '../program.ts';
 import { controlRows, programsOn, renderControl } from '../summary/control.ts';
 import { layerCosts } from '../summary/cost.ts';
 import { bytesText, flopsText, grouped, renderSummary, summaryRows, totals } from '../summary/table.ts';
 import { plannedBytes } from '../../runtime/plan.ts';
+import type { Binding } from '../../runtime/sizes.ts';
 import { dispatchCount } from '../../runtime/webgpu/schedule.ts';
 
 interface SummaryOptions {
@@ -63,6 +64,7 @@ export function summaryCommand(): Command {
           kernels: p.steps.length,
           webgpu: dispatchCount(artifact.webgpu, p.name, sizes),
         }));
+        const kept = withoutCheckpoints(file, options, block, sizes);
         const shown = [options.method, ...(artifact.train ? ['train_step'] : [])];
         const control = options.target.flatMap((target) =>
           programsOn(artifact, target)
@@ -70,7 +72,16 @@ export function summaryCommand(): Command {
             .map((p) => ({ program: p.name, target, rows: controlRows(p, target, sizes) })),
         );
         if (options.json) {
-          const all = { block: block.name, doc: block.doc, rows, totals: sum, planned, dispatches, control };
+          const all = {
+            block: block.name,
+            doc: block.doc,
+            rows,
+            totals: sum,
+            planned,
+            withoutCheckpoints: kept,
+            dispatches,
+            control,
+          };
           process.stdout.write(`${JSON.stringify(all)}\n`);
           continue;
         }
@@ -88,6 +99,7 @@ export function summaryCommand(): Command {
         ];
         if (artifact.train)
           lines.push(['working memory of train_step', `${work('train_step')} in ${steps('train_step')} steps`]);
+        if (kept !== undefined) lines.push(['without its checkpoints', bytesText(kept)]);
         for (const { name, webgpu } of dispatches) {
           if (webgpu !== null && shown.includes(name)) lines.push([`dispatches of ${name} on webgpu`, String(webgpu)]);
         }
@@ -101,4 +113,17 @@ export function summaryCommand(): Command {
           process.stdout.write(renderControl(`loops and branches of ${program} on ${target}`, rows));
       }
     });
+}
+
+/** What a training step would need if no block were a checkpoint; undefined where none is. */
+function withoutCheckpoints(
+  file: string,
+  options: SummaryOptions,
+  block: Elaborated,
+  sizes: Binding,
+): number | null | undefined {
+  if (!block.train || block.train.checkpoint.length === 0) return undefined;
+  const made = compileProject(openFile(file).project, block.name, { hyper: options.set ?? {}, checkpoints: false });
+  const step = made?.artifact.programs.find((p) => p.name === 'train_step');
+  return step && plannedBytes(step, sizes);
 }

@@ -16,9 +16,9 @@ const typedByRegions = (): ShapeFault => fault('has the types of its regions or 
 
 export const controlOps = {
   call: {
-    doc: 'Calls a function of the module; the symbols of its parameters are bound by the operands.',
+    doc: 'Calls a function of the module; the symbols of its parameters are bound by the operands. With `checkpoint` the backward computes the inside of it again.',
     operands: MANY,
-    attrs: { callee: { type: 'string' } },
+    attrs: { callee: { type: 'string' }, checkpoint: { type: 'bool', default: false } },
     shape: typedByRegions,
     ...structural,
   },

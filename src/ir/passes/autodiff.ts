@@ -14,7 +14,7 @@ import { Activity, isFloat } from './autodiff/activity.ts';
 import { forwardCopy } from './autodiff/forward.ts';
 import { AutodiffFault } from './autodiff/fault.ts';
 import { withRepeats } from './autodiff/repeat.ts';
-import { planResiduals } from './autodiff/residuals.ts';
+import { nothingSaved, planResiduals } from './autodiff/residuals.ts';
 import { Reverse, zeros, type Variant, type Variants } from './autodiff/reverse.ts';
 
 export { AutodiffFault } from './autodiff/fault.ts';
@@ -80,15 +80,20 @@ class Differentiation implements Variants {
     return this.add({ ...f, name: `${name}.vjp`, body });
   }
 
-  variant(name: string, inputs: readonly boolean[], outputs: readonly boolean[]): Variant {
+  variant(name: string, inputs: readonly boolean[], outputs: readonly boolean[], checkpoint: boolean): Variant {
     const bits = (m: readonly boolean[]): string => m.map(Number).join('');
-    const key = `${bits(inputs)} ${bits(outputs)} ${name}`;
+    const key = `${bits(inputs)} ${bits(outputs)} ${checkpoint} ${name}`;
     let v = this.variants.get(key);
-    if (!v) this.variants.set(key, (v = this.makeVariant(name, inputs, outputs)));
+    if (!v) this.variants.set(key, (v = this.makeVariant(name, inputs, outputs, checkpoint)));
     return v;
   }
 
-  private makeVariant(name: string, inputs: readonly boolean[], outputs: readonly boolean[]): Variant {
+  private makeVariant(
+    name: string,
+    inputs: readonly boolean[],
+    outputs: readonly boolean[],
+    checkpoint: boolean,
+  ): Variant {
     const f = this.func(name);
     const { params, ops, results } = forwardCopy(f.body);
     const active = new Set(params.filter((p, i) => inputs[i] && isFloat(p)));
@@ -107,7 +112,9 @@ class Differentiation implements Variants {
     const grads = gradient.filter((g) => g !== null);
     const backward = liveOps(rev.b.ops, grads);
     const free = freeValues(backward, grads, new Set(cotangents));
-    const { saved, recomputed } = planResiduals(ops, results, free, { readers: backward });
+    const { saved, recomputed } = checkpoint
+      ? nothingSaved(ops)
+      : planResiduals(ops, results, free, { readers: backward });
     const again = withRepeats(recomputed, backward, grads);
 
     const read = freeValues(again.ops, again.results, new Set(cotangents));

@@ -25,10 +25,15 @@ const CONTRACTIONS: ReadonlySet<string> = new Set([
   'conv2d_weight_grad',
 ]);
 
+export interface InlineOptions {
+  /** Gradients are still to be taken: calls that are checkpoints stay calls. */
+  readonly early?: boolean;
+}
+
 /** `roots` are entered from outside; what they no longer reach goes. Without roots every function stays. */
-export function inline(module: Module, roots?: Iterable<string>): Module {
+export function inline(module: Module, roots?: Iterable<string>, options: InlineOptions = {}): Module {
   const entered = [...(roots ?? module.funcs.keys())];
-  return reachable(new Inliner(module, entered).run(), entered);
+  return reachable(new Inliner(module, entered, options.early ?? false).run(), entered);
 }
 
 interface Weight {
@@ -39,15 +44,17 @@ interface Weight {
 class Inliner {
   private readonly module: Module;
   private readonly roots: readonly string[];
+  private readonly early: boolean;
   /** Callees before callers. */
   private readonly order: readonly string[];
   private readonly weights = new Map<string, Weight>();
   private readonly done = new Map<string, Func>();
   private sites: ReadonlyMap<string, number> = new Map();
 
-  constructor(module: Module, roots: readonly string[]) {
+  constructor(module: Module, roots: readonly string[], early: boolean) {
     this.module = module;
     this.roots = roots;
+    this.early = early;
     this.order = calleesFirst(module, roots);
   }
 
@@ -121,7 +128,7 @@ class Inliner {
     for (const op of r.ops) {
       const operands = op.operands.map((v) => map.get(v) ?? v);
       const callee = op.kind === 'call' ? this.done.get(String(op.attrs['callee'])) : undefined;
-      if (!callee || !this.inlined(callee.name)) {
+      if (!callee || !this.inlined(callee.name) || (this.early && op.attrs['checkpoint'] === true)) {
         ops.push({ ...op, operands, regions: op.regions.map((x) => this.region(x, map, checks)) });
         continue;
       }

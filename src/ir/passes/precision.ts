@@ -92,7 +92,7 @@ class Narrowing {
       );
     }
     const operands = op.operands.map((v) => this.as(b, v, v.type.elem));
-    const attrs = op.kind === 'call' ? { callee: this.func(String(op.attrs['callee'])) } : op.attrs;
+    const attrs = op.kind === 'call' ? { ...op.attrs, callee: this.func(String(op.attrs['callee'])) } : op.attrs;
     const regions = op.regions.map((r) => this.region(r));
     return b.emitTyped(op.kind, operands, attrs, types, regions, hint);
   }

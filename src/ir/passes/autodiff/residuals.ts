@@ -54,6 +54,12 @@ export function planResiduals(
   return new Plan(ops, results, options).plan(ops.flatMap((op) => op.results.filter((r) => used.has(r))));
 }
 
+/** All that the backward reads is computed again from the arguments. */
+export const nothingSaved = (forward: readonly Op[]): Residuals => ({
+  saved: [],
+  recomputed: forward.flatMap(withoutGradient),
+});
+
 /** What is repeated needs no gradient: where the source states one, what is left is another name for its value. */
 const withoutGradient = (op: Op): readonly Op[] =>
   op.kind !== 'with_gradient'

@@ -27,7 +27,8 @@ export interface Variant {
 
 export interface Variants {
   readonly activity: Activity;
-  variant(callee: string, inputs: readonly boolean[], outputs: readonly boolean[]): Variant;
+  /** A `checkpoint` saves nothing: its backward runs all of the forward again. */
+  variant(callee: string, inputs: readonly boolean[], outputs: readonly boolean[], checkpoint: boolean): Variant;
 }
 
 export class Reverse {
@@ -98,6 +99,7 @@ export class Reverse {
       String(op.attrs['callee']),
       op.operands.map((x) => this.active.has(x)),
       dys.map((dy) => dy !== null),
+      op.attrs['checkpoint'] === true,
     );
     const types = op.operands.map((x) => x.type);
     const env = bindSymbols(v.formal, types);
@@ -110,7 +112,7 @@ export class Reverse {
       wanted.map((x) => x.type),
     );
     wanted.forEach((x, i) => this.accumulate(x, grads[i]));
-    return { ...op, attrs: { ...op.attrs, callee: v.forward }, results: [...op.results, ...saved] };
+    return { ...op, attrs: { callee: v.forward }, results: [...op.results, ...saved] };
   }
 }
 
