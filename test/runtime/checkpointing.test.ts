@@ -56,7 +56,7 @@ const CASES: Readonly<Record<string, Case>> = {
   'scaled, clipped, accumulated': {
     ...STACK,
     lines: ['checkpoint layers.*'],
-    settings: 'precision = f16; clip_norm = 0.5; accumulate = 2',
+    settings: 'precision = f16; scaler = grad_scaler(init_scale: 64.0); clip_norm = 0.5; accumulate = 2',
   },
   'members of a seq': {
     members: 'net = seq { Layer(6); relu; Layer(6); Dropout(0.5); Linear(6, 6) }',
