@@ -136,22 +136,29 @@ function calculate(op: BinOp, a: KExpr, b: KExpr): KExpr {
   return bin(op === 'min' || op === 'max' ? `p${op}` : op, a, b);
 }
 
+/** What an innermost body adds to the work: statements, times how often it runs. */
+interface Term {
+  readonly statements: number;
+  /** Written where it is first asked for. */
+  readonly times: () => KExpr;
+}
+
 /**
- * Whether a call is worth sharing, after statements that weigh it: how many statements it executes on one thread, about. Loops are
- * taken to run as often as in the first iteration of those around them, and of two values the first is taken.
+ * The work of a call on one thread, about, where `size` is what a parameter is. Loops are taken to run as often as in the first
+ * iteration of those around them, and of two values the first is taken.
  */
-function weigh(kernel: Kernel, enough: number): SharedKernel['weigh'] {
-  const k = new KernelBuilder();
+function termsOf(kernel: Kernel, k: KernelBuilder, size: (p: KVar) => KExpr): Term[] {
   const known = new Map<KVar, () => KExpr>([
     [PART, () => f32(0)],
     [PARTS, () => f32(1)],
   ]);
-  // Most variables are places, and never asked for.
-  const learn = (v: KVar, value: () => KExpr): void => {
+  const once = (value: () => KExpr): (() => KExpr) => {
     let found: KExpr | null = null;
-    known.set(v, () => (found ??= k.let(value(), 'w')));
+    return () => (found ??= k.let(value(), 'w'));
   };
-  for (const p of kernel.params) if (p.kind === 'var') learn(p, () => cast(read(p), 'f32'));
+  // Most variables are places, and never asked for.
+  const learn = (v: KVar, value: () => KExpr): void => void known.set(v, once(value));
+  for (const p of kernel.params) if (p.kind === 'var') learn(p, () => size(p));
   const estimate = (e: KExpr): KExpr => {
     if (e.k === 'const') return f32(e.value);
     if (e.k === 'var') return known.get(e.var)?.() ?? f32(UNKNOWN);
@@ -161,17 +168,24 @@ function weigh(kernel: Kernel, enough: number): SharedKernel['weigh'] {
     if (FLOATS.has(e.op)) return calculate(e.op, estimate(e.a), estimate(e.b));
     return e.op === 'and' ? estimate(e.a) : f32(UNKNOWN);
   };
-  let total: KExpr = f32(0);
-  const visit = (body: readonly KStmt[], times: KExpr): void => {
+  const trips = (s: KStmt & { s: 'for' }): KExpr => {
+    const steps = calculate('div', calculate('sub', estimate(s.to), estimate(s.from)), f32(s.step));
+    if (steps.k === 'const') return f32(Math.max(0, Math.ceil(steps.value)));
+    return s.step === 1 ? steps : un('ceil', steps);
+  };
+  const terms: Term[] = [];
+  const visit = (body: readonly KStmt[], times: () => KExpr): void => {
+    const repeated = (inner: readonly KStmt[], often: () => KExpr): void =>
+      visit(
+        inner,
+        once(() => calculate('mul', times(), often())),
+      );
     let statements = 0;
     for (const s of body) {
       if (s.s === 'for') {
-        const from = k.let(estimate(s.from), 'w');
-        known.set(s.var, () => from);
-        const steps = calculate('div', calculate('sub', estimate(s.to), from), f32(s.step));
-        const trips = steps.k === 'const' ? f32(Math.ceil(steps.value)) : s.step === 1 ? steps : un('ceil', steps);
-        visit(s.body, k.let(calculate('mul', times, calculate('max', trips, f32(0))), 'w'));
-      } else if (s.s === 'while') visit(s.body, k.let(calculate('mul', times, f32(UNKNOWN)), 'w'));
+        learn(s.var, () => estimate(s.from));
+        repeated(s.body, () => trips(s));
+      } else if (s.s === 'while') repeated(s.body, () => f32(UNKNOWN));
       else if (s.s === 'if') {
         visit(s.then, times);
         visit(s.else, times);
@@ -182,10 +196,29 @@ function weigh(kernel: Kernel, enough: number): SharedKernel['weigh'] {
     }
     // What stands around inner loops hardly counts.
     const innermost = !body.some((s) => s.s === 'for' || s.s === 'while');
-    if (statements > 0 && innermost)
-      total = k.let(calculate('add', total, calculate('mul', times, f32(statements))), 'w');
+    if (statements > 0 && innermost) terms.push({ statements, times });
   };
-  visit(kernel.body, f32(1));
+  visit(kernel.body, () => f32(1));
+  return terms;
+}
+
+/** What sizes are taken to be where the question is which parts of a kernel matter, and the share of its work that does. */
+const [TYPICAL, MATTERS] = [64, 1 / 8];
+
+/**
+ * Whether a call is worth sharing, after statements that weigh it. Only what is a good part of the work at typical sizes is weighed:
+ * a product, and not what packs its operands. The rest does not change the answer often enough for its code.
+ */
+function weigh(kernel: Kernel, enough: number): SharedKernel['weigh'] {
+  const typical = termsOf(kernel, new KernelBuilder(), () => f32(TYPICAL)).map(({ statements, times }) => {
+    const often = times();
+    return often.k === 'const' ? often.value * statements : Infinity;
+  });
+  const all = typical.reduce((a, b) => a + b, 0);
+  const k = new KernelBuilder();
+  const total = termsOf(kernel, k, (p) => cast(read(p), 'f32'))
+    .filter((_, i) => typical[i]! >= all * MATTERS)
+    .reduce<KExpr>((sum, t) => calculate('add', sum, calculate('mul', t.times(), f32(t.statements))), f32(0));
   const worth = total.k === 'const' ? bool(total.value >= enough) : ge(total, enough);
   return { body: k.finish('', []).body, worth };
 }

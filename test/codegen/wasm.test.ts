@@ -205,6 +205,26 @@ test('the code of a small kernel reads as one would write it', async (t) => {
   t.is(text, readFileSync(file, 'utf8'));
 });
 
+test('what lives in one loop leaves its locals to the next', async (t) => {
+  const kernel = (loops: number): Kernel => {
+    const k = new KernelBuilder();
+    const [x, out] = [k.buffer('x', 'f32'), k.buffer('out', 'f32', 'write')];
+    for (let i = 0; i < loops; i++)
+      k.for(0, 8, 1, (at) => {
+        const v = k.let(mul(load(x, at), load(x, at)));
+        k.store(out, at, add(v, v));
+      });
+    return k.finish('loops', [NO_ORIGIN]);
+  };
+  const { readWasm } = await wabt();
+  const locals = (loops: number): string => {
+    const module = readWasm(printWasm({ kernels: [kernel(loops)], programs: [] }).plain, {});
+    return /\(local [^)]*\)/.exec(module.toText({}))![0];
+  };
+  t.is(locals(1), '(local i32 i32 f32)', 'the counter, the address of x[i], v');
+  t.is(locals(5), locals(1));
+});
+
 test('one module gives both variants: the same size, valid, and other instructions only where they belong together', (t) => {
   const k = new KernelBuilder();
   const [x, out] = [k.buffer('x', 'f32'), k.buffer('out', 'f32', 'write')];

@@ -27,7 +27,7 @@ export class AddressPrinter {
   /** Code of a block that may not run, or runs many times: what it computes is not known after it. */
   block(body: () => void): void {
     this.known.push(new Map());
-    body();
+    this.f.scope(body);
     this.known.pop();
   }
 

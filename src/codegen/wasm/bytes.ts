@@ -14,6 +14,20 @@ export class Bytes {
     this.data = grown;
   }
 
+  at(offset: number): number {
+    return this.data[offset]!;
+  }
+
+  patch(offset: number, byte: number): void {
+    this.data[offset] = byte;
+  }
+
+  byte(value: number): this {
+    if (this.size === this.data.length) this.reserve(1);
+    this.data[this.size++] = value;
+    return this;
+  }
+
   u8(...bytes: readonly number[]): this {
     this.reserve(bytes.length);
     for (const b of bytes) this.data[this.size++] = b;
@@ -35,10 +49,10 @@ export class Bytes {
   u32(value: number): this {
     let v = value >>> 0;
     while (v >= 0x80) {
-      this.u8((v & 0x7f) | 0x80);
+      this.byte((v & 0x7f) | 0x80);
       v >>>= 7;
     }
-    return this.u8(v);
+    return this.byte(v);
   }
 
   /** Signed LEB128 of a 32-bit integer. */
@@ -47,8 +61,8 @@ export class Bytes {
     for (;;) {
       const low = v & 0x7f;
       v >>= 7;
-      if ((v === 0 && !(low & 0x40)) || (v === -1 && low & 0x40)) return this.u8(low);
-      this.u8(low | 0x80);
+      if ((v === 0 && !(low & 0x40)) || (v === -1 && low & 0x40)) return this.byte(low);
+      this.byte(low | 0x80);
     }
   }
 

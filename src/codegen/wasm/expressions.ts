@@ -2,7 +2,7 @@
 import { coerce } from '../builder.ts';
 import { isHalf, narrow, widen } from '../half.ts';
 import type { BinOp, KBuffer, KExpr, KType, KVar } from '../kernel.ts';
-import { I32, U32, vec } from '../kernel.ts';
+import { I32, PARTS, U32, vec } from '../kernel.ts';
 import type { Places } from './addresses.ts';
 import { AddressPrinter } from './addresses.ts';
 import { I32_TYPE, V128_TYPE } from './encoder.ts';
@@ -171,8 +171,7 @@ export class ExpressionPrinter {
     const { f } = this;
     const { elem, lanes } = e.a.type;
     if (lanes > 1 && (e.op === 'shl' || e.op === 'shr')) return this.vectorShift(e);
-    if (lanes === 1 && elem === 'i32' && e.op === 'div' && !(e.b.k === 'const' && e.b.value !== -1))
-      return this.wrappingDiv(e);
+    if (lanes === 1 && elem === 'i32' && e.op === 'div' && !isNeverMinusOne(e.b)) return this.wrappingDiv(e);
     const opcode = lanes === 1 ? scalarInstruction(e.op, elem) : vectorInstruction(e.op, elem);
     if (opcode !== undefined) {
       this.expr(e.a);
@@ -356,5 +355,7 @@ export class ExpressionPrinter {
   }
 }
 
+const isNeverMinusOne = (e: KExpr): boolean =>
+  (e.k === 'const' && e.value !== -1) || (e.k === 'var' && e.var === PARTS);
 const zero = (type: KType): KExpr => coerce(0, type);
 const cmp = (op: BinOp, a: KExpr, b: KExpr): KExpr => ({ k: 'bin', op, a, b, type: vec('bool', a.type.lanes) });

@@ -10,6 +10,7 @@ export const OP = {
   brIf: 0x0d,
   return: 0x0f,
   call: 0x10,
+  drop: 0x1a,
   select: 0x1b,
   selectTyped: 0x1c,
   localGet: 0x20,

@@ -88,7 +88,11 @@ function printKernel(kernel: Kernel, body: readonly KStmt[], exportName: string 
     else e.bind(p, f.param(valueType(p.type)));
   }
   if (exportName === null) for (const v of [PART, PARTS]) e.bind(v, f.param(I32_TYPE));
-  else if (readsPart(kernel)) f.i32(1).set(e.localOf(PARTS));
+  else if (readsPart(kernel)) {
+    // It is the first of one: locals start as zero.
+    e.localOf(PART);
+    f.i32(1).set(e.localOf(PARTS));
+  }
   if (arrays.size > 0) {
     sp = f.local(I32_TYPE);
     f.op(OP.globalGet, SP).set(sp);
@@ -176,7 +180,7 @@ function statement(e: ExpressionPrinter, s: KStmt): void {
     case 'store':
       return e.store(s.buf, s.index, s.value);
     case 'for':
-      return forLoop(e, s);
+      return f.scope(() => forLoop(e, s));
     case 'while':
       f.op(OP.block, VOID, OP.loop, VOID);
       e.addresses.block(() => e.expr(s.cond));

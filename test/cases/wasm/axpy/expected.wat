@@ -7,10 +7,9 @@
   (import "env" "share" (func $share (type 0)))
   (import "env" "barrier" (func $barrier (type 1)))
   (func $axpy (export "#0") (type 2) (param i32 i32 i32)
-    (local i32 i32 i32)
+    (local i32 i32)
     i32.const 0
-    local.set 3
-    local.get 3
+    local.tee 3
     local.get 2
     i32.lt_s
     if  ;; label = @1
@@ -26,7 +25,6 @@
         i32.const 2
         i32.shl
         i32.add
-        local.tee 5
         v128.load align=4
         v128.const i32x4 0x40000000 0x40000000 0x40000000 0x40000000
         f32x4.mul
