@@ -25,6 +25,7 @@ export const INTERNAL_OPS: readonly string[] = [
   'with_gradient',
   'again',
   'fusion',
+  'unwritten',
   'view',
   'pack',
 ];

@@ -100,6 +100,8 @@ class Lowerer {
         return [{ kind: 'alias', result: result!, source: operands[0]!, offset: dim(0) }];
       case 'view':
         return [{ kind: 'alias', result: result!, source: operands[0]!, offset: size(op.attrs, 'offset') }];
+      case 'unwritten':
+        return [{ kind: 'unwritten', result: result! }];
       case 'pack': {
         let offset: Dim = dim(0);
         const parts = operands.map((value) => {

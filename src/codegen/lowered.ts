@@ -7,6 +7,8 @@ export type LoweredItem =
   | { readonly kind: 'kernel'; readonly call: KernelCall }
   /** `result` is the memory of `source`, from `offset` elements on (reshape: 0; view: its offset). */
   | { readonly kind: 'alias'; readonly result: Value; readonly source: Value; readonly offset: Dim }
+  /** Nothing has to be in the memory of `result`. */
+  | { readonly kind: 'unwritten'; readonly result: Value }
   /** `result` starts as what `source` holds, in its memory where nothing needs that again; a kernel then changes parts of it. */
   | { readonly kind: 'copy'; readonly result: Value; readonly source: Value }
   /** `result` is flat; each part lies at its offset (in elements), in the order given and without gaps. */

@@ -8,6 +8,7 @@ import { decompose } from './passes/decompose.ts';
 import { dropGradients } from './passes/drop-gradients.ts';
 import { fuse } from './passes/fuse.ts';
 import { inline } from './passes/inline.ts';
+import { loopSlices } from './passes/loop-slices.ts';
 import { equalFuncs, mergeEqual } from './passes/merge.ts';
 import { schedule } from './passes/schedule.ts';
 import { simplify } from './passes/simplify.ts';
@@ -73,6 +74,11 @@ export const PROGRAM_PASSES: readonly Pass[] = [
     name: 'simplify-parts',
     why: 'Parts of neighbouring expansions are often equal or cancel.',
     run: (module) => simplify(module, { late: true }),
+  },
+  {
+    name: 'slices',
+    why: 'Where gradients and sequences are, with everything that simplification could take away; before fusion hides the ops that are looked for.',
+    run: (module) => loopSlices(module),
   },
   {
     name: 'fuse',

@@ -110,6 +110,8 @@ export function runFused(func: Func, inputs: readonly NdArray[], options: RunOpt
           bytes: slot(bytesOf(item.source)),
         });
         break;
+      case 'unwritten':
+        break;
       case 'pack':
         for (const p of item.parts) {
           const to = place(item.result) + widthOf(p.value) * evaluate(p.offset);

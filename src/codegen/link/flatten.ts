@@ -36,6 +36,7 @@ class Flattener {
   private readonly buffers: Buffer[] = [];
   private readonly inPlace: InPlace[] = [];
   private readonly wishes: Copy[] = [];
+  private readonly unwritten = new Set<Buffer>();
   private readonly checks: DimCheck[] = [];
   private instrs: Instr[] = [];
   private region: Region = { parent: null, count: null };
@@ -163,6 +164,9 @@ class Flattener {
       case 'copy':
         this.deliver(this.place(item.source, scope), this.place(item.result, scope));
         return;
+      case 'unwritten':
+        this.unwritten.add(this.place(item.result, scope).buffer);
+        return;
       case 'pack': {
         const target = this.place(item.result, scope);
         const unit = widthOf(item.result.type.elem);
@@ -254,7 +258,12 @@ class Flattener {
   /** Carries live in one buffer each: copied in, rewritten at the end of every iteration. */
   private loop(item: LoweredItem & { kind: 'for' | 'while' }, scope: Scope): void {
     const carries = item.results.map((r) => this.place(r, scope));
-    item.init.forEach((v, i) => this.copy(this.place(v, scope), carries[i]!));
+    item.init.forEach((v, i) => {
+      const from = this.place(v, scope);
+      // Its life begins here all the same: no iteration may lend its memory to others.
+      if (this.unwritten.has(from.buffer)) this.touch(carries[i]!, true, this.time++);
+      else this.copy(from, carries[i]!);
+    });
     const start = this.time;
     const before = this.buffers.length;
     const bind = (b: LoweredBlock, params: readonly Place[]): void =>

@@ -33,6 +33,20 @@ export const generatorOps = {
       return out;
     }),
   }),
+  unwritten: defineOp({
+    doc: 'A tensor of which every element will be written before it is read; until then they may be anything.',
+    operands: [],
+    attrs: { elem: { type: 'elem', default: 'f32' }, shape: { type: 'dims' } },
+    shape: (_types, attrs) => [{ elem: elemAttr(attrs, 'elem'), shape: sizes(attrs, 'shape') }],
+    grad: () => [],
+    lower: { kind: 'control' },
+    reference: single((_inputs, _op, { elem, shape }) => {
+      const out = ndarray(elem, shape);
+      // What nobody should see.
+      out.data.fill(wrap(elem, elem === 'bool' ? 1 : NaN));
+      return out;
+    }),
+  }),
   iota: defineOp({
     doc: 'The position along one axis, counted from 0. `torch.arange`, broadcast to a shape.',
     operands: [],
