@@ -152,6 +152,8 @@ const LIST: Partial<Record<OpKind, readonly Listed[]>> = {
     c({ value: 4294967295, elem: 'u32', shape: dims(17) }),
     c({ value: -Infinity, shape: dims(0) }),
   ],
+  // With elements there would be something to compare, which nobody may look at.
+  unwritten: [c({ shape: dims(0, 3) }), c({ elem: 'i32', shape: dims(0) })],
   iota: [c({ shape: dims(17) }), c({ shape: dims(2, 5), axis: 1 }), c({ shape: dims(3, 65), axis: 0, elem: 'f32' })],
   size: [c({ dim: dim(12) })],
   random_bits: [1, 3, 17, 64, 65].map((n) => c({ shape: dims(n) }, key)).concat(c({ shape: dims(3, 7) }, key)),
