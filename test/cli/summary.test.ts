@@ -63,3 +63,57 @@ test('summary counts the parameters of a layer and all below it, tied ones once,
     ],
   );
 });
+
+const DEEP = `
+import { Linear } from "std/nn"
+block Layer(n: int) {
+  up = Linear(n, 4 * n)
+  down = Linear(4 * n, n)
+  forward(x: f32[B, n]) -> f32[B, n] => x + down(gelu(up(x)))
+}
+export block Deep() {
+  layers = [for i in 0..4: Layer(16)]
+  forward(x: f32[B, 16]) -> f32[B, 16] {
+    y = x
+    for l in layers { y = l(y) }
+    y
+  }
+  loss(x: f32[B, 16]) -> f32[] => sum(forward(x))
+  train { optimizer = SGD(lr: 0.1) }
+}
+`;
+
+test('summary says what a step holds at its peak, and what checkpoints save', async (t) => {
+  const dir = folder(t);
+  interface Said {
+    readonly planned: { name: string; bytes: number }[];
+    readonly peak: { bytes: number; rows: { origin: string; kernel: string; tensors: number; bytes: number }[] };
+    readonly withoutCheckpoints?: number;
+  }
+  const said = async (name: string, text: string): Promise<Said & { step: number }> => {
+    writeFileSync(join(dir, name), text);
+    const { out } = await netwright(['summary', name, '--dim', 'B=4096', '--peak', '--json'], { cwd: dir });
+    const all = JSON.parse(out) as Said;
+    return { ...all, step: all.planned.find((p) => p.name === 'train_step')!.bytes };
+  };
+  const plain = await said('deep.net', DEEP);
+  const { peak } = plain;
+  t.is(plain.withoutCheckpoints, undefined);
+  // Nothing can be placed in less than what is alive at once.
+  t.true(peak.bytes <= plain.step && peak.bytes > 0.9 * plain.step);
+  t.is(
+    peak.rows.reduce((sum, r) => sum + r.bytes, 0),
+    peak.bytes,
+  );
+  // The inputs of gelu of all four layers: 4096 rows of 64 numbers each, made by line 4's product.
+  const [largest] = peak.rows;
+  t.deepEqual([largest!.tensors, largest!.bytes], [4, 4 * 4096 * 64 * 4]);
+  t.regex(largest!.origin, /^deep\.net:4 .*up/);
+
+  const less = await said('less.net', DEEP.replace('SGD(lr: 0.1)', 'SGD(lr: 0.1); checkpoint layers.*'));
+  t.is(less.withoutCheckpoints, plain.step);
+  t.true(less.step < 0.7 * plain.step);
+  const { out } = await netwright(['summary', 'less.net', '--dim', 'B=4096', '--peak'], { cwd: dir });
+  t.regex(out, /\nwithout its checkpoints +\d/);
+  t.regex(out, /\nheld at the peak of train_step: \d.*\n +\d/);
+});

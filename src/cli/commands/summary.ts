@@ -8,6 +8,7 @@ import { fault } from '../fault.ts';
 import { dimSetting, GPU_LIMIT, gpuLimit, setting, targetList } from '../options.ts';
 import { compileFile, openFile } from '../program.ts';
 import { controlRows, programsOn, renderControl } from '../summary/control.ts';
+import { peakOf, renderPeak } from '../summary/peak.ts';
 import { layerCosts } from '../summary/cost.ts';
 import { bytesText, flopsText, grouped, renderSummary, summaryRows, totals } from '../summary/table.ts';
 import { plannedBytes } from '../../runtime/plan.ts';
@@ -21,6 +22,7 @@ interface SummaryOptions {
   readonly method: string;
   readonly target: readonly TargetName[];
   readonly gpuLimit?: Partial<KernelLimits>;
+  readonly peak?: boolean;
   readonly json?: boolean;
 }
 
@@ -39,6 +41,7 @@ export function summaryCommand(): Command {
       ['wasm'],
     )
     .option('--gpu-limit <name=n>', GPU_LIMIT, gpuLimit)
+    .option('--peak', 'what a training step holds when it needs most memory')
     .option('--json', 'the table as JSON')
     .addHelpText('after', '\nExample:\n  netwright summary examples/resnet18.net --dim B=16')
     .action((file: string, options: SummaryOptions) => {
@@ -71,6 +74,9 @@ export function summaryCommand(): Command {
             .filter((p) => shown.includes(p.name))
             .map((p) => ({ program: p.name, target, rows: controlRows(p, target, sizes) })),
         );
+        const step = artifact.programs.find((p) => p.name === (artifact.train ? 'train_step' : options.method));
+        const names = artifact.kernels.map((k) => k.name);
+        const peak = options.peak && step ? peakOf(step, names, sizes) : null;
         if (options.json) {
           const all = {
             block: block.name,
@@ -81,6 +87,7 @@ export function summaryCommand(): Command {
             withoutCheckpoints: kept,
             dispatches,
             control,
+            peak,
           };
           process.stdout.write(`${JSON.stringify(all)}\n`);
           continue;
@@ -109,6 +116,7 @@ export function summaryCommand(): Command {
         process.stdout.write(
           `${renderSummary(rows)}\n${lines.map(([k, v]) => `${k.padEnd(width)}  ${v}`).join('\n')}\n(${at})\n`,
         );
+        if (step && peak) process.stdout.write(renderPeak(`held at the peak of ${step.name}`, peak));
         for (const { program, target, rows } of control)
           process.stdout.write(renderControl(`loops and branches of ${program} on ${target}`, rows));
       }
