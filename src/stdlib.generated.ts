@@ -892,7 +892,7 @@ export fn scaled_dot_product_attention(
   factor = if scale == none { 1.0 / sqrt(float(E)) } else { scale }
   (k, v) = if enable_gqa { (head_for_each(key, B), head_for_each(value, B)) } else { (key, value) }
   if training and dropout_p > 0.0 {
-    dropout(attention_weights(query, k, attn_mask, is_causal, factor), dropout_p) @ v
+    op.attention_dropout(query, k, v, attn_mask, causal: is_causal, scale: factor, p: dropout_p)
   } else {
     op.attention(query, k, v, attn_mask, causal: is_causal, scale: factor)
   }

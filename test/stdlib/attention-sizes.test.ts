@@ -47,6 +47,11 @@ export block Net {
 const numbers = (n: number, step: number): number[] =>
   Array.from({ length: n }, (_, i) => ((i * step) % 97) / 64 - 0.75);
 const PARAMS = { wq: [6, 4], wk: [6, 4], wv: [6, 5] } as const;
+const STEPS = new Map([
+  ['wq', 29],
+  ['wk', 31],
+  ['wv', 37],
+] as const);
 
 const SCRIPT = `
 import math
@@ -91,9 +96,8 @@ async function model(device: string, threads = 1): Promise<Model> {
   });
   if (!blocks['Net']) throw new Error(diagnostics.map((d) => d.message).join('\n'));
   const made = await blocks['Net'].create({ device, threads });
-  const steps = { wq: 29, wk: 31, wv: 37 };
   const values = (name: keyof typeof PARAMS): Tensor =>
-    tensor(numbers(PARAMS[name][0] * PARAMS[name][1], steps[name]), { shape: PARAMS[name] });
+    tensor(numbers(PARAMS[name][0] * PARAMS[name][1], STEPS.get(name)!), { shape: PARAMS[name] });
   made.load_state_dict({ wq: values('wq'), wk: values('wk'), wv: values('wv'), bias: tensor(0.5) });
   return made;
 }
@@ -150,12 +154,12 @@ test('threads change no bit', async (t) => {
     t.deepEqual(await computed(await model('cpu', 2), size), await computed(await model('cpu'), size));
 });
 
-test('memory grows with the length, not with its square', (t) => {
+test('memory grows with the length, not with its square, with dropout too', (t) => {
   const { artifacts, diagnostics } = compile(`
     import { TransformerEncoderLayer } from "std/nn"
     fn sqr(x) => x * x
     export block Net() {
-      layer = TransformerEncoderLayer(16, 4, 32, 0.0, batch_first: true)
+      layer = TransformerEncoderLayer(16, 4, 32, batch_first: true)
       loss(x: f32[1, T, 16], padding: bool[1, T]) -> f32[] =>
         mean(sqr(layer(x, is_causal: true))) + mean(sqr(layer(x, src_key_padding_mask: padding)))
       train { loss = loss; optimizer = SGD(lr: 0.1) }
@@ -183,3 +187,57 @@ test('a short sequence has no room for the blocks of a long one', (t) => {
   // What is cut for the plain way is a copy of its own, and partial sums have room where the depth is not known.
   t.true(step('T') < 1.5 * step('8'), `${step('T')}, and ${step('8')} where the length is known`);
 });
+
+/** Queries of zeros look at all keys alike, so that a result is the share of keys that were kept. */
+const DROPPED = `
+export block Net {
+  param wq: f32[6, 4] ~ zeros()
+  param wk: f32[6, 4] ~ zeros()
+  param wv: f32[6, 5] ~ zeros()
+  kept(x: f32[2, T, 6]) => scaled_dot_product_attention(x * 0.0, x, x * 0.0 + 1.0, dropout_p: 0.25)
+  loss(x: f32[2, T, 6]) -> f32[] {
+    y = scaled_dot_product_attention(x @ wq, x @ wk, x @ wv, is_causal: true, dropout_p: 0.25)
+    sum(y * cos(op.iota(shape: [2, T, 5], axis: 1, elem: "f32")))
+  }
+}`;
+
+for (const length of [40, 600])
+  test(`dropout of ${length} queries: each weight by itself, and the same ones in the gradient`, async (t) => {
+    const { blocks, diagnostics } = compile(DROPPED, { verify: true });
+    if (!blocks['Net']) throw new Error(diagnostics.map((d) => d.message).join('\n'));
+    const m = await blocks['Net'].create({ seed: 3 });
+    const x = tensor(numbers(2 * length * 6, 41), { shape: [2, length, 6] });
+
+    const kept = (m.call('kept', [x], { training: true }) as Tensor).readSync() as Float32Array;
+    const shares = Array.from({ length: 2 * length }, (_, i) => kept[i * 6]!);
+    // Of `length` weights, each kept with probability 3/4 and then divided by it.
+    const deviation = Math.sqrt(0.25 / 0.75 / length);
+    t.true(shares.every((s) => Math.abs(s - 1) < 6 * deviation));
+    const mean = shares.reduce((a, s) => a + s, 0) / shares.length;
+    t.true(Math.abs(mean - 1) < (5 * deviation) / Math.sqrt(shares.length), `${mean}`);
+    // Counts out of `length` meet now and then, but blocks do not repeat each other.
+    const repeated = shares.filter((s, i) => s === shares[i + 64]).length;
+    t.true(repeated < length / 4, `${repeated} queries draw as the ones 64 before them`);
+
+    const params = new Map(m.named_parameters());
+    const start = new Map([...STEPS].map(([name, step]) => [name, numbers(params.get(name)!.size, step)]));
+    const lossAt = (moved: string | null, by: number): number => {
+      for (const [name, values] of start)
+        params.get(name)!.data.copy_(name === moved ? values.map((v, i) => v + by * direction(i)) : values);
+      return m.backward(x).loss.readSync()[0]!;
+    };
+    for (const name of start.keys()) {
+      lossAt(null, 0);
+      const grad = params.get(name)!.grad!.readSync() as Float32Array;
+      const slope = grad.reduce((a, g, i) => a + g * direction(i), 0);
+      const h = 0.01;
+      const measured = (lossAt(name, h) - lossAt(name, -h)) / (2 * h);
+      // The quotient's own error, h^2 times a third derivative, and rounding of a loss of some hundreds by 2 h.
+      t.true(
+        Math.abs(measured - slope) < 0.01 * Math.abs(slope) + 0.02,
+        `${name}: ${measured}, the gradient says ${slope}`,
+      );
+    }
+  });
+
+const direction = (i: number): number => Math.cos(i * i + 1);

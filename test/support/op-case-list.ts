@@ -246,6 +246,11 @@ const LIST: Partial<Record<OpKind, readonly Listed[]>> = {
       data: [0, 0, 0, 0, 1, 0, 1, 0],
     }),
   ],
+  attention_dropout: [
+    c({ causal: true, scale: null, p: 0.5 }, key, x(2, 5, 4), x(2, 5, 4), x(2, 5, 3)),
+    c({ causal: false, scale: 0.3, p: 0.25 }, key, x(2, 1, 3, 4), x(3, 6, 4), x(6, 2), x(3, 6)),
+    edge('nothing is left', { causal: false, p: 1 }, key, x(2, 3), x(4, 3), x(4, 3)),
+  ],
   conv2d: convs.map((v) => c(v.attrs, v.x, v.w)),
   conv2d_input_grad: convs.map((v) => c({ ...v.attrs, input: v.input }, v.dy, v.w)),
   conv2d_weight_grad: convs.map((v) => c({ ...v.attrs, kernel: v.kernel }, v.x, v.dy)),

@@ -74,7 +74,10 @@ function flopsOf(op: Op, env: SymbolEnv): Dim {
     return sub(product([2, size(0), k]));
   }
   if (op.kind === 'conv2d') return sub(product([2, size(0), ...shape(1).slice(1)]));
-  if (op.kind === 'attention') return sub(product([4, ...shape(0), shape(1)[shape(1).length - 2]!]));
+  if (op.kind === 'attention' || op.kind === 'attention_dropout') {
+    const q = Number(op.kind === 'attention_dropout');
+    return sub(product([4, ...shape(q), shape(q + 1).at(-2)!]));
+  }
   const { lower } = opDef(op.kind);
   switch (lower.kind) {
     case 'elementwise':

@@ -9,22 +9,23 @@
 import { IrBuilder, tensor, value } from '../builder.ts';
 import type { Dim } from '../dim.ts';
 import { dim, div, min, mul, sub } from '../dim.ts';
-import type { Op, Region, Value } from '../ir.ts';
+import type { Region, Value } from '../ir.ts';
 import { cast, full, math, reshape, sumTo } from './gradients.ts';
 
 /** From this many scores of one head on they are made by blocks: 1 MiB, half of a second-level cache. */
 export const LONG = 512 * 512;
 /** Queries of a block: enough rows for products at full speed. */
-const QUERIES = 64;
+export const QUERIES = 64;
 
-/** What attention does with some of its queries, given the position of the first. */
+/** What attention does with some of its queries, given the position of the first: null for 0. */
 export interface Attend {
   /** The softmax of the masked scores. */
   readonly weights: (b: IrBuilder, q: Value, mask: Value | null, first: Value | null) => Value;
+  /** What dropout multiplies those by. */
+  readonly dropping: ((b: IrBuilder, weights: Value, first: Value | null) => Value) | null;
   readonly scale: (b: IrBuilder) => Value;
 }
 
-/** What it reads, in the order of its operands. */
 interface Operands {
   readonly q: Value;
   readonly k: Value;
@@ -33,29 +34,36 @@ interface Operands {
 }
 
 /** The result: blocks, then the queries that are left. `gradient` states the gradient of the blocks, for a function that will be differentiated. */
-export function attentionByBlocks(b: IrBuilder, op: Op, attend: Attend, gradient: boolean): Value {
-  const [q, k, v, mask = null] = op.operands as readonly [Value, Value, Value, Value?];
+export function attentionByBlocks(b: IrBuilder, { q, k, v, mask }: Operands, attend: Attend, gradient: boolean): Value {
   const count = blocksOf(rowsOf(q), rowsOf(k));
-  const plain = (rows: Value, masked: Value | null, first: Value | null): Value =>
-    b.one('matmul', [attend.weights(b, rows, masked, first), v], {});
-  if (count.value === 0) return plain(q, mask, null);
+  const plain = (to: IrBuilder, rows: Value, masked: Value | null, first: Value | null): Value => {
+    const p = attend.weights(to, rows, masked, first);
+    return to.one('matmul', [dropped(to, attend, p, first)[0], v], {});
+  };
+  if (count.value === 0) return plain(b, q, mask, null);
 
   const whole = mul(count, QUERIES);
   const part = (x: Value, from: Dim, to: Dim): Value => (variesByRow(x) ? slice(b, x, from, to) : x);
   const cut = (from: Dim, to: Dim) => ({ q: slice(b, q, from, to), mask: mask && part(mask, from, to) });
   const inBlocks: Operands = { k, v, ...cut(dim(0), whole) };
   const [y] = overBlocks(b, count, { q: inBlocks.q }, inBlocks.mask, (to, { rows, mask: masked, first }) => [
-    { rows: to.one('matmul', [attend.weights(to, rows['q']!, masked, first), v], {}), sum: null },
+    { rows: plain(to, rows['q']!, masked, first), sum: null },
   ]);
   const blocks = gradient ? withGradient(b, count, inBlocks, y!, attend) : y!;
   if (whole.key === rowsOf(q).key) return blocks;
   const left = cut(whole, rowsOf(q));
-  const after = plain(left.q, left.mask, b.one('size', [], { dim: whole }));
+  const after = plain(b, left.q, left.mask, b.one('size', [], { dim: whole }));
   return b.one('concat', [blocks, after], { axis: q.type.shape.length - 2 });
 }
 
+/** Weights after dropout, and what it multiplied them by. */
+function dropped(b: IrBuilder, { dropping }: Attend, p: Value, first: Value | null): readonly [Value, Value | null] {
+  const factor = dropping && dropping(b, p, first);
+  return [factor ? math(b).mul(p, factor) : p, factor];
+}
+
 /** Whole blocks of a sequence; none where it is short. */
-function blocksOf(queries: Dim, keys: Dim): Dim {
+export function blocksOf(queries: Dim, keys: Dim): Dim {
   const short = queries.value !== null && queries.value <= QUERIES;
   // The second is 0, or more than there are blocks.
   return short ? dim(0) : min(div(queries, QUERIES), mul(div(mul(queries, keys), LONG), queries));
@@ -65,14 +73,16 @@ function blocksOf(queries: Dim, keys: Dim): Dim {
 function withGradient(b: IrBuilder, count: Dim, { q, k, v, mask }: Operands, y: Value, attend: Attend): Value {
   const dy = value(y.type, 'dy');
   const inner = new IrBuilder(b.origin);
-  /** The cotangent of the masked scores of a block, and its weights. */
+  /** The cotangent of the masked scores of a block, and its weights after dropout. */
   const ofScores = (to: IrBuilder, { rows, mask: masked, first }: Rows): readonly [Value, Value] => {
     const m = math(to);
     const [dys, ys] = [rows['dy']!, rows['y']!];
     const p = attend.weights(to, rows['q']!, masked, first);
     // A row's sum of weights times their cotangents is that of its results times theirs.
     const row = m.sum(m.mul(dys, ys), [dys.type.shape.length - 1]);
-    return [m.mul(p, m.sub(to.one('matmul', [dys, v], { transpose_b: true }), row)), p];
+    const [after, factor] = dropped(to, attend, p, first);
+    const dafter = to.one('matmul', [dys, v], { transpose_b: true });
+    return [m.mul(p, m.sub(factor ? m.mul(dafter, factor) : dafter, row)), after];
   };
   const given = { q, dy, y };
   const turned = { transpose_a: true };

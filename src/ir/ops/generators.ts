@@ -10,8 +10,8 @@ import { defineOp } from './define.ts';
 import { eachIndex, single, wrap } from './pointwise.ts';
 import { fault, text } from './shapes.ts';
 
-const KEY: OperandSpec = { name: 'key', elem: ['u32'] };
-const keyFault = (key: TensorType, ctx: ShapeContext): ShapeFault | null => {
+export const KEY: OperandSpec = { name: 'key', elem: ['u32'] };
+export const keyFault = (key: TensorType, ctx: ShapeContext): ShapeFault | null => {
   const what = `a key is u32[2], not ${key.elem}${text(key.shape)}`;
   return key.shape.length === 1 && ctx.equal(key.shape[0]!, dim(2), what) ? null : fault(what, 0);
 };

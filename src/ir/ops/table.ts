@@ -1,4 +1,5 @@
 /** The op table: one row for each primitive, under the key that is its name in net IR and in `.net` source. */
+import { attentionOps } from './attention.ts';
 import { binaryOps } from './binary.ts';
 import { controlOps } from './control.ts';
 import { convOps } from './conv.ts';
@@ -22,6 +23,7 @@ export const OPS = {
   ...reduceOps,
   ...rowwiseOps,
   ...matmulOps,
+  ...attentionOps,
   ...convOps,
   ...poolOps,
   ...indexOps,
@@ -39,7 +41,7 @@ export const OP_GROUPS: readonly (readonly [title: string, rows: Readonly<Record
   ['Reductions', reduceOps],
   ['Whole rows', rowwiseOps],
   ['Losses', lossOps],
-  ['Matrix products', matmulOps],
+  ['Matrix products', { ...matmulOps, ...attentionOps }],
   ['Convolution', convOps],
   ['Pooling', poolOps],
   ['Indexing', indexOps],

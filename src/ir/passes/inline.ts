@@ -20,6 +20,7 @@ const HEAVY_OPS = 32;
 const CONTRACTIONS: ReadonlySet<string> = new Set([
   'matmul',
   'attention',
+  'attention_dropout',
   'conv2d',
   'conv2d_input_grad',
   'conv2d_weight_grad',

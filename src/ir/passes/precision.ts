@@ -12,6 +12,7 @@ type Half = 'f16' | 'bf16';
 const NARROW: ReadonlySet<string> = new Set([
   'matmul',
   'attention',
+  'attention_dropout',
   'conv2d',
   'conv2d_input_grad',
   'conv2d_weight_grad',
