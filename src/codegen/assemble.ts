@@ -21,7 +21,7 @@ import type {
 } from '../runtime/artifact.ts';
 import { formSuffix } from '../runtime/artifact.ts';
 import type { Target } from './call.ts';
-import { kernelKey } from './dedupe.ts';
+import { kernelKey, kernelOutline } from './dedupe.ts';
 import { indexRanges } from './indices.ts';
 import { isHalf } from './half.ts';
 import type { Kernel } from './kernel.ts';
@@ -62,7 +62,7 @@ export function assemble(
     format: 1,
     name: block.name,
     doc: block.doc,
-    hash: hashHex(`${JSON.stringify(shape, withoutLines)}\n${[...pool.keys].join('\n')}`),
+    hash: hashHex(JSON.stringify(shape, withoutLines), wasm.plain),
     hyper: block.hyper,
     ...shape,
     stateDict: block.stateDict,
@@ -166,27 +166,29 @@ function kernelEntries(sources: Sources): (k: Kernel) => KernelEntry {
 /** Equal kernels once, under names that are unique. */
 class KernelPool {
   readonly kernels: Kernel[] = [];
-  private readonly byKey = new Map<string, number>();
+  /** By what is cheap to tell of one: those that could be equal. Keys are made where there are several. */
+  private readonly alike = new Map<string, { readonly kernel: Kernel; readonly index: number; key?: string }[]>();
   private readonly byObject = new Map<Kernel, number>();
   private readonly names = new Map<string, number>();
 
-  get keys(): Iterable<string> {
-    return this.byKey.keys();
-  }
-
   indexOf(kernel: Kernel): number {
     let index = this.byObject.get(kernel);
-    if (index !== undefined) return index;
-    const key = kernelKey(kernel);
-    index = this.byKey.get(key);
-    if (index === undefined) {
-      index = this.kernels.length;
-      const uses = this.names.get(kernel.name) ?? 0;
-      this.names.set(kernel.name, uses + 1);
-      this.kernels.push(uses === 0 ? kernel : { ...kernel, name: `${kernel.name}_${uses + 1}` });
-      this.byKey.set(key, index);
-    }
-    this.byObject.set(kernel, index);
+    if (index === undefined) this.byObject.set(kernel, (index = this.place(kernel)));
+    return index;
+  }
+
+  private place(kernel: Kernel): number {
+    const outline = kernelOutline(kernel);
+    const alike = this.alike.get(outline);
+    const key = alike && kernelKey(kernel);
+    const equal = alike?.find((o) => (o.key ??= kernelKey(o.kernel)) === key);
+    if (equal) return equal.index;
+    const index = this.kernels.length;
+    if (alike) alike.push({ kernel, index, key: key! });
+    else this.alike.set(outline, [{ kernel, index }]);
+    const uses = this.names.get(kernel.name) ?? 0;
+    this.names.set(kernel.name, uses + 1);
+    this.kernels.push(uses === 0 ? kernel : { ...kernel, name: `${kernel.name}_${uses + 1}` });
     return index;
   }
 }

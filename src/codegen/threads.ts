@@ -65,14 +65,14 @@ export interface SharedKernel {
 
 /** null where threads cannot share it, or where it is known to be too small: below `from` statements. */
 export function shared(kernel: Kernel, from = WORTH_SHARING): SharedKernel | null {
-  if (!readsPart(kernel) && !hasIndependentLoops(kernel)) return null;
+  const divided = readsPart(kernel);
+  if (!divided && !hasIndependentLoops(kernel)) return null;
   const weight = weigh(kernel, from);
   if (weight.worth.k === 'const' && weight.worth.value === 0) return null;
-  return { weigh: weight, body: threadBody(kernel) };
+  return { weigh: weight, body: threadBody(kernel, divided) };
 }
 
-function threadBody(kernel: Kernel): readonly KStmt[] {
-  const divided = readsPart(kernel);
+function threadBody(kernel: Kernel, divided: boolean): readonly KStmt[] {
   const first = eq(read(PART), 0);
   const visit = (body: readonly KStmt[]): readonly KStmt[] =>
     body.flatMap((s): readonly KStmt[] => {

@@ -16,13 +16,18 @@ const BYTES = [...new Set([...FREQUENT, ...Array(256).keys()])];
 const SINGLE = ALPHABET.length - 2;
 
 export function bytesToText(bytes: Uint8Array): string {
-  const texts: string[] = [];
-  BYTES.forEach((byte, rank) => {
+  const ranks = new Uint8Array(256);
+  BYTES.forEach((byte, rank) => (ranks[byte] = rank));
+  const codes = Uint8Array.from(ALPHABET, (c) => c.charCodeAt(0));
+  const out = new Uint8Array(2 * bytes.length);
+  let length = 0;
+  for (let i = 0; i < bytes.length; i++) {
+    const rank = ranks[bytes[i]!]!;
     const over = rank - SINGLE;
-    const lead = SINGLE + Math.floor(over / ALPHABET.length);
-    texts[byte] = over < 0 ? ALPHABET[rank]! : ALPHABET[lead]! + ALPHABET[over % ALPHABET.length]!;
-  });
-  return Array.from(bytes, (byte) => texts[byte]).join('');
+    if (over >= 0) out[length++] = codes[over < codes.length ? SINGLE : SINGLE + 1]!;
+    out[length++] = codes[over < 0 ? rank : over % codes.length]!;
+  }
+  return new TextDecoder().decode(out.subarray(0, length));
 }
 
 export function textToBytes(text: string): Uint8Array {
