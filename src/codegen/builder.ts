@@ -131,6 +131,8 @@ export const neg = (a: KExpr): KExpr => un('neg', a);
 export function fma(a: Arg, b: Arg, c: KExpr): KExpr {
   return { k: 'fma', a: coerce(a, c.type), b: coerce(b, c.type), c, type: c.type };
 }
+/** Products of pairs of bf16, added to `c`. */
+export const dot = (a: KExpr, b: KExpr, c: KExpr): KExpr => ({ k: 'dot', a, b, c, type: c.type });
 export function select(cond: KExpr, a: Arg, b: Arg): KExpr {
   const [x, y] = pair(a, b);
   const lanes = Math.max(cond.type.lanes, x.type.lanes);

@@ -40,6 +40,8 @@ export interface Target {
   readonly registers: number;
   /** The engine makes one vector of two that lie side by side: register tiles are twice as wide, and sums are the same. */
   readonly paired?: true;
+  /** It has products of pairs of bf16. */
+  readonly dot?: true;
   /** `fma` is one rounding and as fast as a multiplication. */
   readonly fma: boolean;
   /** Of a GPU: what one kernel may ask for. */

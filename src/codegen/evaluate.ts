@@ -137,6 +137,10 @@ class Evaluation {
           round(elem, (this.options.fma === 'fused' ? x * b[i]! : round(elem, x * b[i]!)) + c[i]!),
         );
       }
+      case 'dot': {
+        const [a, b, c] = [this.expr(e.a), this.expr(e.b), this.expr(e.c)];
+        return c.map((x, i) => dotPair(a[i]!, b[i]!, x));
+      }
       case 'select': {
         const [c, a, b] = [this.expr(e.cond), this.expr(e.a), this.expr(e.b)];
         return c.map((x, i) => (x ? a[i]! : b[i]!));
@@ -273,6 +277,14 @@ function convert(from: KElem, to: KElem, a: number): number {
   if (Number.isNaN(a)) return 0;
   const [lo, hi] = to === 'u32' ? [0, 0xffffffff] : [-0x80000000, 0x7fffffff];
   return Math.min(Math.max(Math.trunc(a), lo), hi) + 0; // + 0: an integer has no -0
+}
+
+/** As kernel.ts defines `dot`: sums of exact products, in float64 and then rounded, which differs from once too seldom to be seen. */
+function dotPair(a: number, b: number, c: number): number {
+  const flush = (x: number): number => (Math.abs(x) < 2 ** -126 ? 0 * x : x);
+  const half = (word: number): number => flush(reinterpret('u32', 'f32', word & 0xffff0000));
+  const high = flush(Math.fround(half(a) * half(b) + flush(c)));
+  return flush(Math.fround(half(a << 16) * half(b << 16) + high));
 }
 
 function reinterpret(from: KElem, to: KElem, a: number): number {

@@ -78,6 +78,9 @@ export type KExpr =
   | { readonly k: 'un'; readonly op: UnOp; readonly a: KExpr; readonly type: KType }
   | { readonly k: 'bin'; readonly op: BinOp; readonly a: KExpr; readonly b: KExpr; readonly type: KType }
   | { readonly k: 'fma'; readonly a: KExpr; readonly b: KExpr; readonly c: KExpr; readonly type: KType } // a*b + c
+  // c + hi(a)*hi(b) + lo(a)*lo(b), where a word of u32 holds two bf16: as x86's vdpbf16ps, the higher half first, each sum rounded
+  // to nearest even, and denormals 0 wherever they occur. Of 16 lanes, on targets that have it (`Target.dot`).
+  | { readonly k: 'dot'; readonly a: KExpr; readonly b: KExpr; readonly c: KExpr; readonly type: KType }
   | { readonly k: 'select'; readonly cond: KExpr; readonly a: KExpr; readonly b: KExpr; readonly type: KType }
   | { readonly k: 'load'; readonly buf: KBuffer; readonly index: KExpr; readonly type: KType }
   | { readonly k: 'cast'; readonly a: KExpr; readonly type: KType } // by value; float to int truncates and saturates, NaN is 0

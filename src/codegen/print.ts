@@ -97,7 +97,8 @@ function printExpr(x: KExpr, n: Naming): string {
     case 'bin':
       return `${x.op}(${printExpr(x.a, n)}, ${printExpr(x.b, n)})`;
     case 'fma':
-      return `fma(${printExpr(x.a, n)}, ${printExpr(x.b, n)}, ${printExpr(x.c, n)})`;
+    case 'dot':
+      return `${x.k}(${printExpr(x.a, n)}, ${printExpr(x.b, n)}, ${printExpr(x.c, n)})`;
     case 'select':
       return `select(${printExpr(x.cond, n)}, ${printExpr(x.a, n)}, ${printExpr(x.b, n)})`;
     case 'load':

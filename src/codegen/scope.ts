@@ -50,6 +50,7 @@ export class Scope {
       case 'shuffle':
         return Math.max(this.depthOf(e.a), this.depthOf(e.b));
       case 'fma':
+      case 'dot':
         return Math.max(this.depthOf(e.a), this.depthOf(e.b), this.depthOf(e.c));
       case 'select':
         return Math.max(this.depthOf(e.cond), this.depthOf(e.a), this.depthOf(e.b));
@@ -88,7 +89,8 @@ export class Scope {
       case 'shuffle':
         return `shuffle(${this.key(e.a)},${this.key(e.b)},${e.lanes.join(' ')})`;
       case 'fma':
-        return `fma(${this.key(e.a)},${this.key(e.b)},${this.key(e.c)})`;
+      case 'dot':
+        return `${e.k}(${this.key(e.a)},${this.key(e.b)},${this.key(e.c)})`;
       case 'select':
         return `select(${this.key(e.cond)},${this.key(e.a)},${this.key(e.b)})`;
       case 'load':

@@ -17,6 +17,7 @@ export function operandsOf(e: KExpr): readonly KExpr[] {
     case 'shuffle':
       return [e.a, e.b];
     case 'fma':
+    case 'dot':
       return [e.a, e.b, e.c];
     case 'select':
       return [e.cond, e.a, e.b];

@@ -60,6 +60,8 @@ export interface Machine {
   readonly registers: number;
   /** It has fused multiply-add. */
   readonly fma: boolean;
+  /** It multiplies pairs of bf16 (AVX512_BF16). */
+  readonly dot?: true;
 }
 
 /** As `WebGpuCode`: initial values are drawn on the cpu. */

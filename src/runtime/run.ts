@@ -57,7 +57,8 @@ export async function runToBytes(model: Model, position: RunPosition): Promise<U
 
 /** Target, numeric features and program: what must agree for bit-identical numbers. */
 export function backendIdentity({ device, artifact }: Model): string {
-  const written = device.kind === 'native' && artifact.native ? `-x${artifact.native.machine.lanes}` : '';
+  const machine = device.kind === 'native' ? artifact.native?.machine : undefined;
+  const written = machine ? `-x${machine.lanes}${machine.dot ? '-bf16' : ''}` : '';
   return `${device.name}-${device.numerics}${written}/${artifact.hash}`;
 }
 

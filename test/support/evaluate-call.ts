@@ -17,8 +17,9 @@ export function evaluateCall(call: KernelCall, data: ReadonlyMap<Value, Memory>,
     const known = scratch.get(arg.scratch);
     if (known) return known;
     const size = D.evaluate(arg.scratch.bytes, new Map([...env, [THREADS, 1]])) / 4;
+    const elem = param.kind === 'buffer' ? param.elem : 'f32';
     const memory =
-      param.kind === 'buffer' && param.elem === 'i32' ? new Int32Array(size) : new Float32Array(size).fill(NaN);
+      elem === 'i32' ? new Int32Array(size) : elem === 'u32' ? new Uint32Array(size) : new Float32Array(size).fill(NaN);
     scratch.set(arg.scratch, memory);
     return memory;
   });

@@ -192,6 +192,21 @@ export const prelude = (lanes: Iterable<number>): string =>
     .map(vectors)
     .join('');
 
+/** Products of pairs of bf16: its own header names the instruction's types, which compilers do not agree on. */
+export const DOT = `#ifdef __AVX512BF16__
+#include <immintrin.h>
+FN f32x16 dot_f32x16(u32x16 a, u32x16 b, f32x16 c) { return (f32x16)_mm512_dpbf16_ps((__m512)c, (__m512bh)a, (__m512bh)b); }
+#else
+FN float flush_f32(float x) { return __builtin_fabsf(x) < 0x1p-126f ? __builtin_copysignf(0, x) : x; }
+FN float half_f32(uint32_t x) { return flush_f32(bits_f32(x & 0xffff0000u)); }
+FN float dot_f32(uint32_t a, uint32_t b, float c) {
+  c = flush_f32(__builtin_fmaf(half_f32(a), half_f32(b), flush_f32(c)));
+  return flush_f32(__builtin_fmaf(half_f32(a << 16), half_f32(b << 16), c));
+}
+FN f32x16 dot_f32x16(u32x16 a, u32x16 b, f32x16 c) { f32x16 r = {0}; for (int i = 0; i < 16; i++) r[i] = dot_f32(a[i], b[i], c[i]); return r; }
+#endif
+`;
+
 const WORDS: ReadonlySet<string> = new Set(
   (
     'alignas alignof asm auto bool break case char const constexpr continue default do double else enum extern false float ' +

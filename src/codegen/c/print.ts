@@ -10,7 +10,7 @@ import { Names } from '../names.ts';
 import { readsPart, shared, type SharedKernel } from '../threads.ts';
 import { arraysOf, walk } from '../walk.ts';
 import { indexVars } from './index-vars.ts';
-import { reservedInC, prelude } from './prelude.ts';
+import { DOT, prelude, reservedInC } from './prelude.ts';
 
 export interface COptions {
   /** The processor has fused multiply-add: `fma` rounds once. Otherwise it is a multiplication and an addition. */
@@ -55,15 +55,17 @@ export const prototype = (kernel: Kernel, name: string): string =>
 /** What the kernels' functions need. */
 export function preludeFor(kernels: readonly Kernel[]): string {
   const lanes = new Set<number>();
+  let pairs = false;
   for (const kernel of kernels)
     walk(
       kernel.body,
       () => {},
       (e) => {
         if (e.type.lanes > 1) lanes.add(e.type.lanes);
+        pairs ||= e.k === 'dot';
       },
     );
-  return prelude(lanes);
+  return pairs ? `${prelude(lanes)}${DOT}` : prelude(lanes);
 }
 
 const SCALAR: Record<KElem, string> = { f32: 'float', i32: 'int32_t', u32: 'uint32_t', bool: 'uint32_t' };
@@ -257,6 +259,8 @@ class CKernel {
       case 'fma':
         if (!this.options.fma) return `(${this.expr(e.a)} * ${this.expr(e.b)} + ${this.expr(e.c)})`;
         return `${lanes === 1 ? 'fmaf' : `fma_f32x${lanes}`}(${this.expr(e.a)}, ${this.expr(e.b)}, ${this.expr(e.c)})`;
+      case 'dot':
+        return `dot_f32x${lanes}(${this.expr(e.a)}, ${this.expr(e.b)}, ${this.expr(e.c)})`;
       case 'select':
         if (lanes > 1)
           return `select_${vectorName(e.type)}(${this.expr(e.cond)}, ${this.expr(e.a)}, ${this.expr(e.b)})`;

@@ -47,6 +47,8 @@ export class ExpressionPrinter {
         return this.binary(e);
       case 'fma':
         return this.fma(e);
+      case 'dot':
+        throw new Error('WebAssembly has no products of pairs of bf16');
       case 'select':
         return this.select(e);
       case 'load':

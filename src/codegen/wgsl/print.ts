@@ -220,6 +220,8 @@ class ShaderPrinter {
       }
       case 'fma':
         return `fma(${this.factors(e.a, e.b, e.c).join(', ')})`;
+      case 'dot':
+        throw new Error('WGSL has no products of pairs of bf16');
       case 'select':
         return `select(${this.expr(e.b)}, ${this.expr(e.a)}, ${this.expr(e.cond)})`;
       case 'load':

@@ -44,12 +44,7 @@ export class CallBuilder {
   }
 
   /** Memory that several kernels of one call share. */
-  shared(
-    name: string,
-    scratch: Scratch,
-    elem: StorageElem = 'f32',
-    access: KBuffer['access'] = 'readwrite',
-  ): KBuffer {
+  shared(name: string, scratch: Scratch, elem: StorageElem = 'f32', access: KBuffer['access'] = 'readwrite'): KBuffer {
     this.args.push({ kind: 'scratch', scratch });
     return this.k.buffer(name, elem, access);
   }

@@ -44,13 +44,15 @@ export interface Epilogue {
   readonly bind: (k: KernelBuilder, view: ResultView) => EmitTile;
 }
 
-/** Reads `lanes` consecutive elements of an operand as f32, from flat row-major index `index`. Never past the end. */
+/** Reads `lanes` consecutive elements of an operand as f32 (words as u32), from flat row-major index `index`. Never past the end. */
 export type ReadSource = (k: KernelBuilder, index: KExpr, lanes: number) => KExpr;
 
 export interface Source {
   readonly args: readonly CallArg[];
   /** Reading costs one load, so that reading an element again is cheaper than keeping a copy. */
   readonly plain: boolean;
+  /** Of a tensor of bf16: its memory as words of two that lie side by side, u32. An odd one at the end is not to be read so. */
+  readonly words?: Source;
   /** As in `Epilogue`: declares parameters, in the order of `args`. */
   readonly bind: (k: KernelBuilder) => ReadSource;
 }
@@ -60,6 +62,7 @@ export function sourceOf(arg: CallArg, elem: StorageElem = 'f32', name = 'x'): S
   return {
     args: [arg],
     plain: elem === 'f32',
+    ...(elem === 'bf16' && { words: sourceOf(arg, 'u32', name) }),
     bind: (k) => {
       const buf = k.buffer(name, elem);
       return (_k, index, lanes) => load(buf, index, lanes);

@@ -13,10 +13,13 @@ import { blockSize, gemm, packedBytes, partialBytes } from './gemm.ts';
 import type { MatmulSpec } from './matmul.ts';
 import { copiesFor, everybody, teamOver } from './team.ts';
 import { vectorProduct } from './matmul-vector.ts';
-import { packBlock, type Panels } from './matmul-pack.ts';
+import { inPairsOfRows, inRows, type InRows, packBlock, type Panels, type Turned } from './matmul-pack.ts';
 import { matmulView } from './matmul.ts';
 
-/** `prepared`: the second operand, one matrix, in panels already. */
+/**
+ * `prepared`: the second operand, one matrix, in panels already. `words`: both are bf16, and the depth is counted in words of two
+ * that neighbour along it. Where it lies side by side in memory the words are there, and their number is even.
+ */
 export function matmulGeneral(
   spec: MatmulSpec,
   a: Source,
@@ -25,23 +28,27 @@ export function matmulGeneral(
   t: Tiling,
   origins: readonly Origin[],
   prepared: Scratch | null = null,
+  words = false,
 ): KernelCall {
   const call = new CallBuilder();
   const { k } = call;
-  const readA = call.source(a);
-  const readB = call.source(b);
+  const readA = call.source(words && !spec.transposeA ? a.words! : a);
+  const readB = call.source(words && spec.transposeB ? b.words! : b);
   const m = call.size('m', spec.m);
   const n = call.size('n', spec.n);
-  const depth = call.size('depth', spec.k);
+  const steps = words ? wordsOf(spec.k) : spec.k;
+  const depth = call.size('depth', steps);
+  const elements = words && (spec.transposeA || !spec.transposeB) ? call.size('elements', spec.k) : depth;
+  const elem = words ? 'u32' : 'f32';
   const batch = spec.batch.map((d, i) => call.size(`batch${i}`, d));
-  const shallow = spec.k.value !== null && spec.k.value <= t.kc;
+  const shallow = steps.value !== null && steps.value <= t.kc;
   const copies = spec.batch.length === 0 ? 1 : copiesFor(D.product(spec.batch));
   const packed = prepared
     ? call.shared('packed', prepared, 'f32', 'read')
-    : call.scratch('packed', D.mul(copies, packedBytes(t, spec.n, spec.k)));
+    : call.scratch('packed', D.mul(copies, packedBytes(t, spec.n, steps)), elem);
   const partial = shallow ? null : call.scratch('partial', D.mul(copies, partialBytes(t)));
-  const directRows = a.plain && !spec.transposeA;
-  const packedRows = directRows ? null : call.scratch('rows', D.mul(copies, packedRowBytes(t, spec)));
+  const directRows = (a.plain || words) && !spec.transposeA;
+  const packedRows = directRows ? null : call.scratch('rows', D.mul(copies, packedRowBytes(t, spec.m, steps)), elem);
   const view = matmulView(spec);
   const emit = call.epilogue(epilogue, view);
 
@@ -53,25 +60,31 @@ export function matmulGeneral(
     const own = items?.own ?? i32(0);
     const ownRows = k.let(mul(own, blockSize(depth, t.kc, m, t.mc, t.mr)), 'own');
     k.for(items?.items.from ?? 0, items?.items.to ?? 1, 1, (item) => {
-      const originA = k.let(mul(offset(item, batch, spec.batchA), k.let(mul(m, depth))), 'a0');
-      const originB = k.let(mul(offset(item, batch, spec.batchB), k.let(mul(depth, n))), 'b0');
+      const originA = k.let(
+        mul(offset(item, batch, spec.batchA), k.let(mul(m, spec.transposeA ? elements : depth))),
+        'a0',
+      );
+      const originB = k.let(
+        mul(offset(item, batch, spec.batchB), k.let(mul(spec.transposeB ? depth : elements, n))),
+        'b0',
+      );
+      const rows = (read: ReadSource, origin: KExpr, width: KExpr): InRows =>
+        words ? inPairsOfRows(read, origin, width, elements) : inRows(read, origin, width);
       const rowsOf: Gemm['rowsOf'] = packedRows
-        ? (b2, rows, block) =>
+        ? (b2, some, block) =>
             packRows(
               b2,
               t,
-              spec.transposeA,
-              readA,
-              originA,
-              { m, depth },
+              spec.transposeA ? rows(readA, originA, m) : { read: readA, origin: originA, depth },
+              m,
               { to: packedRows, at: ownRows, team },
-              rows,
+              some,
               block,
             )
-        : (_k, rows, block) => (b2, row) => {
+        : (_k, some, block) => (b2, row) => {
             const last = b2.let(sub(m, 1), 'last');
             const starts = Array.from({ length: t.mr }, (_, r) =>
-              b2.let(add(add(originA, mul(min(add(add(rows.first, row), r), last), depth)), block.first), 'start'),
+              b2.let(add(add(originA, mul(min(add(add(some.first, row), r), last), depth)), block.first), 'start'),
             );
             return (r, p) => readA(b2, add(starts[r]!, p), 1);
           };
@@ -87,9 +100,7 @@ export function matmulGeneral(
               packBlock(
                 b2,
                 t,
-                spec.transposeB,
-                readB,
-                { origin: originB, n, depth },
+                spec.transposeB ? { read: readB, origin: originB, depth } : rows(readB, originB, n),
                 { to: packed, at, team },
                 cols,
                 block,
@@ -104,7 +115,7 @@ export function matmulGeneral(
     });
   };
   // One row, as in inference on one sample, is known only at run time: it gets loops of its own.
-  if (directRows && spec.m.value === null && batch.length === 0)
+  if (directRows && !words && spec.m.value === null && batch.length === 0)
     k.if(
       eq(m, 1),
       () => vectorProduct(k, spec.transposeB, t.lanes, { n, depth }, readA, readB, emit, everybody(k)),
@@ -133,17 +144,18 @@ export function offset(item: KExpr, batch: readonly KExpr[], varies: readonly bo
   return index;
 }
 
-const packedRowBytes = (t: Tiling, spec: MatmulSpec): D.Dim =>
-  D.mul(4, D.mul(D.min(t.kc, spec.k), D.min(t.mc, D.mul(t.mr, D.div(D.add(spec.m, t.mr - 1), t.mr)))));
+const packedRowBytes = (t: Tiling, m: D.Dim, depth: D.Dim): D.Dim =>
+  D.mul(4, D.mul(D.min(t.kc, depth), D.min(t.mc, D.mul(t.mr, D.div(D.add(m, t.mr - 1), t.mr)))));
+
+/** Words of two elements each. */
+export const wordsOf = (elements: D.Dim): D.Dim => D.div(D.add(elements, 1), 2);
 
 /** Copies a block of the first operand into panels of `mr` rows, k-major, and reads the tiles from there. */
 function packRows(
   k: KernelBuilder,
   t: Tiling,
-  transposed: boolean,
-  read: ReadSource,
-  origin: KExpr,
-  { m, depth }: { readonly m: KExpr; readonly depth: KExpr },
+  matrix: InRows | Turned,
+  m: KExpr,
   into: Panels,
   rows: Block,
   block: Block,
@@ -152,10 +164,13 @@ function packRows(
   k.for(range.from, range.to, t.mr, (ir) => {
     const panel = k.let(add(into.at, mul(ir, block.size)), 'panel');
     const row = k.let(add(rows.first, ir), 'row');
-    const index = (r: KExpr, p: KExpr): KExpr =>
-      transposed
-        ? add(add(origin, mul(add(block.first, p), m)), r)
-        : add(add(add(origin, mul(r, depth)), block.first), p);
+    const transposed = 'at' in matrix;
+    /** Rows from r and `c` more on. */
+    const read = (p: KExpr, r: KExpr, c: number, lanes: number): KExpr => {
+      const depth = add(block.first, p);
+      if ('at' in matrix) return matrix.read(k, depth, matrix.at(depth, r), c, lanes);
+      return matrix.read(k, k.let(add(add(add(matrix.origin, mul(r, matrix.depth)), block.first), p)), lanes);
+    };
     const at = (p: KExpr, r: number): KExpr => add(add(panel, mul(p, t.mr)), r);
     const whole = transposed ? Math.floor(t.mr / t.lanes) * t.lanes : 0;
     // A vector longer than the panel is wide: the next depth's overwrites what it wrote too much, and the last has none.
@@ -163,20 +178,18 @@ function packRows(
     const last = k.let(sub(m, 1), 'last');
     k.for(0, block.size, 1, (p) => {
       const scalars = (from: number): void => {
-        for (let r = from; r < t.mr; r++)
-          k.store(into.to, at(p, r), read(k, k.let(index(min(add(row, r), last), p)), 1));
+        for (let r = from; r < t.mr; r++) k.store(into.to, at(p, r), read(p, min(add(row, r), last), 0, 1));
       };
       if (spills) {
         const fits = and(ge(sub(rows.size, ir), t.lanes), lt(add(p, 1), block.size));
-        const vector = (): void => k.store(into.to, at(p, 0), read(k, k.let(index(row, p)), t.lanes));
+        const vector = (): void => k.store(into.to, at(p, 0), read(p, row, 0, t.lanes));
         return k.if(fits, vector, () => scalars(0));
       }
       if (whole === 0) return scalars(0);
       k.if(
         ge(sub(rows.size, ir), t.mr),
         () => {
-          for (let r = 0; r < whole; r += t.lanes)
-            k.store(into.to, at(p, r), read(k, k.let(add(index(row, p), r)), t.lanes));
+          for (let r = 0; r < whole; r += t.lanes) k.store(into.to, at(p, r), read(p, row, r, t.lanes));
           scalars(whole);
         },
         () => scalars(0),

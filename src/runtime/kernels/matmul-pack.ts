@@ -3,7 +3,7 @@
  * block at a time where it is used, or all of it by a kernel of its own, which a loop that does not change the operand runs once.
  */
 import type { KernelBuilder } from '../../codegen/builder.ts';
-import { add, div, f32, ge, i32, min, mul, ne, sub } from '../../codegen/builder.ts';
+import { add, bin, bitcast, div, f32, ge, i32, lt, min, mul, ne, select, sub, u32 } from '../../codegen/builder.ts';
 import type { KernelCall, Scratch } from '../../codegen/call.ts';
 import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
 import type { Origin } from '../../ir/ir.ts';
@@ -44,47 +44,64 @@ export function prepareColumns(
       k.for(0, depth, t.kc, (pc) => {
         const block: Block = { first: pc, size: k.let(min(t.kc, sub(depth, pc)), 'kc') };
         const at = k.let(panelStart(t, n, cols, block), 'at');
-        packBlock(k, t, spec.transposeB, read, { origin: i32(0), n, depth }, { to, at, team }, cols, block);
+        const matrix = spec.transposeB ? { read, origin: i32(0), depth } : inRows(read, i32(0), n);
+        packBlock(k, t, matrix, { to, at, team }, cols, block);
       });
     }),
   );
   return { call: { ...call.finish('pack', origins), prepares: true }, panels };
 }
 
-/** Where a matrix starts in its memory, and its sizes. */
-interface Matrix {
+/** A matrix with a row for each step of depth. */
+export interface InRows {
+  /** Where an element lies. */
+  readonly at: (p: KExpr, col: KExpr) => KExpr;
+  /** `lanes` elements of row p, from `c` after a place on. */
+  readonly read: (k: KernelBuilder, p: KExpr, place: KExpr, c: number | KExpr, lanes: number) => KExpr;
+}
+
+export const inRows = (read: ReadSource, origin: KExpr, width: KExpr): InRows => ({
+  at: (p, col) => add(add(origin, mul(p, width)), col),
+  read: (k, _p, place, c, lanes) => read(k, k.let(add(place, c)), lanes),
+});
+
+/** Of bf16, whose rows come in twos: words of the elements of both. After an odd last one follow zeros. */
+export const inPairsOfRows = (read: ReadSource, origin: KExpr, width: KExpr, depth: KExpr): InRows => ({
+  at: (p, col) => add(add(origin, mul(mul(p, 2), width)), col),
+  read: (k, p, place, c, lanes) => {
+    const both = k.let(lt(add(mul(p, 2), 1), depth), 'both');
+    const first = k.let(add(place, c));
+    const second = k.let(add(first, select(both, width, 0)));
+    const bits = (at: KExpr): KExpr => bitcast(read(k, at, lanes), 'u32');
+    const mask = k.let(select(both, u32(0xffff0000), u32(0)), 'mask');
+    return bin('or', bin('shr', bits(first), 16), bin('and', bits(second), mask));
+  },
+});
+
+/** One with a row for each column: depth lies side by side. */
+export interface Turned {
+  readonly read: ReadSource;
   readonly origin: KExpr;
-  readonly n: KExpr;
   readonly depth: KExpr;
 }
 
 export function packBlock(
   k: KernelBuilder,
   t: Tiling,
-  transposed: boolean,
-  read: ReadSource,
-  { origin, n, depth }: Matrix,
+  matrix: InRows | Turned,
   into: Panels,
   cols: Block,
   block: Block,
 ): void {
-  if (transposed) packTransposed(k, t, read, origin, depth, into, cols, block);
-  else packColumns(k, t, (p, j) => add(add(origin, mul(p, n)), j), read, into, cols, block);
+  if ('at' in matrix) packColumns(k, t, matrix, into, cols, block);
+  else packTransposed(k, t, matrix.read, matrix.origin, matrix.depth, into, cols, block);
 }
 
 /** Rows that are packed together: neighbouring panels share their cache lines, even where rows are a power of two apart. */
 const ROWS_AT_ONCE = 8;
 
 /** Packs columns that lie in rows: whole vectors are copied, the last panel is filled up with zeros. */
-function packColumns(
-  k: KernelBuilder,
-  t: Tiling,
-  index: (depth: KExpr, col: KExpr) => KExpr,
-  read: ReadSource,
-  into: Panels,
-  cols: Block,
-  block: Block,
-): void {
+function packColumns(k: KernelBuilder, t: Tiling, matrix: InRows, into: Panels, cols: Block, block: Block): void {
   const range = into.team.share(k, 0, block.size, ROWS_AT_ONCE);
   k.for(range.from, range.to, ROWS_AT_ONCE, (p0) => {
     const end = k.let(min(add(p0, ROWS_AT_ONCE), block.size), 'end');
@@ -93,14 +110,16 @@ function packColumns(
       const col = k.let(add(cols.first, jr), 'col');
       const left = k.let(sub(cols.size, jr), 'left');
       k.for(p0, end, 1, (p) => {
-        const from = k.let(index(add(block.first, p), col), 'from');
+        const depth = add(block.first, p);
+        const from = k.let(matrix.at(depth, col), 'from');
         const to = k.let(add(panel, mul(p, t.nr)), 'to');
         k.if(
           ge(left, t.nr),
           () => {
-            for (let c = 0; c < t.nr; c += t.lanes) k.store(into.to, add(to, c), read(k, k.let(add(from, c)), t.lanes));
+            for (let c = 0; c < t.nr; c += t.lanes)
+              k.store(into.to, add(to, c), matrix.read(k, depth, from, c, t.lanes));
           },
-          () => fillPartly(k, t, into.to, to, left, (c) => read(k, k.let(add(from, c)), 1)),
+          () => fillPartly(k, t, into.to, to, left, (c) => matrix.read(k, depth, from, c, 1)),
         );
       });
     });
@@ -117,7 +136,8 @@ function fillPartly(
 ): void {
   const end = k.let(min(left, t.nr), 'end');
   k.for(0, end, 1, (c) => k.store(into, add(to, c), value(c)));
-  k.for(end, t.nr, 1, (c) => k.store(into, add(to, c), f32(0)));
+  const zero = into.elem === 'u32' ? u32(0) : f32(0);
+  k.for(end, t.nr, 1, (c) => k.store(into, add(to, c), zero));
 }
 
 /** Packs columns that are contiguous along depth: squares of lanes x lanes are transposed in registers. */

@@ -7,7 +7,7 @@ import type { Origin, TensorType } from '../../ir/ir.ts';
 import type { Epilogue, ResultView, Source } from './epilogue.ts';
 import { tilings } from './gemm.ts';
 import { matmulOnGrid } from './gpu/matmul.ts';
-import { matmulGeneral } from './matmul-general.ts';
+import { matmulGeneral, wordsOf } from './matmul-general.ts';
 import { prepareColumns } from './matmul-pack.ts';
 import { matrixVector } from './matmul-vector.ts';
 
@@ -76,15 +76,25 @@ export function matmulCalls(
   if (spec.m.value === 1 && D.product(spec.batch).value === 1)
     return [matrixVector(spec, a, b, epilogue, target, origins)];
   const prepared = apart && spec.batch.length === 0;
-  return choose(
-    target,
-    `${matmulKey(spec)}${prepared ? ' prepared' : ''}`,
-    mapCandidates(tilings(target, spec.m, spec.k), (t) => () => {
-      if (!prepared) return [matmulGeneral(spec, a, b, epilogue, t, origins)];
-      const { call, panels } = prepareColumns(spec, b, t, origins);
-      return [call, matmulGeneral(spec, a, b, epilogue, t, origins, panels)];
-    }),
-  )();
+  const key = matmulKey(spec);
+  const [usual, ...others] = mapCandidates(tilings(target, spec.m, spec.k), (t) => () => {
+    if (!prepared) return [matmulGeneral(spec, a, b, epilogue, t, origins)];
+    const { call, panels } = prepareColumns(spec, b, t, origins);
+    return [call, matmulGeneral(spec, a, b, epilogue, t, origins, panels)];
+  });
+  if (prepared || !inWords(spec, a, b, target))
+    return choose(target, `${key}${prepared ? ' prepared' : ''}`, [usual, ...others])();
+  const [first, ...more] = tilings(target, spec.m, wordsOf(spec.k)).map(({ name, value: t }) => ({
+    name: `pairs ${name}`,
+    value: () => [matmulGeneral(spec, a, b, epilogue, t, origins, null, true)],
+  }));
+  return choose(target, `${key} of bf16`, [first!, ...more, usual])();
+}
+
+/** Both operands are bf16, the processor multiplies pairs of them, and no word is cut where the depth lies side by side. */
+function inWords({ k, transposeA, transposeB }: MatmulSpec, a: Source, b: Source, target: Target): boolean {
+  const even = D.mod(k, 2).value === 0;
+  return target.dot === true && a.words !== undefined && b.words !== undefined && (even || (transposeA && !transposeB));
 }
 
 /** `matmul nt 64x32x64 of 8`: the form, rows x columns x depth, and how many. */

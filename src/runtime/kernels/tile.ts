@@ -1,6 +1,6 @@
 /** Register tiles: accumulators, the rank-one update, and the way results leave for the epilogue. */
 import type { KernelBuilder } from '../../codegen/builder.ts';
-import { add, div, f32, fma, load, mul, splat } from '../../codegen/builder.ts';
+import { add, div, dot, f32, fma, load, mul, splat } from '../../codegen/builder.ts';
 import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
 import type { EmitTile } from './epilogue.ts';
 
@@ -14,7 +14,7 @@ export function each(acc: Accumulators, use: (v: Accumulator, row: number, vecto
   acc.forEach((row, r) => row.forEach((v, c) => use(v, r, c)));
 }
 
-/** One step of depth: a rank-one update of the register tile. */
+/** One step of depth: a rank-one update of the register tile; of words of two bf16, two steps. */
 export function multiplyAdd(
   k: KernelBuilder,
   acc: Accumulators,
@@ -25,7 +25,8 @@ export function multiplyAdd(
   const columns = acc[0]!.map((_, c) => k.let(b(c), 'b'));
   acc.forEach((row, r) => {
     const left = k.let(splat(a(r), lanes), 'a');
-    row.forEach((v, c) => k.set(v, fma(left, columns[c]!, v)));
+    const product = left.type.elem === 'u32' ? dot : fma;
+    row.forEach((v, c) => k.set(v, product(left, columns[c]!, v)));
   });
 }
 

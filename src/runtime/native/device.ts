@@ -28,5 +28,5 @@ export class NativeDevice extends HostDevice {
 }
 
 export function describe({ name, machine }: CCompiler): string {
-  return `C for this processor by ${name}: vectors of ${machine.lanes}${machine.fma ? ', fused multiply-add' : ''}`;
+  return `C for this processor by ${name}: vectors of ${machine.lanes}${machine.fma ? ', fused multiply-add' : ''}${machine.dot ? ', pairs of bf16' : ''}`;
 }

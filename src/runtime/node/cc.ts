@@ -48,7 +48,8 @@ async function probe(command: string): Promise<CCompiler | string> {
       ? [8, 16]
       : [4, has('__aarch64__') ? 32 : 16];
   const fma = has('__FMA__') || has('__aarch64__');
-  return { command, name, machine: { lanes, registers, fma }, identity: hash([command, text]) };
+  const dot = lanes === 16 && has('__AVX512BF16__') ? ({ dot: true } as const) : {};
+  return { command, name, machine: { lanes, registers, fma, ...dot }, identity: hash([command, text]) };
 }
 
 const hash = (parts: readonly string[]): string => {
