@@ -58,8 +58,16 @@ export class NativeExecutor extends HostExecutor {
       );
     }
     const { buildObject } = await import('../node/cc.ts');
-    const path = await buildObject(code, on.compiler, progress);
-    return new NativeExecutor(on, artifact, code, await cpuExecutor(artifact, cpuDevice()), load(on, path), options);
+    const host = await cpuExecutor(artifact, cpuDevice());
+    const built = (): Promise<string> => buildObject(code, on.compiler, progress);
+    const path = await built();
+    let library: Library;
+    try {
+      library = load(on, path);
+    } catch {
+      library = load(on, await built()); // another process pruned the cache between the two
+    }
+    return new NativeExecutor(on, artifact, code, host, library, options);
   }
 
   override run(name: string, binding: Binding, source: InputSource, instead?: ReadonlyMap<string, string>): Tensor[] {

@@ -5,12 +5,13 @@
 import type { Machine, NativeCode } from '../artifact.ts';
 import type { Progress } from '../backend.ts';
 import { DeviceError } from '../errors.ts';
+import { BUILDING, cacheFolder, prune, useObject } from './object-cache.ts';
 
 // Not imported: bundlers for the browser would look for these modules.
 const { execFile } = process.getBuiltinModule('node:child_process');
 const { createHash } = process.getBuiltinModule('node:crypto');
 const { access, mkdir, mkdtemp, readdir, rename, rm, writeFile } = process.getBuiltinModule('node:fs/promises');
-const { availableParallelism, homedir, platform } = process.getBuiltinModule('node:os');
+const { availableParallelism } = process.getBuiltinModule('node:os');
 const { join } = process.getBuiltinModule('node:path');
 const { promisify } = process.getBuiltinModule('node:util');
 
@@ -79,14 +80,6 @@ const LINK: readonly string[] = [
 const flagsFor = ({ machine }: CCompiler): readonly string[] =>
   machine.lanes === 16 ? [...FLAGS, '-mprefer-vector-width=512'] : FLAGS;
 
-/** `$NETWRIGHT_CACHE`, or where this system keeps what can be made again. */
-export function cacheFolder(): string {
-  const { NETWRIGHT_CACHE, XDG_CACHE_HOME, LOCALAPPDATA } = process.env;
-  if (NETWRIGHT_CACHE) return NETWRIGHT_CACHE;
-  if (platform() === 'darwin') return join(homedir(), 'Library', 'Caches', 'netwright');
-  return join(XDG_CACHE_HOME || LOCALAPPDATA || join(homedir(), '.cache'), 'netwright');
-}
-
 const objectPath = (code: NativeCode, compiler: CCompiler): string =>
   join(cacheFolder(), `${hash([compiler.identity, ...flagsFor(compiler), ...LINK, ...code.units]).slice(0, 40)}.so`);
 
@@ -106,9 +99,9 @@ export const anythingBuilt = (): Promise<boolean> =>
 /** Path of the shared object, compiled now where the cache has none. Throws DeviceError where the compiler refuses. */
 export async function buildObject(code: NativeCode, compiler: CCompiler, progress?: Progress): Promise<string> {
   const path = objectPath(code, compiler);
-  if (await isBuilt(code, compiler)) return path;
+  if (await useObject(path)) return path;
   await mkdir(cacheFolder(), { recursive: true });
-  const folder = await mkdtemp(join(cacheFolder(), 'build-'));
+  const folder = await mkdtemp(join(cacheFolder(), BUILDING));
   try {
     const total = code.units.length;
     let done = 0;
@@ -128,6 +121,7 @@ export async function buildObject(code: NativeCode, compiler: CCompiler, progres
     const objects = code.units.map((_, i) => join(folder, `unit${i}.o`));
     const made = join(folder, 'made.so');
     await cc(compiler, [...objects, '-o', made, ...LINK]);
+    await prune();
     await rename(made, path); // whole or not at all, whoever else builds it
     return path;
   } finally {
