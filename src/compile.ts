@@ -72,6 +72,8 @@ export interface CompileOptions {
   readonly share?: boolean;
   /** false leaves every op a kernel of its own: for tests of fusion. */
   readonly fuse?: boolean;
+  /** false keeps nothing that is made of parameters: for tests of what is prepared. */
+  readonly prepare?: boolean;
   /** From how many statements on threads share a kernel, instead of those worth it: for tests of threads. */
   readonly sharedFrom?: number;
 }

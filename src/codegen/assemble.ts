@@ -2,7 +2,7 @@
 import { isLibraryFile } from '../check/library.ts';
 import type { Elaborated, Instance, MethodInfo, ValueSpec } from '../check/elaborated.ts';
 import { Lines } from '../diagnostics/index.ts';
-import type { Entry, Programs } from '../ir/entry.ts';
+import { constantParams, type Entry, type Programs } from '../ir/entry.ts';
 import { hashHex } from '../ir/hash.ts';
 import type { Origin, TensorType } from '../ir/ir.ts';
 import type {
@@ -12,6 +12,7 @@ import type {
   MethodEntry,
   MethodForm,
   NativeCode,
+  Prepared,
   Program,
   Spec,
   TrainEntry,
@@ -44,7 +45,12 @@ export interface Sources {
 export interface AssembleOptions extends LinkOptions {
   /** From how many statements on threads share a kernel. */
   readonly sharedFrom?: number;
+  /** false: every call makes everything itself. What preparing is tested against. */
+  readonly prepare?: boolean;
 }
+
+const kept = (options: AssembleOptions): LinkOptions =>
+  options.prepare === false ? options : { ...options, constant: constantParams };
 
 export function assemble(
   programs: Programs,
@@ -54,7 +60,7 @@ export function assemble(
   options: AssembleOptions = {},
 ): { artifact: Artifact; kernels: readonly Kernel[] } {
   const { block } = programs;
-  const { pool, linked } = linkAll(programs, programs.entries, target, sources, options);
+  const { pool, linked, prepared } = linkAll(programs, programs.entries, target, sources, kept(options));
   const input = { kernels: pool.kernels, programs: linked };
   const wasm = printWasm(input, { sharedFrom: options.sharedFrom });
   const shape = { segments: programs.segments, tensors: programs.tensors, programs: linked };
@@ -71,6 +77,7 @@ export function assemble(
     train: trainEntry(programs),
     kernels: pool.kernels.map(kernelEntries(sources)),
     wasm,
+    prepared,
     ...others,
   };
   return { artifact, kernels: pool.kernels };
@@ -107,14 +114,14 @@ export function assembleNative(
   options: AssembleOptions = {},
 ): NativeCode {
   const entries = programs.entries.filter(runsEverywhere);
-  const { pool, linked } = linkAll(programs, entries, target, sources, options);
+  const { pool, linked, prepared } = linkAll(programs, entries, target, sources, kept(options));
   const { units, functions, declarations } = printUnits(
     { kernels: pool.kernels, programs: linked },
     { fma: machine.fma, ...(options.sharedFrom !== undefined && { sharedFrom: options.sharedFrom }) },
   );
   const entryOf = kernelEntries(sources);
   const kernels = pool.kernels.map((k, i) => ({ ...entryOf(k), declaration: declarations[i]! }));
-  return { machine, programs: linked, kernels, units, functions };
+  return { machine, programs: linked, prepared, kernels, units, functions };
 }
 
 /**
@@ -150,12 +157,12 @@ function linkAll(
   target: Target,
   sources: Sources,
   options: LinkOptions,
-): { pool: KernelPool; linked: Program[]; notes: readonly PlanNote[] } {
-  const lowered = lowerModule(programs.module, target);
+): { pool: KernelPool; linked: readonly Program[]; prepared: readonly Prepared[]; notes: readonly PlanNote[] } {
+  const lowered = lowerModule(programs.module, entries, target, options.constant ?? (() => []));
   const pool = new KernelPool();
   const all = { ...options, lineOf: lineNames(sources) };
-  const linked = entries.map((e) => link(e, programs.module.funcs.get(e.func)!, lowered, (k) => pool.indexOf(k), all));
-  return { pool, linked, notes: [...lowered.values()].flatMap((f) => f.notes) };
+  const { programs: linked, prepared } = link(entries, programs.module, lowered, (k) => pool.indexOf(k), all);
+  return { pool, linked, prepared, notes: [...lowered.values()].flatMap((f) => f.notes) };
 }
 
 function kernelEntries(sources: Sources): (k: Kernel) => KernelEntry {

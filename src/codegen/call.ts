@@ -17,14 +17,20 @@ export type CallArg =
   | { readonly kind: 'scratch'; readonly scratch: Scratch }
   | { readonly kind: 'size'; readonly size: Dim };
 
+/** How long an operand stays as it is: while the loop around runs, or from one run of the program to the next. */
+export type Lasting = 'loop' | 'always' | null;
+
 export interface KernelCall {
   readonly kernel: Kernel;
   readonly args: readonly CallArg[];
   /** Operands whose memory the kernel may reuse for a result of equal size: it reads each element before writing it. */
   readonly inPlace: readonly { readonly result: Value; readonly operand: Value }[];
   readonly origin: Origin;
-  /** It fills scratch from its operands, for the kernels after it: in a loop that does not change those it runs once, before. */
-  readonly prepares?: true;
+  /**
+   * It fills scratch from its operands, for the kernels after it: in a loop that does not change those it runs once, before. Where
+   * `rows`, those of a product, are one, nobody reads what it makes.
+   */
+  readonly prepares?: { readonly rows: Dim | null };
   /** Of the contraction that it computes, 2 per multiply-add. */
   readonly flops?: Dim;
   /** How it is planned, where a larger device would have it planned otherwise. */

@@ -1,10 +1,14 @@
-/** Links one program: flattens it, lets values share memory, and writes the result down as the runtime's data. */
+/**
+ * Links programs: flattens them, takes out what can be made beforehand, lets values share memory, and writes the result down as the
+ * runtime's data.
+ */
 import { add, dim, mul, type Dim } from '../ir/dim.ts';
 import type { Entry } from '../ir/entry.ts';
-import type { Func, Origin, TensorType } from '../ir/ir.ts';
+import type { DimCheck, Func, Module, Origin, TensorType } from '../ir/ir.ts';
 import { mergeChecks, symbolsOfTypes } from '../ir/symbols.ts';
 import type {
   BufferEntry,
+  Prepared,
   Program,
   ProgramInput,
   ProgramOutput,
@@ -17,6 +21,7 @@ import { apart, coalesce, type Home } from './link/coalesce.ts';
 import type { Buffer, FlatProgram, Instr, Place } from './link/flat.ts';
 import { flatten, samePlace, whole, type KernelIndex } from './link/flatten.ts';
 import { lifetimes, type Lifetime } from './link/lifetimes.ts';
+import { prepare, type Preparation, type Rest } from './link/prepare.ts';
 import type { Lowered } from './lowered.ts';
 import { sizeExpr } from './sizes.ts';
 
@@ -25,20 +30,46 @@ export interface LinkOptions {
   readonly share?: boolean;
   /** Names the line of an origin. Without it no call of a kernel says where it comes from. */
   readonly lineOf?: (o: Origin) => string;
+  /** By input of an entry: a segment that stays as it is, and what is made of it may be kept. Default: none. */
+  readonly constant?: (e: Entry) => readonly boolean[];
+}
+
+export interface Linked {
+  /** Those of the entries in their order, then those that prepare what they read. */
+  readonly programs: readonly Program[];
+  readonly prepared: readonly Prepared[];
 }
 
 export function link(
-  entry: Entry,
-  func: Func,
+  entries: readonly Entry[],
+  module: Module,
   lowered: ReadonlyMap<string, Lowered>,
   indexOf: KernelIndex,
   options: LinkOptions = {},
+): Linked {
+  const flats = entries.map((e) => flatten(e, lowered, indexOf));
+  const constants = entries.map(options.constant ?? (() => []));
+  const { rests, preparations } = prepare(
+    flats.map((flat, i) => ({ flat, constants: flat.inputs.filter((_, k) => constants[i]![k]) })),
+  );
+  const programs = entries.map((e, i) => linkOne(e, module.funcs.get(e.func)!, flats[i]!.checks, rests[i]!, options));
+  return {
+    programs: [...programs, ...preparations.map((p) => linkPreparation(p, options))],
+    prepared: preparations.map(({ name, bytes, from }) => ({ name, bytes, from })),
+  };
+}
+
+function linkOne(
+  entry: Entry,
+  func: Func,
+  checks: readonly DimCheck[],
+  { flat: own, prepared, homes }: Rest,
+  options: LinkOptions,
 ): Program {
-  const flat = flatten(entry, lowered, indexOf);
-  const out =
-    options.share === false
-      ? new Writer(apart(flat), flat, options.lineOf, true)
-      : new Writer(coalesce(flat), flat, options.lineOf, false);
+  const { lineOf, share } = options;
+  const flat = { ...own, buffers: [...own.buffers, ...prepared.map((p) => p.buffer)] };
+  const shared = share === false ? apart(flat) : coalesce(flat);
+  const out = new Writer(new Map([...shared, ...homes]), flat, lineOf, share === false);
   const steps = out.steps(flat.instrs);
   const params = func.body.params;
   return {
@@ -55,17 +86,37 @@ export function link(
         ? { ...role, spec: tensorSpec(func.body.results[i]!.type), buffer: at.buffer, offset }
         : { ...role, buffer: at.buffer, offset };
     }),
+    ...(prepared.length > 0 && {
+      prepared: prepared.map(({ name, rows }) => ({ name, ...(rows && { rows: sizeExpr(rows) }) })),
+    }),
     buffers: out.buffers(),
     slots: out.slots,
     steps,
     regions: out.regions,
-    checks: mergeChecks([flat.checks]).map((c) => ({
+    checks: mergeChecks([checks]).map((c) => ({
       kind: c.kind,
       left: sizeExpr(c.left),
       right: sizeExpr(c.right),
-      origin: options.lineOf?.(c.origin) ?? '',
+      origin: lineOf?.(c.origin) ?? '',
       message: c.message,
     })),
+  };
+}
+
+function linkPreparation({ name, flat, result }: Preparation, { lineOf }: LinkOptions): Program {
+  const out = new Writer(apart(flat), flat, lineOf, false);
+  const steps = out.steps(flat.instrs);
+  const numberOf = (b: Buffer): number => out.place(whole(b)).buffer;
+  return {
+    name,
+    symbols: [],
+    inputs: flat.inputs.map((b) => ({ role: 'segment', segment: b.segment!, buffer: numberOf(b) })),
+    outputs: [{ role: 'segment', segment: name, buffer: numberOf(result), offset: 0 }],
+    buffers: out.buffers(),
+    slots: out.slots,
+    steps,
+    regions: [],
+    checks: [],
   };
 }
 

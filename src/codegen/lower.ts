@@ -1,6 +1,8 @@
 /**
  * From fused net IR to kernel calls: each `fusion` op goes to the family that computes it, aliases and control flow keep
- * their place. Fusions that are equal up to names are lowered once per module.
+ * their place. Fusions that are equal up to names are lowered once per module. Where a program does not change its parameters,
+ * families are told which operands are made of them alone: laying out such an operand is then a call of its own, which need not
+ * be made again (codegen/link/prepare.ts).
  */
 import { elementwiseKernel } from '../runtime/kernels/elementwise.ts';
 import { contractionKernels } from '../runtime/kernels/contraction.ts';
@@ -19,24 +21,37 @@ import { sortKernel } from '../runtime/kernels/sort.ts';
 import { sortOnGrid } from '../runtime/kernels/gpu/sort.ts';
 import { scatterKernel, startOf } from '../runtime/kernels/scatter.ts';
 import { add, dim, product, type Dim } from '../ir/dim.ts';
+import type { Entry } from '../ir/entry.ts';
 import type { Func, Module, Op, Region, Value } from '../ir/ir.ts';
 import { size } from '../ir/ops/attrs.ts';
-import { type CallArg, type KernelCall, limitsOf, type Scratch, type Target } from './call.ts';
+import { type CallArg, type KernelCall, type Lasting, limitsOf, type Scratch, type Target } from './call.ts';
 import { smaller } from './fit.ts';
 import type { Kernel } from './kernel.ts';
+import { lasting, spread, variant } from './lasting.ts';
 import { placedOnto } from './stores.ts';
 import { fusionKey } from './fusion-key.ts';
 import { excessOf, excessText, LimitFault } from './limits.ts';
 import type { Lowered, LoweredBlock, LoweredItem, PlanNote } from './lowered.ts';
 
-/** All functions of a module. Throws LimitFault where a kernel asks for more than the device has, however it is planned. */
-export function lowerModule(module: Module, target: Target): ReadonlyMap<string, Lowered> {
-  const lowerer = new Lowerer(target);
-  return new Map([...module.funcs].map(([name, f]) => [name, lowerer.func(f)]));
+/**
+ * All that a module's programs run, by the name that calls have there: a function is there once for each set of its params that
+ * are `constant`. Throws LimitFault where a kernel asks for more than the device has, however it is planned.
+ */
+export function lowerModule(
+  module: Module,
+  entries: readonly Entry[],
+  target: Target,
+  constant: (e: Entry) => readonly boolean[],
+): ReadonlyMap<string, Lowered> {
+  const lowerer = new Lowerer(module, target);
+  for (const e of entries) lowerer.func(e.func, constant(e), e.func);
+  return lowerer.lowered;
 }
 
+/** One function that calls no other. */
 export function lowerFunc(func: Func, target: Target): Lowered {
-  return new Lowerer(target).func(func);
+  const lowerer = new Lowerer({ funcs: new Map([[func.name, func]]) }, target);
+  return lowerer.lowered.get(lowerer.func(func.name, []))!;
 }
 
 interface Body {
@@ -45,22 +60,40 @@ interface Body {
 }
 
 class Lowerer {
+  readonly lowered = new Map<string, Lowered>();
+  private readonly module: Module;
   private readonly target: Target;
   /** Of the function that is being lowered. */
   private notes: PlanNote[] = [];
+  private constants = new Set<Value>();
   private said = false;
   /** What the loop around makes anew in each iteration; null outside of loops, and where not every iteration comes by. */
   private changing: ReadonlySet<Value> | null = null;
   private readonly known = new Map<string, { readonly op: Op; readonly calls: readonly KernelCall[] }>();
 
-  constructor(target: Target) {
+  constructor(module: Module, target: Target) {
+    this.module = module;
     this.target = target;
   }
 
-  func(f: Func): Lowered {
+  /** Lowers a function where that has not been done for those constants, and gives its name. */
+  func(
+    func: string,
+    constant: readonly boolean[],
+    name = variant(
+      func,
+      constant.map((c) => (c ? 'always' : null)),
+    ),
+  ): string {
+    if (this.lowered.has(name)) return name;
+    const f = this.module.funcs.get(func)!;
+    const outer = { notes: this.notes, constants: this.constants };
     this.notes = [];
-    const body = this.block(f.body);
-    return { name: f.name, body, checks: f.checks, notes: this.notes, origin: f.origin };
+    this.constants = new Set(f.body.params.filter((_, i) => constant[i]));
+    const body = this.inside(null, () => this.block(f.body));
+    this.lowered.set(name, { name, body, checks: f.checks, notes: this.notes, origin: f.origin });
+    ({ notes: this.notes, constants: this.constants } = outer);
+    return name;
   }
 
   private block(r: Region): LoweredBlock {
@@ -73,7 +106,7 @@ class Lowerer {
     const { params, items, results } = this.inside(own, () => this.block(r));
     const steady = (item: LoweredItem): boolean =>
       item.kind === 'kernel' &&
-      item.call.prepares === true &&
+      item.call.prepares !== undefined &&
       item.call.args.every((a) => a.kind !== 'value' || !own.has(a.value));
     return {
       before: items.filter(steady),
@@ -90,6 +123,12 @@ class Lowerer {
   }
 
   private op(op: Op): readonly LoweredItem[] {
+    const items = this.items(op);
+    spread(op, this.constants);
+    return items;
+  }
+
+  private items(op: Op): readonly LoweredItem[] {
     const { operands, results, origin } = op;
     const [result] = results;
     switch (op.kind) {
@@ -112,7 +151,7 @@ class Lowerer {
         return [{ kind: 'pack', result: result!, parts, origin }];
       }
       case 'call':
-        return [{ kind: 'call', callee: String(op.attrs['callee']), operands, results, origin }];
+        return [{ kind: 'call', callee: this.callee(op), operands, results, origin }];
       case 'if': {
         const [then, otherwise] = op.regions.map((r) => this.inside(null, () => this.block(r)));
         return [{ kind: 'if', cond: operands[0]!, then: then!, else: otherwise!, results, origin }];
@@ -134,12 +173,24 @@ class Lowerer {
     }
   }
 
+  private callee(op: Op): string {
+    return this.func(
+      String(op.attrs['callee']),
+      op.operands.map((v) => this.constants.has(v)),
+    );
+  }
+
+  private lasts(v: Value): Lasting {
+    return lasting(v, this.constants, this.changing);
+  }
+
   private fusion(op: Op): readonly LoweredItem[] {
-    const { changing } = this;
-    const steady = (v: Value): boolean => changing !== null && !changing.has(v);
-    const key = changing ? [fusionKey(op), ...op.operands.map(steady)].join() : fusionKey(op);
+    const key = variant(
+      fusionKey(op),
+      op.operands.map((v) => this.lasts(v)),
+    );
     const known = this.known.get(key);
-    const calls = known ? rebind(known.calls, known.op, op) : kernelsOf(op, this.target, steady);
+    const calls = known ? rebind(known.calls, known.op, op) : kernelsOf(op, this.target, (v) => this.lasts(v));
     const parts = known || this.target.kind !== 'wgsl' ? null : this.parts(op, calls);
     if (parts) return this.instead(parts);
     for (const { kernel, replanned } of calls) if (replanned !== undefined) this.note(kernel, replanned);
@@ -175,8 +226,8 @@ class Lowerer {
   }
 }
 
-/** The kernels of one fusion. `steady`: operands that the loop around it does not change. */
-export function kernelsOf(op: Op, target: Target, steady: (v: Value) => boolean): readonly KernelCall[] {
+/** The kernels of one fusion. */
+export function kernelsOf(op: Op, target: Target, lasts: (v: Value) => Lasting): readonly KernelCall[] {
   const family = String(op.attrs['family']);
   const name = kernelName(op, family);
   const kernels = target.kind === 'wgsl' ? onGrid(family, op, name, target) : onCores(family, op, name, target);
@@ -186,7 +237,7 @@ export function kernelsOf(op: Op, target: Target, steady: (v: Value) => boolean)
     case 'conv2d':
     case 'conv2d_input_grad':
     case 'conv2d_weight_grad':
-      return contractionKernels(op, target, steady).map((c, i, all) =>
+      return contractionKernels(op, target, lasts).map((c, i, all) =>
         renamed(c, i === all.length - 1 ? name : `${name}_${c.kernel.name}`),
       );
     default:

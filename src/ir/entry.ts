@@ -24,6 +24,14 @@ export interface Entry {
   readonly func: string;
   readonly inputs: readonly EntryInput[];
   readonly outputs: readonly EntryOutput[];
+  /** A method as it is evaluated: parameters seldom change between two calls, so what is made of them alone may be kept. */
+  readonly infers?: true;
+}
+
+/** By parameter of an entry's function: its content stays as it is. None where keeping what is made of it would not pay. */
+export function constantParams({ infers, inputs, outputs }: Entry): readonly boolean[] {
+  const renewed = new Set(outputs.flatMap((o) => (o.role === 'segment' ? [o.segment] : [])));
+  return inputs.map((i) => infers === true && i.role === 'segment' && !renewed.has(i.segment));
 }
 
 /** Everything of one exported block, ready for the pipeline: `module` holds the entries' functions and what they call. */

@@ -91,11 +91,17 @@ class Assembly {
     return new Draft(this.block, this.arena, this.segments, this.funcs);
   }
 
-  private entry(name: string, d: Draft, results: readonly Value[], outputs: readonly EntryOutput[]): void {
+  private entry(
+    name: string,
+    d: Draft,
+    results: readonly Value[],
+    outputs: readonly EntryOutput[],
+    more: Pick<Entry, 'infers'> = {},
+  ): void {
     const func = `program.${name}`;
     const body = { params: d.params, ops: d.b.ops, results };
     this.funcs.set(func, { name: func, body, checks: [], origin: this.block.origin });
-    this.entries.push({ name, func, inputs: d.inputs, outputs });
+    this.entries.push({ name, func, inputs: d.inputs, outputs, ...more });
   }
 
   /** Draws every tensor under a key of its own path, so that no other tensor moves when one is added. */
@@ -124,6 +130,7 @@ class Assembly {
       d,
       [...values.slice(0, results.length), ...packed.values],
       [...results.map((r): EntryOutput => ({ role: 'result', name: r.name })), ...packed.outputs],
+      f === m.eval ? { infers: true } : {},
     );
   }
 

@@ -39,6 +39,8 @@ export interface Artifact {
    * under its name: (frame: i32) -> i32.
    */
   readonly wasm: WasmCode;
+  /** What its programs keep of what they make of parameters. */
+  readonly prepared: readonly Prepared[];
   /** The programs that run on a GPU; null where the block was not compiled for it. */
   readonly webgpu: WebGpuCode | null;
   /** The programs in C, for a shared object made by the system's compiler; null where the block was not compiled for it. */
@@ -68,6 +70,7 @@ export interface Machine {
 export interface NativeCode {
   readonly machine: Machine;
   readonly programs: readonly Program[];
+  readonly prepared: readonly Prepared[];
   /** `declaration`: the exported function, with `intptr_t` for what is an address. */
   readonly kernels: readonly (KernelEntry & { readonly declaration: string })[];
   /** Translation units in C; together they export a function for each program and each kernel. */
@@ -105,6 +108,14 @@ export interface Segment {
   readonly elem: Elem;
   /** Elements. */
   readonly length: number;
+}
+
+/** An arena of a target's own that a program of the same name fills from others: packed weights and the like. */
+export interface Prepared {
+  readonly name: string;
+  readonly bytes: number;
+  /** The segments that it is made of: when one of them has changed it must be made again. */
+  readonly from: readonly string[];
 }
 
 export interface TensorEntry {
@@ -183,6 +194,8 @@ export interface Program {
   readonly symbols: readonly string[];
   readonly inputs: readonly ProgramInput[];
   readonly outputs: readonly ProgramOutput[];
+  /** What has to be prepared before it runs; where `rows` is given, only if that is more than 1. */
+  readonly prepared?: readonly { readonly name: string; readonly rows?: SizeExpr }[];
   readonly buffers: readonly BufferEntry[];
   /** The frame that the driver reads: one i32 each. */
   readonly slots: readonly Slot[];

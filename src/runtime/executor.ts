@@ -8,8 +8,8 @@ import {
   THREADS,
   type Artifact,
   type KernelEntry,
+  type Prepared,
   type Program,
-  type Segment,
 } from './artifact.ts';
 import type { Executor, ExecutorOptions, InputSource } from './backend.ts';
 import type { CpuDevice, HostDevice } from './device.ts';
@@ -17,6 +17,7 @@ import { widthOf } from './elem.ts';
 import { wasmFor } from './fma.ts';
 import { endless, whileLimit } from './loops.ts';
 import { aligned, checkSizes, plan, type Plan } from './plan.ts';
+import { Preparations, type Seen } from './prepared.ts';
 import { evaluateSize, type Binding } from './sizes.ts';
 import { runStepwise } from './stepwise.ts';
 import type { Storage } from './storage.ts';
@@ -34,12 +35,21 @@ interface Bound {
   readonly outputs: ResultStorage[];
   /** The program's own memory for inputs and outputs. */
   readonly regions: ReadonlyMap<number, { at: number; bytes: number }>;
+  seen: Seen | null;
 }
+
+const NO_SIZES: Binding = new Map();
+
+const segmentBytes = ({ segments }: Artifact, name: string): number => {
+  const { length, elem } = segments.find((s) => s.name === name)!;
+  return length * widthOf(elem);
+};
 
 /** Compiled programs and kernels. */
 export interface HostCode {
   readonly programs: readonly Program[];
   readonly kernels: readonly KernelEntry[];
+  readonly prepared: readonly Prepared[];
   /** How many threads may share a kernel. */
   readonly threads: number;
   /** Takes the address of a frame. Gives 0, or 1 and the number of the `while` that did not end. */
@@ -56,7 +66,8 @@ export class HostExecutor implements Executor {
   private readonly limit: number;
   private readonly artifact: Artifact;
   private readonly code: HostCode;
-  private readonly segments = new Map<string, { at: number; info: Segment }>();
+  private readonly segments = new Map<string, { at: number; bytes: number }>();
+  private readonly preparations: Preparations;
   private readonly programs: ReadonlyMap<string, Program>;
   private readonly bound = new Map<string, Bound>();
   /** Bytes of the device's memory that are this model's, by address. */
@@ -70,6 +81,7 @@ export class HostExecutor implements Executor {
     this.device = on;
     this.code = code;
     this.programs = new Map(code.programs.map((p) => [p.name, p]));
+    this.preparations = new Preparations(code.prepared);
     REGISTRY.register(this, { on, owned: this.owned, release: code.release });
   }
 
@@ -87,8 +99,8 @@ export class HostExecutor implements Executor {
   segment(name: string): number {
     let s = this.segments.get(name);
     if (!s) {
-      const info = this.artifact.segments.find((x) => x.name === name)!;
-      s = { at: this.alloc(info.length * widthOf(info.elem)), info };
+      const bytes = this.preparations.bytesOf(name) ?? segmentBytes(this.artifact, name);
+      s = { at: this.alloc(bytes), bytes };
       this.segments.set(name, s);
     }
     return s.at;
@@ -100,7 +112,10 @@ export class HostExecutor implements Executor {
 
   /** Gives all segments back: their content is gone. */
   private forget(): void {
-    for (const s of this.segments.values()) this.release(s.at);
+    for (const [name, s] of this.segments) {
+      this.preparations.changed(name);
+      this.release(s.at);
+    }
     this.segments.clear();
   }
 
@@ -127,22 +142,31 @@ export class HostExecutor implements Executor {
   /** Runs a program that fills segments, hands their content over and forgets it: initial values for another device. */
   drain(name: string, source: InputSource, take: (segment: string, bytes: Uint8Array) => void): void {
     this.run(name, new Map(), source);
-    for (const [segment, { at, info }] of this.segments)
-      take(segment, this.device.memory.bytes(at, info.length * widthOf(info.elem)));
+    for (const [segment, { at, bytes }] of this.segments) take(segment, this.device.memory.bytes(at, bytes));
     this.forget();
   }
 
   /** Runs a program and gives a tensor for each of its results. */
   run(name: string, binding: Binding, source: InputSource, instead?: ReadonlyMap<string, string>): Tensor[] {
     const program = this.program(name);
-    const bound = this.bind(program, binding);
+    let bound = this.bind(program, binding);
+    const prepare = (own: string): void => void this.run(own, NO_SIZES, source, instead);
+    const seen = this.preparations.ensure(program, binding, instead, bound.seen, prepare);
+    if (seen !== bound.seen) {
+      bound = this.bind(program, binding); // what was prepared has a place among the bindings, too
+      bound.seen = seen;
+    }
     const { memory } = this.device;
     // Results of the previous run that are still held move out before their memory is written again.
     for (const r of bound.outputs) r.retire();
     const workspace = this.device.workspace(bound.plan.workspace);
     const addresses = program.buffers.map((b, i) => {
       if (b.kind === 'temp') return workspace + bound.plan.offsets[i]!;
-      if (b.kind === 'segment') return this.segment(instead?.get(b.segment!) ?? b.segment!);
+      if (b.kind === 'segment') {
+        const segment = instead?.get(b.segment!) ?? b.segment!;
+        const unread = program.prepared !== undefined && !this.segments.has(segment) && this.preparations.has(segment);
+        return unread ? workspace : this.segment(segment);
+      }
       return bound.regions.get(i)!.at;
     });
     for (const input of program.inputs) {
@@ -157,6 +181,7 @@ export class HostExecutor implements Executor {
       }
     }
     this.writeFrame(program, bound, addresses, binding);
+    for (const o of program.outputs) if (o.role === 'segment') this.preparations.changed(o.segment);
     const stopped = this.enter(program, bound.frame, binding);
     if (stopped > 0) throw endless(program, stopped - 1, this.limit);
     let next = 0;
@@ -205,6 +230,7 @@ export class HostExecutor implements Executor {
       addresses: new Float64Array(program.buffers.length).fill(-1),
       outputs: [],
       regions,
+      seen: null,
     };
     const words = memory.frame(frame, program.slots.length);
     program.slots.forEach((s, i) => {
@@ -236,9 +262,13 @@ export class HostExecutor implements Executor {
       visible: true,
       fetch: async (at, length) => memory.bytes(base() + at, length).slice(),
       read: (at, length) => memory.bytes(base() + at, length),
-      live: () => memory.bytes(base(), bytes),
+      live: () => {
+        this.preparations.changed(segment);
+        return memory.bytes(base(), bytes);
+      },
       write: (at, data) => {
         if (at + data.length > bytes) throw new RangeError('write past the end of a parameter');
+        this.preparations.changed(segment);
         memory.bytes(base() + at, data.length).set(data);
       },
       // A call that is given a parameter copies it: the program may update the arena while it reads its argument.
@@ -265,11 +295,12 @@ export async function cpuExecutor(
   const { exports } = await WebAssembly.instantiate(module, { env: { memory, ...(sharing ?? ONE_THREAD) } });
   const found = <F>(name: string): F => exports[name] as F;
   if (hands) found<WebAssembly.Global>('threads').value = threads;
-  const { programs, kernels } = artifact;
+  const { programs, kernels, prepared } = artifact;
   const kernel: HostCode['kernel'] = (i) => found(kernelExport(i));
   const code: HostCode = {
     programs,
     kernels,
+    prepared,
     threads: hands ? threads : 1,
     program: found,
     kernel,

@@ -1,8 +1,8 @@
 /** What there is to measure in the programs of a block: every key for which its families choose, with an op that asks for it. */
-import type { Target } from '../codegen/call.ts';
+import type { KernelCall, Lasting, Target } from '../codegen/call.ts';
+import { lasting, spread, variant } from '../codegen/lasting.ts';
 import { kernelsOf } from '../codegen/lower.ts';
-import type { Programs } from '../ir/entry.ts';
-import type { KernelCall } from '../codegen/call.ts';
+import { constantParams, type Programs } from '../ir/entry.ts';
 import type { Op, Region, Value } from '../ir/ir.ts';
 
 export interface Question {
@@ -19,30 +19,42 @@ export interface Question {
 export function questionsOf({ module, entries }: Programs, target: Target, wanted: ReadonlySet<string>): Question[] {
   const found = new Map<string, Question>();
   const seen = new Set<string>();
-  const func = (name: string): void => {
-    if (seen.has(name)) return;
-    seen.add(name);
-    region(module.funcs.get(name)!.body);
+  const func = (name: string, constant: readonly Lasting[]): void => {
+    const key = variant(name, constant);
+    if (seen.has(key)) return;
+    seen.add(key);
+    const { body } = module.funcs.get(name)!;
+    region(body, new Set(body.params.filter((_, i) => constant[i])));
   };
   /** `changing`: what the loop around makes anew in each iteration, as in lowering. */
-  const region = (r: Region, changing: ReadonlySet<Value> | null = null): void => {
+  const region = (r: Region, constants: Set<Value>, changing: ReadonlySet<Value> | null = null): void => {
     for (const op of r.ops) {
-      if (op.kind === 'call') func(String(op.attrs['callee']));
-      else if (op.kind === 'fusion') ask(op, (v) => changing !== null && !changing.has(v));
-      else for (const inner of op.regions) region(inner, op.kind === 'if' ? null : madeIn(inner));
+      if (op.kind === 'call')
+        func(
+          String(op.attrs['callee']),
+          op.operands.map((v) => lasting(v, constants, null)),
+        );
+      else if (op.kind === 'fusion') ask(op, (v) => lasting(v, constants, changing));
+      else for (const inner of op.regions) region(inner, constants, op.kind === 'if' ? null : madeIn(inner));
+      spread(op, constants);
     }
   };
-  const ask = (op: Op, steady: (v: Value) => boolean): void => {
+  const ask = (op: Op, lasts: (v: Value) => Lasting): void => {
     const choices = (key: string, names: readonly string[]): null => {
       if (found.has(key) || names.length < 2) return null;
       const kernels = (name: string): readonly KernelCall[] =>
-        kernelsOf(op, { ...target, choices: (k) => (k === key ? name : null) }, steady);
+        kernelsOf(op, { ...target, choices: (k) => (k === key ? name : null) }, lasts);
       found.set(key, { key, names, op, kernels });
       return null;
     };
-    kernelsOf(op, { ...target, choices }, steady);
+    kernelsOf(op, { ...target, choices }, lasts);
   };
-  for (const e of entries) if (wanted.has(e.name)) func(e.func);
+  for (const e of entries)
+    if (wanted.has(e.name))
+      func(
+        e.func,
+        constantParams(e).map((c) => (c ? 'always' : null)),
+      );
   return [...found.values()];
 }
 

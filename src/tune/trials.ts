@@ -39,7 +39,7 @@ export function trialsOf(
   const entries = pool.kernels.map((k) => ({ name: k.name, origins: [] }));
   const own = machine && printUnits(code, { fma: machine.fma });
   const native = own && {
-    ...{ machine, programs, units: own.units, functions: own.functions },
+    ...{ machine, programs, prepared: [], units: own.units, functions: own.functions },
     kernels: entries.map((e, i) => ({ ...e, declaration: own.declarations[i]! })),
   };
   const artifact: Artifact = {
@@ -56,6 +56,7 @@ export function trialsOf(
 const EMPTY: Omit<Artifact, 'segments' | 'programs' | 'kernels' | 'wasm' | 'native'> = {
   ...{ format: 1, name: 'tune', doc: '', hash: '', hyper: {}, tensors: [], stateDict: [], methods: [], train: null },
   tree: { name: '', path: '', id: 0, type: '', kind: 'block', doc: '', hyper: {}, children: [], own: [] },
+  prepared: [],
   webgpu: null,
 };
 
@@ -108,7 +109,8 @@ function trial(name: string, { op }: Question, calls: readonly KernelCall[], poo
     ({ role: 'segment', segment: memory.place(v, role, i) }) as const;
   const entry: Entry = { name, func: name, inputs: params.map(segment('in')), outputs: results.map(segment('out')) };
   const func = { name, body: { params, ops: [op], results }, checks: [], origin };
-  const program = link(entry, func, new Map([[name, lowered]]), (k) => pool.indexOf(k));
+  const module = { funcs: new Map([[name, func]]) };
+  const program = link([entry], module, new Map([[name, lowered]]), (k) => pool.indexOf(k)).programs[0]!;
   // What makes operands ready runs once, as it does before a loop.
   const ready = calls.filter((c) => c.prepares).length;
   const count = program.slots.length;

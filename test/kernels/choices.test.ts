@@ -3,11 +3,11 @@ import test from 'ava';
 import type { Target } from '../../src/codegen/call.ts';
 import { choose, type Candidates } from '../../src/codegen/choose.ts';
 import { kernelKey } from '../../src/codegen/dedupe.ts';
-import { lowerModule } from '../../src/codegen/lower.ts';
+import { lowerFunc } from '../../src/codegen/lower.ts';
 import { nativeTarget, PAIRED_WASM, WASM } from '../../src/codegen/targets.ts';
 import { printWasm } from '../../src/codegen/wasm/print.ts';
 import { interpret } from '../../src/ir/interpret.ts';
-import type { Attrs, Module } from '../../src/ir/ir.ts';
+import type { Attrs, Func, Module } from '../../src/ir/ir.ts';
 import { ndarray, sizeOf } from '../../src/ir/ndarray.ts';
 import { decompose } from '../../src/ir/passes/decompose.ts';
 import { fuse } from '../../src/ir/passes/fuse.ts';
@@ -81,13 +81,15 @@ const SHAPES: readonly Shape[] = [
   ...convolutions({ channels: [8, 6], size: [10, 12], kernel: [5, 5], groups: 2 }),
 ];
 
+const first = (module: Module): Func => [...module.funcs.values()][0]!;
+
 function namesOf(module: Module, target: Target): readonly string[] {
   const asked = new Map<string, readonly string[]>();
   const choices = (key: string, names: readonly string[]): null => {
     asked.set(key, names);
     return null;
   };
-  lowerModule(fuse(module, target, {}), { ...target, choices });
+  lowerFunc(first(fuse(module, target, {})), { ...target, choices });
   if (asked.size !== 1) throw new Error(`one op asked for ${asked.size} choices`);
   return [...asked.values()][0]!;
 }
@@ -151,8 +153,8 @@ test('names of one key differ, and so do the kernels they stand for', (t) => {
       const names = namesOf(module, target);
       t.is(new Set(names).size, names.length);
       const kernels = names.map((name) =>
-        [...lowerModule(module, { ...target, choices: () => name }).values()][0]!.body.items
-          .map((i) => (i.kind === 'kernel' ? kernelKey(i.call.kernel) : ''))
+        lowerFunc(first(module), { ...target, choices: () => name })
+          .body.items.map((i) => (i.kind === 'kernel' ? kernelKey(i.call.kernel) : ''))
           .join(),
       );
       t.is(new Set(kernels).size, kernels.length, `${s.kind}: ${names.join(', ')}`);

@@ -4,7 +4,7 @@
  */
 import test from 'ava';
 import type { Memory } from '../../src/codegen/evaluate.ts';
-import { lowerModule } from '../../src/codegen/lower.ts';
+import { lowerFunc } from '../../src/codegen/lower.ts';
 import { nativeTarget } from '../../src/codegen/targets.ts';
 import { interpret } from '../../src/ir/interpret.ts';
 import type { Module } from '../../src/ir/ir.ts';
@@ -60,7 +60,7 @@ function waysOf(module: Module): readonly string[] {
     ways = names;
     return null;
   };
-  lowerModule(fuse(module, target, {}), { ...target, choices });
+  lowerFunc([...fuse(module, target, {}).funcs.values()][0]!, { ...target, choices });
   return ways;
 }
 
@@ -92,7 +92,7 @@ test('where both operands are bf16 pairs come first, and where no word is cut', 
 test('kernel IR says what is summed, and in which order', (t) => {
   for (const p of PRODUCTS.filter((q) => q.sizes[2] < 100)) {
     const func = [...fuse(decompose(moduleOf(p)), target, {}).funcs.values()][0]!;
-    const [item] = [...lowerModule({ funcs: new Map([['main', func]]) }, target).values()][0]!.body.items;
+    const [item] = lowerFunc(func, target).body.items;
     if (item?.kind !== 'kernel') throw new Error('no kernel');
     const inputs = inputsOf(p);
     const data = new Map<(typeof func.body.params)[number], Memory>();

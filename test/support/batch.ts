@@ -3,14 +3,12 @@ import { kernelKey } from '../../src/codegen/dedupe.ts';
 import type { Target } from '../../src/codegen/call.ts';
 import type { Choices } from '../../src/codegen/choose.ts';
 import type { Kernel } from '../../src/codegen/kernel.ts';
-import { link } from '../../src/codegen/link.ts';
-import { lowerModule } from '../../src/codegen/lower.ts';
 import type { Func, Module } from '../../src/ir/ir.ts';
 import type { NdArray } from '../../src/ir/ndarray.ts';
 import { fuse } from '../../src/ir/passes/fuse.ts';
 import type { Artifact, Program } from '../../src/runtime/artifact.ts';
 import type { Executor } from '../../src/runtime/backend.ts';
-import { entryOf, runProgram, segmentsOf, type Roles } from './run-linked.ts';
+import { entryOf, linkAlone, runProgram, segmentsOf, type Roles } from './run-linked.ts';
 
 export interface Member {
   run(inputs: readonly NdArray[]): Promise<NdArray[]>;
@@ -47,7 +45,7 @@ export class Batch {
     const func: Func = fused.funcs.get(name)!;
     const own = `f${this.programs.length}`;
     const roles = options.roles ?? {};
-    const program = link(entryOf(name, func, roles), func, lowerModule(fused, target), (k) => this.indexOf(k));
+    const program = linkAlone(entryOf(name, func, roles), fused, target, (k) => this.indexOf(k));
     this.programs.push({ ...program, name: own });
     this.segments.push(...segmentsOf(func, roles));
     return { run: async (inputs) => runProgram(await (this.executor ??= this.build(this)), own, func, roles, inputs) };

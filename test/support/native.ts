@@ -24,7 +24,7 @@ export async function nativeBatch(wanted?: Machine, threads?: number): Promise<B
   const machine = wanted ?? (await thisMachine()) ?? { lanes: 8, registers: 16, fma: true };
   const options = { fma: machine.fma, ...(threads !== undefined && { sharedFrom: 0 }) };
   return new Batch(nativeTarget(machine), async ({ kernels, programs, segments }) => {
-    const native = { machine, programs, kernels: [], ...printUnits({ kernels, programs }, options) };
+    const native = { machine, programs, prepared: [], kernels: [], ...printUnits({ kernels, programs }, options) };
     return createExecutor({ ...bareArtifact('batch'), segments, native }, await device('native'), { threads });
   });
 }

@@ -1,6 +1,7 @@
 /** Takes net IR through fusion, kernels, the linker and the executor: what a compiled program does, without the front end. */
 import { webGpuKernel } from '../../src/codegen/assemble.ts';
 import { link } from '../../src/codegen/link.ts';
+import type { Target } from '../../src/codegen/call.ts';
 import { lowerModule } from '../../src/codegen/lower.ts';
 import type { Kernel } from '../../src/codegen/kernel.ts';
 import { WASM, WGSL } from '../../src/codegen/targets.ts';
@@ -39,7 +40,7 @@ export function linkFunc(module: Module, name: string, roles: Roles = {}, option
   const fused = fuse(module, target, { merge: options.merge ?? true });
   const func = fused.funcs.get(name)!;
   const kernels: Kernel[] = [];
-  const program = link(entryOf(name, func, roles), func, lowerModule(fused, target), (k) => {
+  const program = linkAlone(entryOf(name, func, roles), fused, target, (k) => {
     kernels.push({ ...k, name: `${k.name}_${kernels.length}` });
     return kernels.length - 1;
   });
@@ -60,6 +61,12 @@ export function linkFunc(module: Module, name: string, roles: Roles = {}, option
   return { program, run: (inputs) => run(artifact, func, roles, inputs) };
 }
 
+/** One program of a module, as it is without anything prepared. */
+export function linkAlone(entry: Entry, module: Module, target: Target, indexOf: (k: Kernel) => number): Program {
+  const lowered = lowerModule(module, [entry], target, () => []);
+  return link([entry], module, lowered, indexOf).programs[0]!;
+}
+
 /** An artifact with nothing in it. */
 export function bareArtifact(name: string): Artifact {
   return {
@@ -73,6 +80,7 @@ export function bareArtifact(name: string): Artifact {
     stateDict: [],
     tree: { name: '', path: '', id: 0, type: name, kind: 'block', doc: '', hyper: {}, children: [], own: [] },
     methods: [],
+    prepared: [],
     programs: [],
     train: null,
     kernels: [],

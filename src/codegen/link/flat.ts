@@ -4,7 +4,6 @@ import type { Origin } from '../../ir/ir.ts';
 
 /** Memory of one value (or of the parts of a pack). Bytes may depend on the program's symbols. */
 export interface Buffer {
-  readonly id: number;
   readonly bytes: Dim;
   /** Whose memory it is: the caller's (`input`, `output`), an arena's, or the program's own. */
   kind: 'input' | 'output' | 'segment' | 'temp';
@@ -43,14 +42,20 @@ export interface Place {
   readonly bytes: Dim;
 }
 
+export type KernelAccess = 'read' | 'write' | 'readwrite';
+
 export type Instr =
   | {
       readonly kind: 'kernel';
       readonly time: number;
       readonly kernel: number;
       readonly args: readonly (Place | Dim)[];
+      /** What it does to each of them that is a place. */
+      readonly access: readonly (KernelAccess | null)[];
       readonly origin: Origin;
       readonly flops: Dim;
+      /** See KernelCall. */
+      readonly rows: Dim | null;
     }
   | { readonly kind: 'copy'; readonly time: number; readonly from: Place; readonly to: Place }
   | {

@@ -106,7 +106,7 @@ class Flattener {
   }
 
   private buffer(bytes: Dim, kind: Buffer['kind'], segment: string | null = null): Buffer {
-    const b: Buffer = { id: this.buffers.length, bytes, kind, segment, accesses: [] };
+    const b: Buffer = { bytes, kind, segment, accesses: [] };
     this.buffers.push(b);
     return b;
   }
@@ -213,11 +213,12 @@ class Flattener {
       return p;
     };
     const args = call.args.map(arg);
-    args.forEach((a, i) => {
+    const access = args.map((a, i) => {
       const param = call.kernel.params[i]!;
-      if (!('buffer' in a) || param.kind !== 'buffer') return;
+      if (!('buffer' in a) || param.kind !== 'buffer') return null;
       if (param.access !== 'write') this.touch(a, false, this.time);
       if (param.access !== 'read') this.touch(a, true, this.time);
+      return param.access;
     });
     for (const pair of call.inPlace) {
       this.inPlace.push({
@@ -227,8 +228,10 @@ class Flattener {
       });
     }
     const flops = substitute(call.flops ?? dim(0), scope.env);
+    const rows = call.prepares?.rows ? substitute(call.prepares.rows, scope.env) : null;
     const kernel = this.indexOf(call.kernel);
-    this.instrs.push({ kind: 'kernel', time: this.time++, kernel, args, origin: call.origin, flops });
+    const { origin } = call;
+    this.instrs.push({ kind: 'kernel', time: this.time++, kernel, args, access, origin, flops, rows });
   }
 
   /** Runs `body` into an instruction list and a region of their own. */

@@ -1,7 +1,7 @@
 /** Fused contractions: hands matmul and conv2d their operands, and the elementwise work on their results as an epilogue. */
 import * as K from '../../codegen/builder.ts';
 import type { KernelBuilder } from '../../codegen/builder.ts';
-import type { CallArg, KernelCall, Target } from '../../codegen/call.ts';
+import type { CallArg, KernelCall, Lasting, Target } from '../../codegen/call.ts';
 import type { Coord } from '../../codegen/coord.ts';
 import { consecutive, ORIGIN, uniform } from '../../codegen/coord.ts';
 import { RegionEmitter, type RegionIO } from '../../codegen/expr.ts';
@@ -21,19 +21,23 @@ import { originsOf, storeAt } from './region.ts';
 
 const CORES: ReadonlySet<string> = new Set(['matmul', 'conv2d', 'conv2d_input_grad', 'conv2d_weight_grad']);
 
-/** The kernels of a fusion around a contraction. `steady`: its operands that the loop around it does not change. */
+/** The kernels of a fusion around a contraction. */
 export function contractionKernels(
   op: Op,
   target: Target,
-  steady: (v: Value) => boolean = () => false,
+  lasting: (v: Value) => Lasting = () => null,
 ): readonly KernelCall[] {
   const region = op.regions[0]!;
   const core = region.ops.find((o) => CORES.has(o.kind))!;
   const [x, y] = core.operands.map((v) => op.operands[region.params.indexOf(v)]!) as [Value, Value];
-  const left = sourceOf({ kind: 'value', value: x }, x.type.elem, 'a');
-  const right = sourceOf({ kind: 'value', value: y }, y.type.elem, 'b');
+  const source = (value: Value, name: string): Source => ({
+    ...sourceOf({ kind: 'value', value }, value.type.elem, name),
+    lasts: lasting(value),
+  });
+  const left = source(x, 'a');
+  const right = source(y, 'b');
   const epilogue = epilogueOf(op, region, core, target);
-  const calls = callsOf(core, x, y, left, right, epilogue, target, originsOf(op), steady(y));
+  const calls = callsOf(core, x, y, left, right, epilogue, target, originsOf(op));
   // The first that does not make ready multiplies; where there is another it adds parts.
   const main = calls.findIndex((c) => !c.prepares);
   return calls.map((c, i) => (i === main ? { ...c, flops: flopsOf(core) } : c));
@@ -64,12 +68,11 @@ function callsOf(
   epilogue: Epilogue,
   target: Target,
   origins: ReturnType<typeof originsOf>,
-  apart: boolean,
 ): readonly KernelCall[] {
   const out = core.results[0]!.type;
   if (core.kind === 'matmul') {
     const spec = matmulSpec(x.type, y.type, core.attrs['transpose_a'] === true, core.attrs['transpose_b'] === true);
-    return matmulCalls(spec, left, right, epilogue, target, origins, apart);
+    return matmulCalls(spec, left, right, epilogue, target, origins);
   }
   const attrs = {
     stride: ints2(core.attrs, 'stride'),

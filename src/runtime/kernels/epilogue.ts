@@ -5,7 +5,7 @@
  */
 import type { KernelBuilder } from '../../codegen/builder.ts';
 import { load } from '../../codegen/builder.ts';
-import type { CallArg } from '../../codegen/call.ts';
+import type { CallArg, Lasting } from '../../codegen/call.ts';
 import type { KExpr, StorageElem } from '../../codegen/kernel.ts';
 import type { Dim } from '../../ir/dim.ts';
 
@@ -53,6 +53,8 @@ export interface Source {
   readonly plain: boolean;
   /** Of a tensor of bf16: its memory as words of two that lie side by side, u32. An odd one at the end is not to be read so. */
   readonly words?: Source;
+  /** How long what it reads stays as it is: laying it out is then a call of its own, which is made less often. */
+  readonly lasts?: Lasting;
   /** As in `Epilogue`: declares parameters, in the order of `args`. */
   readonly bind: (k: KernelBuilder) => ReadSource;
 }

@@ -113,6 +113,8 @@ export interface Gemm {
    */
   readonly pack: ((k: KernelBuilder, at: KExpr, cols: Block, depth: Block) => void) | null;
   readonly packed: KBuffer;
+  /** `rowsOf` writes what others read. */
+  readonly packsRows: boolean;
   /** Holds partial sums, mc * nc; null where shallow. */
   readonly partial: KBuffer | null;
   readonly batch: KExpr;
@@ -152,7 +154,9 @@ export function gemm(k: KernelBuilder, t: Tiling, g: Gemm): void {
         if (pack) k.if(g.shallow ? eq(ic, 0) : or(eq(ic, 0), gt(g.depth, t.kc)), () => pack(k, ownPanels, cols, depth));
         const panels = pack ? ownPanels : k.let(panelStart(t, g.cols, cols, depth), 'panels');
         const rowsOf = g.rowsOf(k, rows, depth);
-        g.team.meet(k);
+        // Partial sums stay with one thread from block to block of depth, but not from one block of results to the next.
+        const meets = pack !== null || g.packsRows || !g.shallow;
+        if (meets) g.team.meet(k);
         const tile = (jr: KExpr, from: KExpr, to: KExpr): void => {
           const panel = k.let(add(panels, mul(jr, depth.size)), 'panel');
           k.for(from, to, t.mr, (ir) => {
@@ -198,7 +202,7 @@ export function gemm(k: KernelBuilder, t: Tiling, g: Gemm): void {
           });
         };
         shareTiles(k, t, g.team, rows.size, cols.size, tile);
-        g.team.meet(k);
+        if (meets) g.team.meet(k);
       });
     });
   });

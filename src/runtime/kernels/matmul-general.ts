@@ -106,6 +106,7 @@ export function matmulGeneral(
                 block,
               ),
         packed,
+        packsRows: packedRows !== null,
         partial,
         batch: item,
         emit,
@@ -114,8 +115,7 @@ export function matmulGeneral(
       });
     });
   };
-  // One row, as in inference on one sample, is known only at run time: it gets loops of its own.
-  if (directRows && !words && spec.m.value === null && batch.length === 0)
+  if (!words && maySkipPanels(spec, a))
     k.if(
       eq(m, 1),
       () => vectorProduct(k, spec.transposeB, t.lanes, { n, depth }, readA, readB, emit, everybody(k)),
@@ -127,6 +127,10 @@ export function matmulGeneral(
 }
 
 const one: KExpr = { k: 'const', value: 1, type: { elem: 'i32', lanes: 1 } };
+
+/** One row, as in inference on one sample, is known only at run time: it gets loops of its own, which read the matrix as it lies. */
+export const maySkipPanels = (s: MatmulSpec, a: Source): boolean =>
+  a.plain && !s.transposeA && s.m.value === null && s.batch.length === 0;
 
 /** Which matrix of an operand belongs to batch item `item`. */
 export function offset(item: KExpr, batch: readonly KExpr[], varies: readonly boolean[]): KExpr {

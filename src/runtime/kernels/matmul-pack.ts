@@ -22,23 +22,27 @@ export interface Panels {
   readonly team: Together;
 }
 
-/** A matrix in panels, and the kernel that fills them. One row is multiplied without panels: then there is nothing to do. */
+/**
+ * A matrix in panels, and the kernel that fills them: nothing to do where there is one row and `skipsOne`. What is packed for
+ * several runs of a program does not know the rows: whoever runs it looks at them.
+ */
 export function prepareColumns(
   spec: MatmulSpec,
   b: Source,
   t: Tiling,
+  skipsOne: boolean,
   origins: readonly Origin[],
 ): { readonly call: KernelCall; readonly panels: Scratch } {
   const call = new CallBuilder();
   const { k } = call;
   const read = call.source(b);
-  const m = call.size('m', spec.m);
+  const m = skipsOne && b.lasts === 'loop' ? call.size('m', spec.m) : null;
   const n = call.size('n', spec.n);
   const depth = call.size('depth', spec.k);
   const panels: Scratch = { kind: 'scratch', bytes: preparedBytes(t, spec.n, spec.k) };
-  const to = call.shared('packed', panels);
+  const to = call.shared('packed', panels, 'f32', 'write');
   const team = everybody(k);
-  k.if(ne(m, 1), () =>
+  const pack = (): void =>
     k.for(0, n, t.nc, (jc) => {
       const cols: Block = { first: jc, size: k.let(min(t.nc, sub(n, jc)), 'nc') };
       k.for(0, depth, t.kc, (pc) => {
@@ -47,9 +51,10 @@ export function prepareColumns(
         const matrix = spec.transposeB ? { read, origin: i32(0), depth } : inRows(read, i32(0), n);
         packBlock(k, t, matrix, { to, at, team }, cols, block);
       });
-    }),
-  );
-  return { call: { ...call.finish('pack', origins), prepares: true }, panels };
+    });
+  if (m) k.if(ne(m, 1), pack);
+  else pack();
+  return { call: { ...call.finish('pack', origins), prepares: { rows: skipsOne ? spec.m : null } }, panels };
 }
 
 /** A matrix with a row for each step of depth. */

@@ -7,7 +7,7 @@ import type { Origin, TensorType } from '../../ir/ir.ts';
 import type { Epilogue, ResultView, Source } from './epilogue.ts';
 import { tilings } from './gemm.ts';
 import { matmulOnGrid } from './gpu/matmul.ts';
-import { matmulGeneral, wordsOf } from './matmul-general.ts';
+import { matmulGeneral, maySkipPanels, wordsOf } from './matmul-general.ts';
 import { prepareColumns } from './matmul-pack.ts';
 import { matrixVector } from './matmul-vector.ts';
 
@@ -59,10 +59,7 @@ function fold(s: MatmulSpec): MatmulSpec {
 
 export const matmulView = (s: MatmulSpec): ResultView => ({ batch: D.product(s.batch), rows: s.m, cols: s.n });
 
-/**
- * Kernels for `a` times `b`; `origins` are the lines it computes, the main one first. `apart`: what can be made ready of `b`
- * alone is a kernel of its own.
- */
+/** Kernels for `a` times `b`; `origins` are the lines it computes, the main one first. */
 export function matmulCalls(
   spec: MatmulSpec,
   a: Source,
@@ -70,19 +67,19 @@ export function matmulCalls(
   epilogue: Epilogue,
   target: Target,
   origins: readonly Origin[],
-  apart = false,
 ): KernelCall[] {
   if (target.kind === 'wgsl') return matmulOnGrid(spec, a, b, epilogue, limitsOf(target), origins);
   if (spec.m.value === 1 && D.product(spec.batch).value === 1)
     return [matrixVector(spec, a, b, epilogue, target, origins)];
-  const prepared = apart && spec.batch.length === 0;
+  const prepared = Boolean(b.lasts) && spec.batch.length === 0;
   const key = matmulKey(spec);
   const [usual, ...others] = mapCandidates(tilings(target, spec.m, spec.k), (t) => () => {
     if (!prepared) return [matmulGeneral(spec, a, b, epilogue, t, origins)];
-    const { call, panels } = prepareColumns(spec, b, t, origins);
+    const { call, panels } = prepareColumns(spec, b, t, maySkipPanels(spec, a), origins);
     return [call, matmulGeneral(spec, a, b, epilogue, t, origins, panels)];
   });
-  if (prepared || !inWords(spec, a, b, target))
+  // Whether an operand lasts must not change a bit.
+  if (!inWords(spec, a, b, target))
     return choose(target, `${key}${prepared ? ' prepared' : ''}`, [usual, ...others])();
   const [first, ...more] = tilings(target, spec.m, wordsOf(spec.k)).map(({ name, value: t }) => ({
     name: `pairs ${name}`,

@@ -22,7 +22,7 @@ export class NativeExecutor extends HostExecutor {
     options: ExecutorOptions,
   ) {
     const threads = Math.min(options.threads ?? on.threads, MOST_THREADS);
-    const { programs, kernels } = code;
+    const { programs, kernels, prepared } = code;
     const functions = new Map(programs.map((p, i) => [p.name, library(`int ${code.functions[i]}(intptr_t, int)`)]));
     // Only profiles call kernels on their own.
     const called = new Map<number, CFunction>();
@@ -37,6 +37,7 @@ export class NativeExecutor extends HostExecutor {
       {
         programs,
         kernels,
+        prepared,
         threads,
         program: (name) => {
           const f = functions.get(name)!;
