@@ -2,9 +2,9 @@
  * Places a program's own buffers in one block of memory for one binding of its sizes. Deterministic: larger buffers first,
  * each at the lowest offset that is free during its whole life (greedy by size, as in Pisarchyk & Lee 2020).
  */
-import type { BufferEntry, Program, SizeExpr } from './artifact.ts';
+import type { Artifact, BufferEntry, Program, SizeExpr } from './artifact.ts';
 import { ShapeError } from './errors.ts';
-import { evaluateSize, sizeText, type Binding } from './sizes.ts';
+import { evaluateSize, isBound, sizeText, type Binding } from './sizes.ts';
 
 /** Bytes; a cache line, and enough for every vector width. */
 export const ALIGN = 64;
@@ -72,6 +72,13 @@ function insert(placed: Range[], r: Range): void {
 /** Bytes of the working memory for those sizes; null where a size is not given. */
 export function plannedBytes(program: Program, binding: Binding): number | null {
   return program.symbols.every((s) => binding.has(s)) ? plan(program, binding).workspace : null;
+}
+
+/** Bytes of the prepared segments that a program reads; those that it may read, where a size is not given. */
+export function keptBytes({ programs, prepared }: Artifact, program: string, binding: Binding): number {
+  const uses = programs.find((p) => p.name === program)?.prepared ?? [];
+  const read = uses.filter(({ rows = 2 }) => !isBound(rows, binding) || evaluateSize(rows, binding) > 1);
+  return read.reduce((n, { name }) => n + prepared.find((p) => p.name === name)!.bytes, 0);
 }
 
 /** Throws ShapeError for sizes that the compiler left to be compared when they are known. */

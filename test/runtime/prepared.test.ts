@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { apply, compile, loadRun, runToBytes, tensor, type Tensor } from '../../src/index.ts';
 import type { HostDevice } from '../../src/runtime/device.ts';
+import { keptBytes } from '../../src/runtime/plan.ts';
 import { thisMachine, type Model } from '../../src/runtime/index.ts';
 import { onNative } from '../support/native.ts';
 
@@ -165,4 +166,16 @@ test('a model that only trains has no memory for it', async (t) => {
   for (const m of await pair('cpu')) taken(m); // the device's workspace is there now
   const [kept, plain] = await pair('cpu');
   t.is(taken(kept), taken(plain));
+});
+
+test('what is kept is counted', async (t) => {
+  const [kept, plain] = await pair('cpu');
+  const bytes = (m: Model, method: string, rows: number): number =>
+    keptBytes(m.artifact, method, new Map([['B', rows]]));
+  // Panels of 8 columns; the scaled weight is there as it is, too, and the scale of each of 24 channels.
+  const weights = 4 * (8 * 24 + 24 * 8 + 24 * 8 + 24 * 8 + 8 * 8);
+  t.is(bytes(kept, 'forward', 5), weights + 4 * 24 * 8 + 128);
+  t.is(bytes(kept, 'counted', 5), 4 * 8 * 8);
+  t.is(bytes(kept, 'counted', 1), 0);
+  t.is(bytes(plain, 'forward', 5), 0);
 });

@@ -11,7 +11,7 @@ import { controlRows, programsOn, renderControl } from '../summary/control.ts';
 import { peakOf, renderPeak } from '../summary/peak.ts';
 import { layerCosts } from '../summary/cost.ts';
 import { bytesText, flopsText, grouped, renderSummary, summaryRows, totals } from '../summary/table.ts';
-import { plannedBytes } from '../../runtime/plan.ts';
+import { keptBytes, plannedBytes } from '../../runtime/plan.ts';
 import type { Binding } from '../../runtime/sizes.ts';
 import { dispatchCount } from '../../runtime/webgpu/schedule.ts';
 
@@ -77,6 +77,7 @@ export function summaryCommand(): Command {
         const step = artifact.programs.find((p) => p.name === (artifact.train ? 'train_step' : options.method));
         const names = artifact.kernels.map((k) => k.name);
         const peak = options.peak && step ? peakOf(step, names, sizes) : null;
+        const prepared = keptBytes(artifact, options.method, sizes);
         if (options.json) {
           const all = {
             block: block.name,
@@ -86,6 +87,7 @@ export function summaryCommand(): Command {
             planned,
             withoutCheckpoints: kept,
             dispatches,
+            prepared,
             control,
             peak,
           };
@@ -104,6 +106,7 @@ export function summaryCommand(): Command {
           [`FLOPs of ${options.method}`, flopsText(sum.flops)],
           [`working memory of ${options.method}`, `${work(options.method)} in ${steps(options.method)} steps`],
         ];
+        if (prepared > 0) lines.push([`kept by ${options.method} between calls`, bytesText(prepared)]);
         if (artifact.train)
           lines.push(['working memory of train_step', `${work('train_step')} in ${steps('train_step')} steps`]);
         if (kept !== undefined) lines.push(['without its checkpoints', bytesText(kept)]);
