@@ -11,8 +11,6 @@ import { elaborate } from '../../src/check/index.ts';
 import { printUnits } from '../../src/codegen/c/program.ts';
 import { kernelKey } from '../../src/codegen/dedupe.ts';
 import type { Kernel } from '../../src/codegen/kernel.ts';
-import { link } from '../../src/codegen/link.ts';
-import { lowerModule } from '../../src/codegen/lower.ts';
 import { nativeTarget } from '../../src/codegen/targets.ts';
 import type { OpenProject } from '../../src/compile.ts';
 import type { StaticValue } from '../../src/check/elaborated.ts';
@@ -24,7 +22,7 @@ import { buildPrograms } from '../../src/ir/programs.ts';
 import { THREADS, type Elem, type Machine, type Program, type Segment, type Slot } from '../../src/runtime/artifact.ts';
 import { widthOf } from '../../src/runtime/elem.ts';
 import { evaluateSize, type Binding } from '../../src/runtime/sizes.ts';
-import { entryOf } from './run-linked.ts';
+import { entryOf, linkAlone } from './run-linked.ts';
 
 const exec = promisify(execFile);
 
@@ -57,9 +55,8 @@ export class NativeDriver {
     const target = nativeTarget(this.machine);
     const block = elaborate(open.project, open.exports[0]!, hyper, open.bag)!;
     const made = runPipeline(buildPrograms(prepareMethods(block, target)), target);
-    const lowered = lowerModule(made.module, target);
     const entries = made.entries.filter((e) => wanted(e.name));
-    const programs = entries.map((e) => link(e, made.module.funcs.get(e.func)!, lowered, (k) => this.indexOf(k)));
+    const programs = entries.map((e) => linkAlone(e, made.module, target, (k) => this.indexOf(k)));
     const dims = new Map(programs.flatMap((p) => p.symbols).map((s) => [s, size(s)]));
     this.members.push({ name, programs, segments: made.segments, dims });
   }
@@ -69,8 +66,7 @@ export class NativeDriver {
     const target = nativeTarget(this.machine);
     const fused = fuse(decompose(module), target);
     const func = fused.funcs.get('main')!;
-    const lowered = lowerModule(fused, target);
-    const program = link(entryOf('main', func, {}), func, lowered, (k) => this.indexOf(k));
+    const program = linkAlone(entryOf('main', func, {}), fused, target, (k) => this.indexOf(k));
     this.members.push({ name, programs: [program], segments: [], dims: new Map() });
   }
 
