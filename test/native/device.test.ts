@@ -109,3 +109,17 @@ run('kernels called one by one for a profile compute the same', async (t) => {
   await profile.stop();
   t.true(profile.rows().some((r) => r.kernel.startsWith('matmul')));
 });
+
+run('checkpoints change no bit', async (t) => {
+  const trained = async (settings: string): Promise<number[]> => {
+    const text = SOURCE.replace('Adam(lr: 0.1)', `Adam(lr: 0.1)${settings}`);
+    const made = compile(text, { targets: ['wasm', 'native'], ...(machine && { machine }) });
+    const model = await made.blocks['Net']!.create({ seed: 1, device: 'native' });
+    for (let i = 0; i < 4; i++) {
+      const [x, y] = [tensor(values), tensor([i % 3, 2], { dtype: 'i32' })];
+      model.train_step(await x.to(model.device), await y.to(model.device));
+    }
+    return (await Promise.all([...model.state_dict().values()].map(async (v) => [...(await v.read())]))).flat();
+  };
+  t.deepEqual(await trained('; checkpoint net.*'), await trained(''));
+});

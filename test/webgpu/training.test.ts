@@ -85,3 +85,13 @@ run('f16 with loss scaling: an overflow leaves all but the scale, which goes as 
   // Three updates of 0.01 whose gradients were rounded to f16.
   t.true(a.every((v, i) => Math.abs(v - b[i]!) <= 2e-3));
 });
+
+run('checkpoints change no bit', async (t) => {
+  const trained = async (setting: string): Promise<number[]> => {
+    const made = compile(SOURCE.replace('accumulate = 3', setting), { targets: ['wasm', 'webgpu'] });
+    const gpu = await made.blocks['Net']!.create({ seed: 1, device: await device('webgpu') });
+    for (let i = 0; i < 4; i++) await step(gpu, i);
+    return values(gpu);
+  };
+  t.deepEqual(await trained('checkpoint net.*'), await trained('seed = 0'));
+});
