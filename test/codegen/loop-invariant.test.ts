@@ -42,6 +42,14 @@ export block Net() {
     t.deepEqual([packs(before), packs(inside)], [2, 0]);
     t.is(products(inside), 2, 'of the state with the weight, and of the gates’ gradients with it');
     t.is(packs(calls(artifact, 'forward')[0]), 1);
+    const { steps } = artifact.programs.find((p) => p.name === 'train_step')!;
+    const copied = steps.flatMap((s) => (s.kind === 'for' ? s.body.filter((x) => x.kind === 'copy') : []));
+    // Where nothing follows the product, it cannot write a state that it still reads.
+    t.is(
+      copied.length,
+      kind === 'RNN' ? 1 : 0,
+      'states and their gradients are written where the next step reads them',
+    );
   });
 
 test('out of all loops that do not change it, and no further', (t) => {

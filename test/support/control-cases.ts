@@ -214,7 +214,7 @@ const LOOPS: readonly Case[] = [
         return %a, %b
       }`,
       inputs: [f32(1, 2, 3), f32(4, 5, 6), rounds(n)],
-      copies: 6,
+      copies: 5,
     },
     {
       title: `each carry from both, ${n} times`,
@@ -226,7 +226,7 @@ const LOOPS: readonly Case[] = [
         return %a, %b
       }`,
       inputs: [f32(1, 2), f32(4, 5), rounds(n)],
-      copies: 5,
+      copies: 4,
     },
     {
       title: `two carries that become one value, ${n} times`,
@@ -293,7 +293,7 @@ const LOOPS: readonly Case[] = [
       return %a
     }`,
     inputs: [f32(1, 2), rounds(3), rounds(2)],
-    copies: 3,
+    copies: 1,
   },
   {
     title: 'a branch in a loop',

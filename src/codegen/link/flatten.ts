@@ -281,7 +281,7 @@ class Flattener {
         this.copy(p, temp);
         return temp;
       });
-      saved.forEach((p, i) => this.copy(p, carries[i]!));
+      saved.forEach((p, i) => this.deliver(p, carries[i]!));
     };
     if (item.kind === 'for') {
       const counter = whole(this.buffer(dim(4), 'temp'));
