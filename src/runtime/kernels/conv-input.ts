@@ -17,7 +17,7 @@ import { CallBuilder } from './call-builder.ts';
 import type { Planes, PlaneSet } from './conv-planes.ts';
 import { layPlanes, planesBytes, planesSize } from './conv-planes.ts';
 import type { ChannelTiles } from './conv-tile.ts';
-import { channelTiles, type TilePlan, tileSums } from './conv-tile.ts';
+import { channelTiles, type Met, type TilePlan, tileSums } from './conv-tile.ts';
 import type { ConvSpec } from './conv.ts';
 import { conv2dInputGradView, tapCount, weightBytes } from './conv.ts';
 import type { EmitTile, Epilogue, ReadSource, Source } from './epilogue.ts';
@@ -93,6 +93,25 @@ function planOf(s: ConvSpec): Plan {
     extraRows: Math.max(...shifts) - top,
   } as const;
   return { phases, set, top, columns, byRow: wasted(s, vertical) > WORTH_LEAVING_OUT };
+}
+
+/** A wide tile covers many rows of the image, and leaves out few rows of the kernel. */
+export function tapsMet(s: ConvSpec): Met {
+  const [rows, cols, outHeight] = [...phaseSize(s), s.outHeight].map((d) => d.value) as (number | null)[];
+  const vertical = reaches(s, 0);
+  if (!rows || !cols || !outHeight || wasted(s, vertical) <= WORTH_LEAVING_OUT) return () => 1;
+  const pixels = rows * cols;
+  return (width) => {
+    let [met, all] = [0, 0];
+    for (let q = 0; q < pixels; q += width) {
+      const [top, bottom] = [Math.floor(q / cols), Math.floor((Math.min(q + width, pixels) - 1) / cols)];
+      for (const { shift } of vertical.flatMap((r) => r.taps)) {
+        all++;
+        if (bottom + shift >= 0 && top + shift < outHeight) met++;
+      }
+    }
+    return met / Math.max(all, 1);
+  };
 }
 
 export function convInputGrad(

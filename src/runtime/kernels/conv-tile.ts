@@ -25,27 +25,30 @@ const VECTORS = [0, 8, 5, 3, 2, 2, 2] as const;
 const MAX_ROWS = 6;
 
 /** With 32 registers there is a choice: the tile that takes the fewest cycles where sizes are known, 6 x 4 elsewhere. */
-function tileSize(channels: number | null, pixels: number | null, target: Target): TileSize {
+function tileSize(channels: number | null, pixels: number | null, target: Target, met: Met): TileSize {
   if (target.registers < 32) {
     const rows = Math.max(1, Math.min(channels ?? MAX_ROWS, MAX_ROWS));
     return { rows, vectors: VECTORS[rows]! * (target.paired ? 2 : 1) };
   }
-  return (channels !== null && byCycles(channels, pixels, target)[0]) || { rows: 6, vectors: 4 };
+  return (channels !== null && byCycles(channels, pixels, target, met)[0]) || { rows: 6, vectors: 4 };
 }
 
+/** Which part of all taps a tile of so many pixels visits, on average. */
+export type Met = (pixels: number) => number;
+
+const ALL: Met = () => 1;
+
 /** All tiles that fit 32 registers, the fastest by a model of the processor first. */
-function byCycles(channels: number, pixels: number | null, { lanes, registers }: Target): readonly TileSize[] {
+function byCycles(channels: number, pixels: number | null, target: Target, met: Met): readonly TileSize[] {
+  const { lanes, registers } = target;
   const all: (TileSize & { readonly cycles: number })[] = [];
   for (let rows = 1; rows <= Math.max(1, Math.min(channels, 14)); rows++)
     for (let vectors = 1; vectors <= 8 && (rows + 1) * vectors + 1 < registers; vectors++) {
       // Multiplications and loads go two at a time; fewer than eight of them wait for each other.
       const step = (r: number): number => (r === 0 ? 0 : Math.max(r * vectors, r + vectors, 8) + 1);
       const down = Math.floor(channels / rows) * step(rows) + step(channels % rows);
-      all.push({
-        rows,
-        vectors,
-        cycles: down * (pixels === null ? 1 / vectors : Math.ceil(pixels / (vectors * lanes))),
-      });
+      const tiles = pixels === null ? 1 / vectors : Math.ceil(pixels / (vectors * lanes));
+      all.push({ rows, vectors, cycles: down * tiles * met(vectors * lanes) });
     }
   return all.sort((a, b) => a.cycles - b.cycles);
 }
@@ -54,12 +57,12 @@ function byCycles(channels: number, pixels: number | null, { lanes, registers }:
 const MEASURED = 6;
 
 /** The usual tile, and others that are worth measuring. */
-export function tileSizes(channels: Dim, pixels: Dim, target: Target): Candidates<TileSize> {
+export function tileSizes(channels: Dim, pixels: Dim, target: Target, met = ALL): Candidates<TileSize> {
   const named = (value: TileSize): Candidate<TileSize> => ({ name: `${value.rows}x${value.vectors}`, value });
-  const usual = tileSize(channels.value, pixels.value, target);
+  const usual = tileSize(channels.value, pixels.value, target, met);
   const others =
     target.registers >= 32
-      ? byCycles(channels.value ?? MAX_ROWS, pixels.value, target).slice(0, MEASURED)
+      ? byCycles(channels.value ?? MAX_ROWS, pixels.value, target, met).slice(0, MEASURED)
       : VECTORS.flatMap((v, rows) =>
           v === 0 || rows > (channels.value ?? MAX_ROWS) ? [] : [{ rows, vectors: v * (target.paired ? 2 : 1) }],
         );
@@ -67,9 +70,15 @@ export function tileSizes(channels: Dim, pixels: Dim, target: Target): Candidate
 }
 
 /** The tiles, and the usual one with its loops the other way round. */
-export function tilePlans(channels: Dim, pixels: Dim, weightBytes: Dim, target: Target): Candidates<TilePlan> {
+export function tilePlans(
+  channels: Dim,
+  pixels: Dim,
+  weightBytes: Dim,
+  target: Target,
+  met = ALL,
+): Candidates<TilePlan> {
   const usual = weightBytes.value !== null && weightBytes.value > WEIGHTS_IN_CACHE;
-  const [first, ...rest] = mapCandidates(tileSizes(channels, pixels, target), (t) => ({
+  const [first, ...rest] = mapCandidates(tileSizes(channels, pixels, target, met), (t) => ({
     ...t,
     channelsOutside: usual,
   }));

@@ -5,7 +5,7 @@ import type { Dim } from '../../ir/dim.ts';
 import * as D from '../../ir/dim.ts';
 import type { Origin, TensorType } from '../../ir/ir.ts';
 import { convolution } from './conv-forward.ts';
-import { convInputGrad, phaseSize } from './conv-input.ts';
+import { convInputGrad, phaseSize, tapsMet } from './conv-input.ts';
 import type { Pair } from './conv-planes.ts';
 import { tilePlans } from './conv-tile.ts';
 import { channelForms, convWeightGradByChannels } from './conv-weight-channels.ts';
@@ -106,7 +106,8 @@ export function conv2dInputGradCalls(
   origins: readonly Origin[],
 ): KernelCall[] {
   if (target.kind === 'wgsl') return convInputGradOnGrid(s, dy, w, epilogue, limitsOf(target), origins);
-  const tiles = tilePlans(D.div(s.inChannels, s.groups), D.mul(...phaseSize(s)), weightBytes(s), target);
+  const channels = D.div(s.inChannels, s.groups);
+  const tiles = tilePlans(channels, D.mul(...phaseSize(s)), weightBytes(s), target, tapsMet(s));
   const forms = mapCandidates(tiles, (t) => () => [convInputGrad(s, dy, w, epilogue, target, t, origins)]);
   return choose(target, convKey('conv2d_input_grad', s), forms)();
 }
