@@ -41,6 +41,14 @@ export class Bytes {
     return this;
   }
 
+  /** Bytes of another from an offset up to one: a few, mostly, for which a view of them would cost more than the loop. */
+  part(other: Bytes, from: number, to: number): this {
+    this.reserve(to - from);
+    const { data } = other;
+    for (let i = from; i < to; i++) this.data[this.size++] = data[i]!;
+    return this;
+  }
+
   append(other: Bytes): this {
     return this.raw(other.data.subarray(0, other.size));
   }

@@ -22,31 +22,31 @@ export class FunctionWriter {
     const { code, params, places, named } = this;
     const read = new Set<number>();
     named.forEach((local, i) => code.at(places[i]!) === OP.localGet && read.add(local));
-    const numbers = new Map(params.map((_, i) => [i, i]));
+    /** -1 for what nothing reads. */
+    const numbers = [...params.keys(), ...this.locals.map(() => -1)];
     const locals: ValueType[] = [];
     for (const type of [I32_TYPE, F32_TYPE, V128_TYPE] as const)
       this.locals.forEach((own, i) => {
         const local = params.length + i;
-        if (own === type && read.has(local)) numbers.set(local, params.length + locals.push(type) - 1);
+        if (own === type && read.has(local)) numbers[local] = params.length + locals.push(type) - 1;
       });
     const out = new Bytes();
     const fusible: number[] = [];
-    let place = 0;
+    let from = 0;
     let site = 0;
-    for (let at = 0; at < code.length; at++) {
-      if (at === this.fusible[site]) {
-        fusible.push(out.length);
-        site++;
-      }
-      const byte = code.at(at);
-      if (at !== places[place]) {
-        out.byte(byte);
-        continue;
-      }
-      const number = numbers.get(named[place++]!);
-      if (number !== undefined) out.byte(byte).u32(number);
-      else if (byte === OP.localSet) out.byte(OP.drop);
-    }
+    const copy = (to: number): void => {
+      for (; site < this.fusible.length && this.fusible[site]! < to; site++)
+        fusible.push(out.length + this.fusible[site]! - from);
+      out.part(code, from, to);
+    };
+    places.forEach((at, i) => {
+      copy(at);
+      from = at + 1;
+      const number = numbers[named[i]!]!;
+      if (number >= 0) out.byte(code.at(at)).u32(number);
+      else if (code.at(at) === OP.localSet) out.byte(OP.drop);
+    });
+    copy(code.length);
     return { params, locals, code: out, fusible };
   }
 
