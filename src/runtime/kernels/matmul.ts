@@ -79,8 +79,7 @@ export function matmulCalls(
     return [call, matmulGeneral(spec, a, b, epilogue, t, origins, panels)];
   });
   // Whether an operand lasts must not change a bit.
-  if (!inWords(spec, a, b, target))
-    return choose(target, `${key}${prepared ? ' prepared' : ''}`, [usual, ...others])();
+  if (!inWords(spec, a, b, target)) return choose(target, `${key}${prepared ? ' prepared' : ''}`, [usual, ...others])();
   const [first, ...more] = tilings(target, spec.m, wordsOf(spec.k)).map(({ name, value: t }) => ({
     name: `pairs ${name}`,
     value: () => [matmulGeneral(spec, a, b, epilogue, t, origins, null, true)],
