@@ -96,6 +96,8 @@ const convs = [
   conv(1, 17, 6, 5, 9, 3, 3, { padding: [1, 1, 1, 1] }),
   conv(2, 16, 5, 6, 3, 3, 2, { stride: [2, 1], padding: [0, 1, 1, 2], dilation: [1, 2] }),
 ];
+/** Wide enough for Winograd's form with vectors of 16 lanes. */
+const wide = conv(1, 64, 19, 18, 64, 3, 3, { padding: [1, 1, 1, 1] });
 
 const pool = (kernel: [number, number], extra: Attrs = {}): Attrs => ({
   kernel,
@@ -251,8 +253,11 @@ const LIST: Partial<Record<OpKind, readonly Listed[]>> = {
     c({ causal: false, scale: 0.3, p: 0.25 }, key, x(2, 1, 3, 4), x(3, 6, 4), x(6, 2), x(3, 6)),
     edge('nothing is left', { causal: false, p: 1 }, key, x(2, 3), x(4, 3), x(4, 3)),
   ],
-  conv2d: convs.map((v) => c(v.attrs, v.x, v.w)),
-  conv2d_input_grad: convs.map((v) => c({ ...v.attrs, input: v.input }, v.dy, v.w)),
+  conv2d: [...convs.map((v) => c(v.attrs, v.x, v.w)), edge('many tiles and channels', wide.attrs, wide.x, wide.w)],
+  conv2d_input_grad: [
+    ...convs.map((v) => c({ ...v.attrs, input: v.input }, v.dy, v.w)),
+    edge('many tiles and channels', { ...wide.attrs, input: wide.input }, wide.dy, wide.w),
+  ],
   conv2d_weight_grad: convs.map((v) => c({ ...v.attrs, kernel: v.kernel }, v.x, v.dy)),
   max_pool2d: [
     ...[...POOLS, dilated].map(([a, i]) => c(a, x(2, 3, ...i))),

@@ -68,6 +68,8 @@ export function runFused(func: Func, inputs: readonly NdArray[], options: RunOpt
   });
   const aliased = new Set(lowered.body.items.flatMap((i) => (i.kind === 'alias' ? [i.source, i.result] : [])));
 
+  /** Several kernels of an op may share it. */
+  const scratch = new Map<object, number>();
   const kernels: Kernel[] = [];
   const frame: number[] = [];
   const steps: Step[] = [];
@@ -87,12 +89,11 @@ export function runFused(func: Func, inputs: readonly NdArray[], options: RunOpt
             taken.add(operand).add(result);
           }
         }
-        const own = new Map<object, number>();
         const address = (a: CallArg): number => {
           if (a.kind === 'value') return place(a.value);
           if (a.kind === 'size') return evaluate(a.size);
-          const at = own.get(a.scratch) ?? grab(evaluate(a.scratch.bytes));
-          own.set(a.scratch, at);
+          const at = scratch.get(a.scratch) ?? grab(evaluate(a.scratch.bytes));
+          scratch.set(a.scratch, at);
           return at;
         };
         kernels.push({ ...item.call.kernel, name: `${item.call.kernel.name}_${kernels.length}` });

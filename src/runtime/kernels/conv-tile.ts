@@ -25,25 +25,36 @@ const VECTORS = [0, 8, 5, 3, 2, 2, 2] as const;
 const MAX_ROWS = 6;
 
 /** With 32 registers there is a choice: the tile that takes the fewest cycles where sizes are known, 6 x 4 elsewhere. */
-function tileSize(channels: number | null, pixels: number | null, target: Target, met: Met): TileSize {
+function tileSize(channels: number | null, pixels: number | null, target: Target, met: Met, widest: number): TileSize {
   if (target.registers < 32) {
     const rows = Math.max(1, Math.min(channels ?? MAX_ROWS, MAX_ROWS));
     return { rows, vectors: VECTORS[rows]! * (target.paired ? 2 : 1) };
   }
-  return (channels !== null && byCycles(channels, pixels, target, met)[0]) || { rows: 6, vectors: 4 };
+  return (
+    (channels !== null && byCycles(channels, pixels, target, met, widest)[0]) || {
+      rows: 6,
+      vectors: Math.min(4, widest),
+    }
+  );
 }
 
 /** Which part of all taps a tile of so many pixels visits, on average. */
 export type Met = (pixels: number) => number;
 
-const ALL: Met = () => 1;
+export const ALL: Met = () => 1;
 
 /** All tiles that fit 32 registers, the fastest by a model of the processor first. */
-function byCycles(channels: number, pixels: number | null, target: Target, met: Met): readonly TileSize[] {
+function byCycles(
+  channels: number,
+  pixels: number | null,
+  target: Target,
+  met: Met,
+  widest: number,
+): readonly TileSize[] {
   const { lanes, registers } = target;
   const all: (TileSize & { readonly cycles: number })[] = [];
   for (let rows = 1; rows <= Math.max(1, Math.min(channels, 14)); rows++)
-    for (let vectors = 1; vectors <= 8 && (rows + 1) * vectors + 1 < registers; vectors++) {
+    for (let vectors = 1; vectors <= widest && (rows + 1) * vectors + 1 < registers; vectors++) {
       // Multiplications and loads go two at a time; fewer than eight of them wait for each other.
       const step = (r: number): number => (r === 0 ? 0 : Math.max(r * vectors, r + vectors, 8) + 1);
       const down = Math.floor(channels / rows) * step(rows) + step(channels % rows);
@@ -56,13 +67,13 @@ function byCycles(channels: number, pixels: number | null, target: Target, met: 
 /** How many tiles are worth measuring, of those that should be the fastest. */
 const MEASURED = 6;
 
-/** The usual tile, and others that are worth measuring. */
-export function tileSizes(channels: Dim, pixels: Dim, target: Target, met = ALL): Candidates<TileSize> {
+/** The usual tile, and others that are worth measuring. `widest`: the most vectors of a row where registers leave a choice. */
+export function tileSizes(channels: Dim, pixels: Dim, target: Target, met = ALL, widest = 8): Candidates<TileSize> {
   const named = (value: TileSize): Candidate<TileSize> => ({ name: `${value.rows}x${value.vectors}`, value });
-  const usual = tileSize(channels.value, pixels.value, target, met);
+  const usual = tileSize(channels.value, pixels.value, target, met, widest);
   const others =
     target.registers >= 32
-      ? byCycles(channels.value ?? MAX_ROWS, pixels.value, target, met).slice(0, MEASURED)
+      ? byCycles(channels.value ?? MAX_ROWS, pixels.value, target, met, widest).slice(0, MEASURED)
       : VECTORS.flatMap((v, rows) =>
           v === 0 || rows > (channels.value ?? MAX_ROWS) ? [] : [{ rows, vectors: v * (target.paired ? 2 : 1) }],
         );
@@ -181,7 +192,7 @@ export function channelTiles(channelCount: KExpr, { rows, vectors }: TileSize, {
 /** The sums of one tile over taps `from` to `to`. */
 export function tileSums(
   k: KernelBuilder,
-  tiles: ChannelTiles,
+  tiles: Pick<ChannelTiles, 'vectors' | 'lanes'>,
   rows: number,
   from: KExpr,
   to: KExpr,

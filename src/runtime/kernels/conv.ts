@@ -1,6 +1,6 @@
 /** 2-d convolution and its gradients: what they compute, and the kernels for each. */
 import { type KernelCall, limitsOf, type Target } from '../../codegen/call.ts';
-import { choose, mapCandidates } from '../../codegen/choose.ts';
+import { type Candidates, choose, mapCandidates } from '../../codegen/choose.ts';
 import type { Dim } from '../../ir/dim.ts';
 import * as D from '../../ir/dim.ts';
 import type { Origin, TensorType } from '../../ir/ir.ts';
@@ -11,6 +11,7 @@ import { tilePlans } from './conv-tile.ts';
 import { channelForms, convWeightGradByChannels } from './conv-weight-channels.ts';
 import { convWeightGrad, dotTiles } from './conv-weight.ts';
 import { convInputGradOnGrid, convOnGrid, convWeightGradOnGrid } from './gpu/conv.ts';
+import { winograd, winogradForward, winogradInputGrad, winogradWins, type WinogradSpec } from './winograd.ts';
 import type { Epilogue, ResultView, Source } from './epilogue.ts';
 
 /** x [batch, inChannels, height, width], w [outChannels, inChannels / groups, ...kernel], y [batch, outChannels, outHeight, outWidth]. */
@@ -83,6 +84,18 @@ function convKey(family: string, s: ConvSpec): string {
   return `${family} of ${s.batch}: ${sizes}, kernel ${kernel.join('x')}${rest.join('')}`;
 }
 
+/** Winograd's form where there is one: first where it should win. */
+function withWinograd<T>(
+  [first, ...others]: Candidates<T>,
+  spec: WinogradSpec | null,
+  target: Target,
+  form: (spec: WinogradSpec) => T,
+): Candidates<T> {
+  if (!spec || target.lanes === 1) return [first, ...others];
+  const fast = { name: 'winograd', value: form(spec) };
+  return winogradWins(spec, target) ? [fast, first, ...others] : [first, fast, ...others];
+}
+
 export function conv2dCalls(
   s: ConvSpec,
   x: Source,
@@ -94,7 +107,14 @@ export function conv2dCalls(
   if (target.kind === 'wgsl') return convOnGrid(s, x, w, epilogue, limitsOf(target), origins);
   const tiles = tilePlans(D.div(s.outChannels, s.groups), D.mul(s.outHeight, s.outWidth), weightBytes(s), target);
   const forms = mapCandidates(tiles, (t) => () => [convolution(s, x, w, epilogue, target, t, origins)]);
-  return choose(target, convKey('conv2d', s), forms)();
+  const view = conv2dView(s);
+  const all = withWinograd(
+    forms,
+    winogradForward(s),
+    target,
+    (fast) => () => winograd('conv2d', fast, view, x, w, epilogue, target, origins),
+  );
+  return choose(target, convKey('conv2d', s), all)();
 }
 
 export function conv2dInputGradCalls(
@@ -109,7 +129,14 @@ export function conv2dInputGradCalls(
   const channels = D.div(s.inChannels, s.groups);
   const tiles = tilePlans(channels, D.mul(...phaseSize(s)), weightBytes(s), target, tapsMet(s));
   const forms = mapCandidates(tiles, (t) => () => [convInputGrad(s, dy, w, epilogue, target, t, origins)]);
-  return choose(target, convKey('conv2d_input_grad', s), forms)();
+  const view = conv2dInputGradView(s);
+  const all = withWinograd(
+    forms,
+    winogradInputGrad(s),
+    target,
+    (fast) => () => winograd('conv2d_input_grad', fast, view, dy, w, epilogue, target, origins),
+  );
+  return choose(target, convKey('conv2d_input_grad', s), all)();
 }
 
 export function conv2dWeightGradCalls(
