@@ -1,7 +1,11 @@
 /** Who is measured: how each implementation is called on a workload. All print the fields of `Measured` as one line of JSON. */
 
+import type { Vectors } from './ceiling.ts';
+
 export interface Implementation {
   readonly name: string;
+  /** What it computes with: its figures are shares of that ceiling. */
+  readonly vectors: Vectors;
   readonly takes: (workload: string) => boolean;
   readonly command: (workload: string, seconds: string) => readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -13,8 +17,9 @@ const any = (): boolean => true;
 const INFERENCE = /^W1|i$|^W4$/;
 
 export function implementations(threads: number): Implementation[] {
-  const own = (name: string, device: string, flags: readonly string[] = []): Implementation => ({
+  const own = (name: string, device: string, vectors: Vectors, flags: readonly string[] = []): Implementation => ({
     name: `Netwright ${name}`,
+    vectors,
     takes: any,
     command: (w, seconds) => [
       node,
@@ -31,6 +36,7 @@ export function implementations(threads: number): Implementation[] {
   });
   const torch = (variant: string): Implementation => ({
     name: `PyTorch ${variant}`,
+    vectors: 'native',
     takes: (w) => variant === 'eager' || !w.startsWith('W1'),
     command: (w, seconds) => [
       python,
@@ -46,11 +52,13 @@ export function implementations(threads: number): Implementation[] {
   });
   const script = (
     name: string,
+    vectors: Vectors,
     file: string,
     takes: (w: string) => boolean,
     flags: readonly string[],
   ): Implementation => ({
     name,
+    vectors,
     takes,
     command: (w, seconds) => [
       node,
@@ -64,17 +72,17 @@ export function implementations(threads: number): Implementation[] {
     ],
   });
   return [
-    own('WebAssembly', 'cpu'),
-    own('WebAssembly, revectorized', 'cpu', ['--experimental-wasm-revectorize']),
-    own('native', 'native'),
+    own('WebAssembly', 'cpu', 'wasm'),
+    own('WebAssembly, revectorized', 'cpu', 'paired', ['--experimental-wasm-revectorize']),
+    own('native', 'native', 'native'),
     torch('eager'),
     torch('eager-cl'),
     torch('compile'),
     torch('compile-max'),
-    script('ONNX Runtime Node', 'ort.mjs', (w) => INFERENCE.test(w), ['--backend', 'node']),
-    script('ONNX Runtime Web', 'ort.mjs', (w) => INFERENCE.test(w), ['--backend', 'web']),
+    script('ONNX Runtime Node', 'native', 'ort.mjs', (w) => INFERENCE.test(w), ['--backend', 'node']),
+    script('ONNX Runtime Web', 'wasm', 'ort.mjs', (w) => INFERENCE.test(w), ['--backend', 'web']),
     // Neither has threads in Node; jax-js takes ten seconds for a call of a ResNet.
-    script('TensorFlow.js', 'tfjs.mjs', () => threads === 1, []),
-    script('jax-js', 'jaxjs.mjs', (w) => threads === 1 && !w.startsWith('W4'), []),
+    script('TensorFlow.js', 'wasm', 'tfjs.mjs', () => threads === 1, []),
+    script('jax-js', 'wasm', 'jaxjs.mjs', (w) => threads === 1 && !w.startsWith('W4'), []),
   ];
 }

@@ -74,6 +74,8 @@ export interface Row {
   readonly implementation: string;
   readonly threads: number;
   readonly measured: Measured | null;
+  /** Of what its vectors could do on so many cores, at the fastest call; null where that was not measured. */
+  readonly share: number | null;
   /** Why there is no figure. */
   readonly problem: string | null;
   /** The largest relative difference to the reference values. */
@@ -143,10 +145,31 @@ for (const workload of [...GEMM, ...Object.keys(WORKLOADS)].filter((w) => only.t
     for (const [implementation, m] of found) {
       const measured = typeof m === 'string' ? null : m;
       const error = measured ? difference(measured.check, expected(workload)) : NaN;
-      rows.push({ workload, implementation, threads, measured, problem: typeof m === 'string' ? m : null, error });
+      const share =
+        measured &&
+        shareOf(
+          wanted.find((i) => i.name === implementation)!,
+          workload,
+          threads,
+          measured,
+        );
+      rows.push({
+        workload,
+        implementation,
+        threads,
+        measured,
+        share,
+        problem: typeof m === 'string' ? m : null,
+        error,
+      });
     }
     print(rows.filter((r) => r.workload === workload && r.threads === threads));
   }
+}
+
+function shareOf(i: Implementation, workload: string, threads: number, m: Measured): number | null {
+  const most = ceiling.find((c) => c.of === i.vectors);
+  return most ? ((gflop(workload) / m.minMs) * 1e3) / (most.gflops * threads) : null;
 }
 
 function print(group: readonly Row[]): void {
@@ -164,6 +187,7 @@ function print(group: readonly Row[]): void {
       'min ms',
       'median ms',
       'GFLOP/s',
+      'of the ceiling',
       'of the best peer',
       'first call ms',
       'tensors MB',
@@ -174,13 +198,14 @@ function print(group: readonly Row[]): void {
   });
   const tolerance = WORKLOADS[workload]?.tolerance ?? 1e-4;
   for (const r of group) {
-    if (!r.measured) table.push([r.implementation, { colSpan: 8, content: r.problem ?? '' }]);
+    if (!r.measured) table.push([r.implementation, { colSpan: 9, content: r.problem ?? '' }]);
     else
       table.push([
         r.implementation,
         r.measured.minMs.toFixed(3),
         r.measured.medianMs.toFixed(3),
         ((gflop(workload) / r.measured.minMs) * 1e3).toFixed(1),
+        r.share === null ? '' : `${(100 * r.share).toFixed(0)} %`,
         Number.isFinite(best) ? `${(r.measured.minMs / best).toFixed(2)}x` : '',
         r.measured.firstCallMs.toFixed(0),
         r.measured.workMb?.toFixed(1) ?? '',

@@ -21,19 +21,21 @@ run('sizes that no number of threads divides', async (t) => {
   await sameUneven(t, NATIVE);
 });
 
-run('every row of the op table has the same bits on two threads', async (t) => {
+run(`every row of the op table has the same bits on ${COUNTS.join(', ')} threads`, async (t) => {
   t.timeout(900_000);
-  const [one, two] = [await nativeBatch(undefined, 1), await nativeBatch(undefined, 2)];
+  const batches = await Promise.all(COUNTS.map((n) => nativeBatch(undefined, n)));
   const cases = Object.keys(OPS)
     .filter((kind) => opDef(kind).lower.kind !== 'control')
     .flatMap((kind) => [...casesOf(kind)])
     .map((c) => {
       const module = decompose(opModule(c.kind, c.attrs, c.inputs));
-      return { c, alone: one.add(module, 'main'), together: two.add(module, 'main') };
+      return { c, members: batches.map((b) => b.add(module, 'main')) };
     });
-  for (const { c, alone, together } of cases) {
-    const wanted = await alone.run(c.inputs);
-    const found = await together.run(c.inputs);
-    t.notThrows(() => expectSameBits(found, wanted), c.name);
+  for (const { c, members } of cases) {
+    const wanted = await members[0]!.run(c.inputs);
+    for (const [i, member] of members.slice(1).entries()) {
+      const found = await member.run(c.inputs);
+      t.notThrows(() => expectSameBits(found, wanted), `${c.name} on ${COUNTS[i + 1]} threads`);
+    }
   }
 });

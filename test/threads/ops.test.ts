@@ -1,4 +1,4 @@
-/** Every row of the op table on two threads of WebAssembly that share every kernel they can: the bits of one thread. */
+/** Every row of the op table on threads of WebAssembly that share every kernel they can: the bits of one thread. */
 import test from 'ava';
 import { WASM } from '../../src/codegen/targets.ts';
 import { printWasm } from '../../src/codegen/wasm/print.ts';
@@ -11,6 +11,7 @@ import { expectSameBits } from '../support/compare.ts';
 import { casesOf } from '../support/op-cases.ts';
 import { opModule } from '../support/op-func.ts';
 import { bareArtifact } from '../support/run-linked.ts';
+import { COUNTS } from '../support/thread-bits.ts';
 
 const onThreads = (threads: number): Batch =>
   new Batch(WASM, async ({ kernels, programs, segments }) => {
@@ -21,7 +22,7 @@ const onThreads = (threads: number): Batch =>
     return executor;
   });
 
-const batches = [onThreads(1), onThreads(2)] as const;
+const batches = COUNTS.map(onThreads);
 
 for (const kind of Object.keys(OPS)) {
   if (opDef(kind).lower.kind === 'control') continue;
@@ -29,14 +30,17 @@ for (const kind of Object.keys(OPS)) {
     const module = decompose(opModule(c.kind, c.attrs, c.inputs));
     return { c, members: batches.map((b) => b.add(module, 'main')) };
   });
-  test.serial(`${kind} has the same bits on two threads`, async (t) => {
+  test.serial(`${kind} has the same bits on ${COUNTS.join(', ')} threads`, async (t) => {
     for (const { c, members } of cases) {
-      const [one, two] = [await members[0]!.run(c.inputs), await members[1]!.run(c.inputs)];
-      t.notThrows(() => expectSameBits(two, one), c.name);
+      const wanted = await members[0]!.run(c.inputs);
+      for (const [i, member] of members.slice(1).entries()) {
+        const found = await member.run(c.inputs);
+        t.notThrows(() => expectSameBits(found, wanted), `${c.name} on ${COUNTS[i + 1]} threads`);
+      }
     }
   });
 }
 
-test.serial('the second thread took part', (t) => {
+test.serial('the other threads took part', (t) => {
   t.true(cpuDevice().threads().tasks > 100);
 });
