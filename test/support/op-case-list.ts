@@ -96,8 +96,8 @@ const convs = [
   conv(1, 17, 6, 5, 9, 3, 3, { padding: [1, 1, 1, 1] }),
   conv(2, 16, 5, 6, 3, 3, 2, { stride: [2, 1], padding: [0, 1, 1, 2], dilation: [1, 2] }),
 ];
-/** Wide enough for Winograd's form with vectors of 16 lanes. */
-const wide = conv(1, 64, 19, 18, 64, 3, 3, { padding: [1, 1, 1, 1] });
+/** Wide enough for Winograd's form in WebAssembly, and small enough to be interpreted; other targets are asked for it by name. */
+const wide = conv(1, 32, 9, 7, 32, 3, 3, { padding: [1, 1, 1, 1] });
 
 const pool = (kernel: [number, number], extra: Attrs = {}): Attrs => ({
   kernel,
