@@ -19,6 +19,8 @@ export class Scope {
   private readonly tables: Map<string, KExpr>[];
   /** Where variables come from that this scope has not declared. */
   private readonly base: number;
+  /** No load is made further out: there may be nothing to load from. */
+  private outermostLoad = 0;
 
   constructor(k: KernelBuilder, outer: Scope | null = null) {
     this.k = k;
@@ -55,7 +57,7 @@ export class Scope {
       case 'select':
         return Math.max(this.depthOf(e.cond), this.depthOf(e.a), this.depthOf(e.b));
       case 'load':
-        return e.buf.access === 'read' ? this.depthOf(e.index) : NEVER;
+        return e.buf.access === 'read' ? Math.max(this.depthOf(e.index), this.outermostLoad) : NEVER;
       case 'vec':
         return Math.max(...e.items.map((x) => this.depthOf(x)));
       case 'subgroup':
@@ -174,6 +176,16 @@ export class Scope {
   if(cond: KExpr, then: () => void, otherwise?: () => void): void {
     const branch = (body: () => void) => (): void => this.nested(body);
     this.k.if(cond, branch(then), otherwise && branch(otherwise));
+  }
+
+  /** Unlike in `if`, what `body` loads is loaded only where the condition holds. */
+  ifLoaded(cond: KExpr, body: () => void): void {
+    this.if(cond, () => {
+      const before = this.outermostLoad;
+      this.outermostLoad = this.k.depth;
+      body();
+      this.outermostLoad = before;
+    });
   }
 
   /** Opens the table of a block for as long as `body` runs. A body without its own block shares the one around it. */

@@ -4,7 +4,19 @@ import type { Op, Value } from '../ir/ir.ts';
 import { ints, num, sizes } from '../ir/ops/attrs.ts';
 import * as K from './builder.ts';
 import type { Coord } from './coord.ts';
-import { clamp, divide, fromValue, inside, ORIGIN, remainder, reverse, scale, shift, toValue } from './coord.ts';
+import {
+  clamp,
+  divide,
+  fromValue,
+  inside,
+  lanesOf,
+  ORIGIN,
+  remainder,
+  reverse,
+  scale,
+  shift,
+  toValue,
+} from './coord.ts';
 import type { RegionEmitter } from './expr.ts';
 import { broadcastAt } from './expr.ts';
 import type { KExpr } from './kernel.ts';
@@ -73,11 +85,32 @@ function reshapedAt(e: RegionEmitter, at: readonly Coord[], to: Value, from: Val
   return out;
 }
 
-/** `ok` decides between a value loaded from a safe position and what stands there otherwise. */
-function guarded(e: RegionEmitter, ok: readonly KExpr[], inner: KExpr, other: KExpr): KExpr {
+/** Where a position is not among an operand's elements, and what stands there then. */
+interface Border {
+  readonly ok: readonly KExpr[];
+  readonly other: KExpr;
+  /** Sizes that the position was clamped to. */
+  readonly clamped: readonly Dim[];
+}
+
+/**
+ * The value of `x` at a clamped position where all of `ok` holds. A size that is known only at run time may be 0, and then no
+ * position is one of the tensor's: its elements are loaded in a branch.
+ */
+function guarded(e: RegionEmitter, x: Value, at: readonly Coord[], { ok, other, clamped }: Border): KExpr {
   const s = e.scope;
-  const all = ok.reduce((x, y) => s.share(K.and(x, y)));
-  return s.share(K.select(all, inner, other));
+  if (ok.length === 0) return e.value(x, at);
+  if (clamped.some((n) => n.value === 0)) return other;
+  const all = ok.reduce((a, b) => s.share(K.and(a, b)));
+  const chosen = (): KExpr => s.share(K.select(all, e.value(x, at), other));
+  const open = clamped.filter((n) => n.value === null);
+  if (open.length === 0) return chosen();
+  const lanes = Math.max(all.type.lanes, other.type.lanes, ...at.map(lanesOf));
+  const out = s.k.mutable(K.splat(other, lanes), 'there');
+  const uniform = all.type.lanes === 1;
+  const some = uniform ? all : open.map((n) => s.share(K.gt(e.size(n), 0))).reduce((a, b) => s.share(K.and(a, b)));
+  s.ifLoaded(some, () => s.k.set(out, K.splat(uniform ? e.value(x, at) : chosen(), lanes)));
+  return s.share(out);
 }
 
 const filler = (op: Op, value: number): KExpr => {
@@ -95,6 +128,7 @@ function padded(e: RegionEmitter, op: Op, at: readonly Coord[]): KExpr {
   const fact = e.facts.get(op);
   if (fact === OUTSIDE) return other;
   const ok: KExpr[] = [];
+  const clamped: Dim[] = [];
   const source = at.map((c, i) => {
     const g = 1 + (gap[i] ?? 0);
     const n = x.type.shape[i]!;
@@ -104,13 +138,13 @@ function padded(e: RegionEmitter, op: Op, at: readonly Coord[]): KExpr {
     const extent = g === 1 ? n : sub(mul(n, g), g - 1);
     if (low[i]!.value === 0) ok.push(s.share(K.lt(toValue(s, moved), e.size(extent))));
     else ok.push(inside(s, moved, e.size(extent)));
+    clamped.push(n);
     moved = clamp(s, moved, e.size(extent));
     if (g === 1) return moved;
     ok.push(s.share(K.eq(toValue(s, remainder(s, moved, K.i32(g))), 0)));
     return divide(s, moved, K.i32(g));
   });
-  const inner = e.value(x, source);
-  return ok.length === 0 ? inner : guarded(e, ok, inner, other);
+  return guarded(e, x, source, { ok, other, clamped });
 }
 
 function joined(e: RegionEmitter, op: Op, at: readonly Coord[]): KExpr {
@@ -124,16 +158,19 @@ function joined(e: RegionEmitter, op: Op, at: readonly Coord[]): KExpr {
     const n = part.type.shape[axis]!;
     const here = start;
     start = add(start, n);
-    if (known !== undefined && known !== k) continue;
+    if ((known !== undefined && known !== k) || n.value === 0) continue;
     const own = shift(s, c, e.size(mul(here, -1)));
     const moved = known === k ? own : clamp(s, own, e.size(n));
-    const inner = e.value(
-      part,
-      at.map((x, i) => (i === axis ? moved : x)),
-    );
+    const position = at.map((x, i) => (i === axis ? moved : x));
+    if (known !== k && n.value === null) {
+      const ok = [inside(s, own, e.size(n))];
+      out = guarded(e, part, position, { ok, other: out ?? filler(op, 0), clamped: [n] });
+      continue;
+    }
+    const inner = e.value(part, position);
     out = out === null ? inner : s.share(K.select(K.lt(toValue(s, c), e.size(here)), out, inner));
   }
-  return out!;
+  return out ?? filler(op, 0);
 }
 
 /** An index outside the table gives NaN (0 where there is none): it must not read, and must not go unseen. */
@@ -146,5 +183,6 @@ function taken(e: RegionEmitter, op: Op, at: readonly Coord[]): KExpr {
   const n = e.size(x.type.shape[axis]!);
   const source = [...at.slice(0, axis), clamp(s, index, n), ...at.slice(axis + rank)];
   const float = ['f32', 'f16', 'bf16'].includes(x.type.elem);
-  return guarded(e, [inside(s, index, n)], e.value(x, source), filler(op, float ? NaN : 0));
+  const ok = [inside(s, index, n)];
+  return guarded(e, x, source, { ok, other: filler(op, float ? NaN : 0), clamped: [x.type.shape[axis]!] });
 }

@@ -3,7 +3,7 @@
  * its own, so that whoever reaches past one is found. And the pool of threads under the thread sanitizer.
  */
 import { execFile } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { openProject } from '../../src/compile.ts';
@@ -63,6 +63,36 @@ run('addresses and arithmetic: nothing found in any example, and two threads lea
   const found = hashes((await exec(path)).stdout);
   for (const name of EXAMPLES) t.true(found.has(`${name}.forward`) || found.has(`${name}.train_step`), name);
   for (const [name, [one, two]] of found) t.is(one, two, name);
+});
+
+/** A size of 0 that is known only at run time, along an axis that no vector runs along. */
+const EMPTY = `
+export block Empty() {
+  joined(x: f32[L, 5], y: f32[M, 5]) => cat([x, y, x], dim: 0)
+  summed(x: f32[L, 5], y: f32[M, 5]) => sum(cat([x, y], dim: 0), dim: 1)
+  padded(x: f32[L, 5]) => pad(x, [1, 2, 3, 4], value: 1.5)
+  looked(x: f32[L, 5], i: i32[M]) => index_select(x, 0, i)
+}
+`;
+
+run('an operand without elements is not read: its address is that of no memory', async (t) => {
+  const at = folder(t);
+  writeFileSync(join(at, 'empty.net'), EMPTY);
+  const made = new NativeDriver(MACHINE);
+  const open = openProject(diskHost(at), 'empty.net');
+  t.deepEqual(open.bag.all, []);
+  const methods = ['joined', 'summed', 'padded', 'looked'];
+  made.add(
+    'empty',
+    open,
+    (program) => methods.includes(program),
+    (symbol) => (symbol === 'L' ? 0 : 3),
+  );
+  const path = await made.build(at, [...FLAGS, '-fsanitize=address,undefined', '-fno-sanitize-recover=all'], [1], 0);
+  t.deepEqual(
+    [...hashes((await exec(path)).stdout).keys()],
+    methods.map((m) => `empty.${m}`),
+  );
 });
 
 run('threads: no race in the pool or between kernels', async (t) => {

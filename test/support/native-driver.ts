@@ -111,16 +111,14 @@ export class NativeDriver {
   }
 }
 
-/**
- * Every buffer ends where it ends, but for what a vector load in front of a loop may look at. Of an empty operand a `concat` may look at
- * what would be its first row, and takes none of it: the runtime's buffers lie in one memory.
- */
+/** Every buffer ends where it ends, but for what a vector load in front of a loop may look at; an empty one has nothing at all. */
 const RUNTIME = `#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 static unsigned char *room(size_t bytes) {
-  unsigned char *at = aligned_alloc(64, bytes ? (bytes + 64 + 63) / 64 * 64 : 4096);
+  if (bytes == 0) return NULL;
+  unsigned char *at = aligned_alloc(64, (bytes + 64 + 63) / 64 * 64);
   memset(at, 0, bytes);
   return at;
 }
