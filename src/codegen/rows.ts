@@ -6,6 +6,7 @@ import type { Dim } from '../ir/dim.ts';
 import { sameShape } from '../ir/dim.ts';
 import type { Op, Region, Value } from '../ir/ir.ts';
 import { ints, num } from '../ir/ops/attrs.ts';
+import { COSTLY } from '../ir/passes/op-cost.ts';
 import type { Walk } from './space.ts';
 
 export const REDUCTIONS: ReadonlySet<string> = new Set(['sum', 'max', 'min', 'prod', 'argmax', 'argmin']);
@@ -13,20 +14,6 @@ export const isReduction = (op: Op): boolean => REDUCTIONS.has(op.kind);
 
 export const axesOf = (op: Op): readonly number[] =>
   op.kind === 'argmax' || op.kind === 'argmin' ? [num(op.attrs, 'axis')] : ints(op.attrs, 'axes');
-
-/** Computing one of these again costs more than storing and loading it in the cache. */
-export const COSTLY: ReadonlySet<string> = new Set([
-  'exp',
-  'expm1',
-  'log',
-  'log1p',
-  'sin',
-  'cos',
-  'tanh',
-  'sigmoid',
-  'erf',
-  'pow',
-]);
 
 export interface Pass {
   readonly reductions: Op[];

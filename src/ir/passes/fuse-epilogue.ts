@@ -1,5 +1,5 @@
 /** What may be done at the store of a contraction. */
-import { COSTLY } from '../../codegen/rows.ts';
+import { COSTLY } from './op-cost.ts';
 import { identity, mergeable, walkRegion } from '../../codegen/space.ts';
 import { sameShape } from '../dim.ts';
 import type { Op, Value } from '../ir.ts';

@@ -1,5 +1,6 @@
 /** When a producer on another index space may be computed inside its reader. */
-import { COSTLY, isReduction } from '../../codegen/rows.ts';
+import { isReduction } from '../../codegen/rows.ts';
+import { COSTLY } from './op-cost.ts';
 import { sameButOnes } from '../../codegen/reshapes.ts';
 import type { Op, Value } from '../ir.ts';
 import { ints2 } from '../ops/attrs.ts';

@@ -4,7 +4,7 @@
  * brought to the product's shape, through the elementwise ops that make it. A reshape is an alias and costs nothing where
  * it lands.
  */
-import { COSTLY } from '../../codegen/rows.ts';
+import { COSTLY } from './op-cost.ts';
 import type { Dim } from '../dim.ts';
 import { sameShape } from '../dim.ts';
 import type { Op, Value } from '../ir.ts';

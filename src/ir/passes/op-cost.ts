@@ -28,6 +28,19 @@ const CHEAP = 0.4;
 const MULTIPLY_ADD = 0.3;
 /** Names for what is there, or done on the way. */
 export const FREE: ReadonlySet<string> = new Set(['broadcast_to', 'reshape', 'cast', 'stop_gradient', 'transpose']);
+/** Computing one of these again costs more than storing and loading it in the cache. */
+export const COSTLY: ReadonlySet<string> = new Set([
+  'exp',
+  'expm1',
+  'log',
+  'log1p',
+  'sin',
+  'cos',
+  'tanh',
+  'sigmoid',
+  'erf',
+  'pow',
+]);
 
 export const typical = (d: Dim): number => Math.max(1, assuming(d, TYPICAL_SIZE));
 export const elementsOf = (shape: readonly Dim[]): number => shape.reduce((n, d) => n * typical(d), 1);

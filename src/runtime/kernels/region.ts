@@ -8,7 +8,7 @@ import { loadAt } from '../../codegen/gather.ts';
 import type { KernelArgs } from '../../codegen/kernel-args.ts';
 import type { KBuffer, KExpr } from '../../codegen/kernel.ts';
 import type { Scope } from '../../codegen/scope.ts';
-import { COSTLY } from '../../codegen/rows.ts';
+import { COSTLY } from '../../ir/passes/op-cost.ts';
 import type { Walk } from '../../codegen/space.ts';
 import { widthOf } from '../elem.ts';
 import { readInPlace } from '../../codegen/space.ts';

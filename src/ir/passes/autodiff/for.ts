@@ -5,7 +5,7 @@
  * Gradients of what the body captures wait for the end of the loop where that is better (`after-loop.ts`) and are added
  * up in carries elsewhere.
  */
-import { COSTLY } from '../../../codegen/rows.ts';
+import { COSTLY } from '../op-cost.ts';
 import { IrBuilder, tensor, value } from '../../builder.ts';
 import { captures } from '../../clone.ts';
 import { dim, sub as minus } from '../../dim.ts';
