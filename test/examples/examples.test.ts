@@ -74,7 +74,8 @@ test('lenet', async (t) => {
 });
 
 test("resnet18: torchvision's keys, images of any size", async (t) => {
-  const model = await create('resnet18', { width: 10, num_classes: 10 });
+  // Norms over four numbers in the last layers make rounding visible after a few steps: at the rate for ImageNet the loss jumps about.
+  const model = await create('resnet18', { width: 10, num_classes: 10 }, { lr: '0.02' });
   t.deepEqual([...model.state_dict().keys()], reference('resnet18_w10').names);
   for (const [n, h, w] of [
     [1, 64, 64],
@@ -84,7 +85,7 @@ test("resnet18: torchvision's keys, images of any size", async (t) => {
     t.deepEqual(y.shape, [n, 10]);
     t.true(y.readSync().every(Number.isFinite));
   }
-  learns(t, model, [made([4, 3, 32, 32]), classes(4, 4)], 8);
+  learns(t, model, [made([4, 3, 32, 32]), classes(4, 4)], 12);
 });
 
 const labels = (n: number): Tensor => classes(n, 4);
