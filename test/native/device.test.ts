@@ -49,7 +49,7 @@ run('auto builds nothing; an explicit device does, once, and then auto takes it'
   t.is(told.at(-1)?.done, told.at(-1)?.total);
   await Net.create({ device: 'native', progress: () => t.fail('it is built already') });
   t.is((await Net.create({ device: 'auto' })).device.name, 'native');
-  t.regex(backendIdentity(model), /^native-(gcc|clang)-[\d.]+-[0-9a-f]+-x\d+\//);
+  t.regex(backendIdentity(model), /^native-(gcc|clang)-[\d.]+-[0-9a-f]+-x\d+(-bf16)?\//);
 });
 
 run('initial values have the bits of the cpu; a model moves with its training and back', async (t) => {
