@@ -67,8 +67,10 @@ class Coalescer {
     const homes = new Map(moved.map((m) => [m.buffer, { root: target.root, shift: m.shift }]));
     /** Does the copy move nothing once these have merged? */
     const idle = ({ from: f, to: t }: Copy): boolean => {
-      const [x, y] = [f, t].map((p) => homes.get(p.buffer) ?? this.homes.get(p.buffer)!);
-      return x!.root === y!.root && add(x!.shift, f.offset).key === add(y!.shift, t.offset).key;
+      const [x, y] = [f, t].map((p) => homes.get(p.buffer) ?? this.homes.get(p.buffer));
+      // What is prepared has no home in this program.
+      if (!x || !y) return false;
+      return x.root === y.root && add(x.shift, f.offset).key === add(y.shift, t.offset).key;
     };
     if (this.clobbers(a, b, idle) || this.clobbers(b, a, idle)) return;
     there.push(...moved);

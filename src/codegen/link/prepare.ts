@@ -118,9 +118,13 @@ function constantLeaves(flat: FlatProgram, constants: ReadonlySet<Buffer>): Read
   for (const leaf of all)
     for (const { place, write } of usesOf(leaf))
       if (write) writers.set(place.buffer, [...(writers.get(place.buffer) ?? []), leaf]);
-  // Counters of loops are written by no instruction.
-  for (const [b, own] of writers)
-    if (b.kind !== 'temp' || own.length !== b.accesses.filter((a) => a.write).length) writers.delete(b);
+  // Counters of loops are written by no instruction. A carry and what a branch gives are written in several regions: it depends on the
+  // run which of them was there last.
+  for (const [b, own] of writers) {
+    const writes = b.accesses.filter((a) => a.write);
+    const once = own.length === writes.length && writes.every((a) => a.region === writes[0]!.region);
+    if (b.kind !== 'temp' || !once) writers.delete(b);
+  }
   const out = new Set(all.filter(isFixed));
   const isMade = (b: Buffer): boolean => writers.get(b)?.every((leaf) => out.has(leaf)) ?? false;
   for (let before = -1; before !== out.size;) {

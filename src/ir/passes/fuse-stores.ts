@@ -27,6 +27,8 @@ export function placeResults(ops: readonly Op[], most: number, results: readonly
     const at = i < 0 ? null : position(list, Math.min(i, j), Math.max(i, j));
     if (at === null) continue;
     const maker = list[i]!;
+    // It may stand after the store, and read what that gives.
+    if (i > j && readsOf(maker).some((v) => store.results.includes(v))) continue;
     const elsewhere = (v: Value): boolean => readers.get(v) !== readsOf(store).filter((r) => r === v).length;
     const made = together(maker, store, maker.results.filter(elsewhere));
     if (made.operands.length + made.results.length > most) continue;

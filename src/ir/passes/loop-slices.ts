@@ -58,7 +58,10 @@ function startless(op: Op): readonly Op[] {
   const b = new IrBuilder(op.origin);
   const operands = op.operands.map((start, k) => {
     const put = slicePut(op, k);
-    if (!put || usersOf(body, body.params[k + 1]!).length > 1) return start;
+    const next = body.results[k]!;
+    const inside = usersOf(body, body.params[k + 1]!).length + usersOf(body, next).length;
+    // The body itself must not see slices that are still to be written, nor hand them on as another carry.
+    if (!put || inside > 1 || body.results.filter((r) => r === next).length > 1) return start;
     return b.one('unwritten', [], { elem: start.type.elem, shape: start.type.shape });
   });
   return [...b.ops, { ...op, operands }];
