@@ -24,7 +24,7 @@ export function fusionKey(op: Op): string {
     return `${o.results.map((r) => `${id(r)}:${typeText(r.type)}`).join()}=${o.kind}(${uses}){${attrs.join()}}`;
   });
   return [
-    `${op.attrs['family']} ${op.attrs['placed'] ?? 0}`,
+    `${op.attrs['family']} ${op.attrs['space'] === undefined ? '' : attrText(op.attrs['space'])}`,
     operands.join(),
     params.join(),
     ...lines,

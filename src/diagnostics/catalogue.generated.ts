@@ -807,6 +807,12 @@ export const CATALOGUE = {
     message: '`{path}` is not used: {problem}',
     help: 'measure again with `netwright tune`, or leave it out with `--no-tune`',
   },
+  tuning_kept: {
+    code: 'NW5081',
+    severity: 'error',
+    message: '`{path}` is kept as it is: {reason}',
+    help: 'move it away, or name another file with `-o`',
+  },
   runtime_fault: { code: 'NW6001', severity: 'error', message: '{problem}', help: null },
   internal_error: {
     code: 'NW9001',

@@ -80,6 +80,10 @@ test.serial('commands say what they took, and leave it out when told', async (t)
     const ignored = await build();
     t.regex(ignored.err, problem);
     t.is(ignored.text, plain.text);
+    const kept = await netwright(['tune', 'net.net', '--device', 'cpu', '--seconds', '0.01'], { cwd: dir });
+    t.is(kept.code, 1);
+    t.regex(kept.err, /NW5081.*net\.net\.tune\.json/);
+    t.is(readFileSync(file, 'utf8'), text);
   }
 });
 

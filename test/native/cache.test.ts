@@ -20,26 +20,37 @@ test.serial(
     });
     const put = (name: string, seconds: number): void => {
       const path = join(at, name);
-      if (name.startsWith('build-')) mkdirSync(path);
+      if (name.includes('build-')) mkdirSync(path);
       else writeFileSync(path, Buffer.alloc(100));
       const then = Date.now() / 1000 - seconds;
       utimesSync(path, then, then);
     };
-    put('used_again.so', 61 * DAY);
-    put('old.so', 61 * DAY);
-    put('second.so', 3 * DAY);
-    put('third.so', 4 * DAY);
-    put('now.so', 10);
-    put('tuned.json', 400 * DAY);
-    put('build-dead', 2 * DAY);
-    put('build-alive', HOUR);
-    t.true(await useObject(join(at, 'used_again.so')));
+    const object = (letter: string): string => `${letter.repeat(40)}.so`;
+    const others = ['build-release', 'libmine.so', 'tuned.json'];
+    for (const name of others) put(name, 400 * DAY);
+    const [usedAgain, old, second, third, fresh] = ['a', 'b', 'c', 'd', 'e'].map(object) as [
+      string,
+      string,
+      string,
+      string,
+      string,
+    ];
+    put(usedAgain, 61 * DAY);
+    put(old, 61 * DAY);
+    put(second, 3 * DAY);
+    put(third, 4 * DAY);
+    put(fresh, 10);
+    put('netwright-build-dead', 2 * DAY);
+    put('netwright-build-alive', HOUR);
+    t.true(await useObject(join(at, usedAgain)));
     t.false(await useObject(join(at, 'absent.so')));
     t.deepEqual(await cacheUse(), { folder: at, objects: 5, bytes: 500 });
+    const there = (...own: readonly string[]): string[] =>
+      [...others, 'netwright-build-alive', usedAgain, fresh, ...own].sort();
     await prune(Date.now(), { days: 60, bytes: 300 });
-    t.deepEqual(readdirSync(at).sort(), ['build-alive', 'now.so', 'second.so', 'tuned.json', 'used_again.so']);
+    t.deepEqual(readdirSync(at).sort(), there(second), 'what others keep there stays');
     await prune(Date.now(), { days: 60, bytes: 0 });
-    t.deepEqual(readdirSync(at).sort(), ['build-alive', 'now.so', 'tuned.json', 'used_again.so']);
+    t.deepEqual(readdirSync(at).sort(), there());
     await Promise.all([prune(), prune()]); // of two processes
     const { out } = await netwright(['devices']);
     t.true(out.includes(`compiled C lies in ${at} (2 objects, 0.0 MB)`), out);

@@ -165,6 +165,7 @@ const LIST: Partial<Record<OpKind, readonly Listed[]>> = {
     c({}, key, { shape: [], elem: 'i32', data: [-5] }),
     c({}, key, { shape: [], elem: 'u32', data: [0xffffffff] }),
   ],
+  again: [c({}, x(2, 3)), c({}, x(65))],
   reshape: [
     c({ shape: dims(6) }, x(2, 3)),
     c({ shape: dims() }, x(1, 1)),

@@ -126,7 +126,9 @@ async function before(path: string): Promise<Tuning> {
   const none = { processor: processorName(), choices: new Map() };
   if (!existsSync(path)) return none;
   const known = parseTuning(readFileSync(path, 'utf8'));
-  return typeof known !== 'string' && known.processor === none.processor ? known : none;
+  if (typeof known === 'string') throw fault('tuning_kept', { path, reason: known });
+  if (known.processor === none.processor) return known;
+  throw fault('tuning_kept', { path, reason: `it was measured on ${known.processor}` });
 }
 
 async function kinds(only: TuneOptions['device']): Promise<Kind[]> {

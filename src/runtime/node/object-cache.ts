@@ -22,7 +22,7 @@ export function cacheFolder(): string {
 }
 
 /** A folder in which an object is being compiled begins with this. */
-export const BUILDING = 'build-';
+export const BUILDING = 'netwright-build-';
 
 interface CacheEntry {
   readonly path: string;
@@ -43,7 +43,8 @@ async function entries(keep: (name: string) => boolean): Promise<CacheEntry[]> {
   return found.flat();
 }
 
-const isObject = (name: string): boolean => name.endsWith('.so');
+/** The folder may be one where others keep their files too: objects are called by the hash of what they were made of. */
+const isObject = (name: string): boolean => /^[0-9a-f]{40}\.so$/.test(name);
 
 /** Whether it is there; from now on it counts as used. */
 export async function useObject(path: string): Promise<boolean> {
