@@ -233,4 +233,4 @@ const declaredInMath = (name: string): boolean => MATH.has(name) || MATH.has(nam
 export const reservedInC = (name: string): boolean =>
   WORDS.has(name) ||
   declaredInMath(name) ||
-  /^(mem|str)[a-z]|(^|_)(f32|i32|u32)(x\d+)?$|_x\d+$|_t$|_bits$|_index$|^U?INT\d+_M/.test(name);
+  /^(mem|str)[a-z]+$|(^|_)(f32|i32|u32)(x\d+)?$|_x\d+$|_t$|_bits$|_index$|^U?INT\d+_M[A-Z]+$/.test(name);
