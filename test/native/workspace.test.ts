@@ -44,7 +44,7 @@ async function output(
 for (const file of readdirSync(join(ROOT, 'examples')).filter((f) => f.endsWith('.net'))) {
   run(`${file}: the same places as in the runtime`, async (t) => {
     const open = openProject(diskHost(join(ROOT, 'examples')), file);
-    const { artifact, kernels } = compileProject(open, open.exports[0]!)!;
+    const { artifact, kernels } = compileProject(open, open.exports[0]!, { prepare: false })!;
     const programs = artifact.programs.filter((p) => p.symbols.length > 0);
     // Places do not depend on what kernels do.
     const { code, header } = printStandalone({
